@@ -1,0 +1,127 @@
+package spec
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+func (f *finder) relations(at string, p Project, s Service) {
+	for i, n := range s.Needs {
+		here := fmt.Sprintf("%s.needs[%d]", at, i)
+		target, ok := p.Service(n.Service)
+		switch {
+		case !ok:
+			f.invalid(here, "declare it, or leave it out of depends_on", "%s needs %s, which is not declared", s.Name, n.Service)
+		case n.Condition != Started && n.Condition != Healthy && n.Condition != Completed:
+			f.invalid(here, "use started, healthy or completed", "condition %q is unknown", n.Condition)
+		case n.Condition == Completed && target.Restart.Policy != Never && target.Restart.Policy != OnFailure:
+			f.invalid(here, "set restart: \"no\" on "+n.Service, "%s waits for %s to complete, but that one is restarted whenever it ends", s.Name, n.Service)
+		}
+	}
+	for i, l := range s.Links {
+		here := fmt.Sprintf("%s.links[%d]", at, i)
+		if _, ok := p.Service(l.To); !ok {
+			f.invalid(here, "declare it, or remove the link", "target %s not found for source %s", l.To, s.Name)
+		}
+		if l.Alias != "" && !ValidName(l.Alias) {
+			f.invalid(here, nameRemedy, "%q cannot be an alias", l.Alias)
+		}
+	}
+}
+
+// externals finds one port of the machine asked for twice.
+func (f *finder) externals(p Project) {
+	type port struct {
+		n uint16
+		p Protocol
+	}
+	taken := map[port]string{}
+	for _, s := range p.Services {
+		for i, want := range s.Ports {
+			if want.External == 0 {
+				continue
+			}
+			k := port{want.External, want.Protocol}
+			if other, twice := taken[k]; twice {
+				f.invalid(fmt.Sprintf("services.%s.ports[%d]", s.Name, i), "give one of them another port", "port %d/%s is wanted by %s and by %s", want.External, want.Protocol, other, s.Name)
+			}
+			taken[k] = s.Name
+		}
+	}
+}
+
+// cycles finds needs that wait for each other. Links may be cyclic.
+func (f *finder) cycles(p Project) {
+	if _, ring := StartOrder(p); len(ring) > 0 {
+		f.invalid("services."+ring[0]+".needs", "take one depends_on out; links may go in circles", "services wait for each other: %s", strings.Join(append(ring, ring[0]), " needs "))
+	}
+}
+
+// StartOrder sorts the services' names so that each comes after what it needs;
+// where that says nothing, after what it links to, then by priority, then by
+// name. When needs go in a circle the second value holds the circle.
+func StartOrder(p Project) (order, ring []string) {
+	const open, done = 1, 2
+	state := map[string]int{}
+	var trail []string
+	var visit func(name string) bool
+	visit = func(name string) bool {
+		s, ok := p.Service(name)
+		if !ok || state[name] == done {
+			return true
+		}
+		if state[name] == open {
+			ring = slices.Clone(trail[slices.Index(trail, name):])
+			return false
+		}
+		state[name] = open
+		trail = append(trail, name)
+		for _, n := range s.Needs {
+			if !visit(n.Service) {
+				return false
+			}
+		}
+		state[name] = done
+		trail = trail[:len(trail)-1]
+		order = append(order, name)
+		return true
+	}
+	for _, s := range linkedFirst(p) {
+		if !visit(s) {
+			return order, ring
+		}
+	}
+	return order, nil
+}
+
+// linkedFirst sorts names by priority and name, and puts the target of a link
+// before its source unless the links go in a circle.
+func linkedFirst(p Project) []string {
+	sorted := slices.Clone(p.Services)
+	slices.SortStableFunc(sorted, func(a, b Service) int {
+		if a.Priority != b.Priority {
+			return a.Priority - b.Priority
+		}
+		return strings.Compare(a.Name, b.Name)
+	})
+	var order []string
+	seen := map[string]bool{}
+	var visit func(s Service)
+	visit = func(s Service) {
+		if seen[s.Name] {
+			return
+		}
+		seen[s.Name] = true
+		for _, l := range s.Links {
+			if t, ok := p.Service(l.To); ok {
+				visit(t)
+			}
+		}
+		order = append(order, s.Name)
+	}
+	for _, s := range sorted {
+		visit(s)
+	}
+	return order
+}

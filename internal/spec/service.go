@@ -1,0 +1,145 @@
+package spec
+
+// Service is a container that should always run, as the person declared it.
+type Service struct {
+	Name        string            `json:"name"`                  // unique in the project, also without regard to case; the name others reach it by
+	Image       string            `json:"image"`                 // a name in the environment, "debian:bookworm"
+	Entrypoint  []string          `json:"entrypoint,omitempty"`  // in place of the image's; nil keeps it
+	Command     []string          `json:"command,omitempty"`     // in place of the image's; nil keeps it
+	Environment map[string]string `json:"environment,omitempty"` // variables
+	Ports       []Port            `json:"ports,omitempty"`       // reachable from outside the project
+	Expose      []uint16          `json:"expose,omitempty"`      // TCP ports it listens on inside; links and health look at them
+	Mounts      []Mount           `json:"mounts,omitempty"`      // volumes, files, memory
+	Needs       []Need            `json:"needs,omitempty"`       // what must be there before it starts
+	Links       []Link            `json:"links,omitempty"`       // other services whose address it is told by variables
+	Aliases     []string          `json:"aliases,omitempty"`     // more names on the project's network
+	Health      *Health           `json:"health,omitempty"`      // nil keeps the image's
+	Replicas    int               `json:"replicas"`              // how many containers; 0 is declared but not running
+	Limits      Limits            `json:"limits,omitzero"`       // the most it may use
+	Reserve     Limits            `json:"reserve,omitzero"`      // what must be free on the node that runs it
+	Restart     Restart           `json:"restart,omitzero"`      // when a container that ended is started again
+	User        string            `json:"user,omitempty"`        // in place of the image's: uid, name, uid:gid
+	WorkingDir  string            `json:"workingDir,omitempty"`  // in place of the image's
+	Hostname    string            `json:"hostname,omitempty"`    // the container's own idea of its name
+	ReadOnly    bool              `json:"readOnly,omitempty"`    // root file system cannot be written
+	Init        bool              `json:"init,omitempty"`        // a small init process reaps children
+	Labels      map[string]string `json:"labels,omitempty"`      // for the person's own tools
+	StopSignal  string            `json:"stopSignal,omitempty"`  // in place of the image's
+	StopGrace   Duration          `json:"stopGrace,omitempty"`   // time between that signal and SIGKILL; 0 means 10 s
+	Domains     []Domain          `json:"domains,omitempty"`     // host names served over HTTP and HTTPS
+	Access      Access            `json:"access,omitempty"`      // of its domains; "" means public
+	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
+	Keys        []Key             `json:"keys,omitempty"`        // who may ssh into it
+}
+
+// Protocol is "tcp" or "udp".
+type Protocol string
+
+// The protocols.
+const (
+	TCP Protocol = "tcp"
+	UDP Protocol = "udp"
+)
+
+// Port makes a port of the container reachable on the machine.
+type Port struct {
+	Internal uint16   `json:"internal"`           // in the container
+	External uint16   `json:"external,omitempty"` // on the machine; 0 is a free one of 4000-59999 that stays with the service
+	Protocol Protocol `json:"protocol"`
+	Access   Access   `json:"access"`
+}
+
+// MountKind is what is mounted.
+type MountKind string
+
+// The kinds of mounts.
+const (
+	Volume MountKind = "volume" // kept data; Source is the volume's name in the project
+	Config MountKind = "file"   // Source is the name of one of the project's Files; read-only
+	Tmpfs  MountKind = "tmpfs"  // memory, gone with the container
+)
+
+// Mount puts something into the container's file system.
+type Mount struct {
+	Kind     MountKind `json:"kind"`
+	Source   string    `json:"source,omitempty"`
+	Target   string    `json:"target"` // absolute, clean path in the container
+	ReadOnly bool      `json:"readOnly,omitempty"`
+	Size     Bytes     `json:"size,omitempty"` // of a tmpfs; 0 is the engine's default
+}
+
+// Condition is how far a needed service must be.
+type Condition string
+
+// The conditions, in Compose's words.
+const (
+	Started   Condition = "started"
+	Healthy   Condition = "healthy"
+	Completed Condition = "completed" // ended with exit code 0
+)
+
+// Need is a service of the same project that must be there first.
+type Need struct {
+	Service   string    `json:"service"`
+	Condition Condition `json:"condition"`
+}
+
+// Link tells a service by variables where another one is (NAME_PORT_25_TCP_ADDR
+// and so on). The variables hold its name, because addresses change.
+type Link struct {
+	To    string   `json:"to"`              // a service of the same project, perhaps itself
+	Alias string   `json:"alias,omitempty"` // the name to use in the variables and on the network; "" is To
+	Ports []uint16 `json:"ports,omitempty"` // of the target; none means all its public and exposed ports
+}
+
+// Health is a check that runs inside the container.
+type Health struct {
+	Test     []string `json:"test"`               // Docker's form: ["CMD", …], ["CMD-SHELL", "…"] or ["NONE"]; Docker API 1.41, HealthConfig
+	Interval Duration `json:"interval,omitempty"` // 0 is the engine's 30 s
+	Timeout  Duration `json:"timeout,omitempty"`  // 0 is the engine's 30 s
+	Start    Duration `json:"start,omitempty"`    // failures do not count in this first time
+	Retries  int      `json:"retries,omitempty"`  // 0 is the engine's 3
+}
+
+// Limits are amounts of a machine. Zero means unlimited.
+type Limits struct {
+	Memory Bytes   `json:"memory,omitempty"`
+	CPUs   float64 `json:"cpus,omitempty"` // in cores
+	Pids   int64   `json:"pids,omitempty"` // processes and threads
+}
+
+// RestartPolicy says when a container that ended is started again.
+type RestartPolicy string
+
+// The policies. "" is Always.
+const (
+	Always    RestartPolicy = "always"
+	OnFailure RestartPolicy = "on-failure"
+	Never     RestartPolicy = "no"
+)
+
+// Restart is the policy and its bound.
+type Restart struct {
+	Policy   RestartPolicy `json:"policy,omitempty"`
+	Attempts int           `json:"attempts,omitempty"` // most restarts under on-failure; 0 is no bound
+}
+
+// Domain is a host name at which the service is served.
+type Domain struct {
+	Host string `json:"host"`           // lower case, no port
+	Port uint16 `json:"port,omitempty"` // the container's; 0 is its only exposed port, else 80
+}
+
+// WritesData tells whether two containers of the service at once could spoil
+// each other's data. Such a service is stopped before its successor starts.
+func (s Service) WritesData() bool {
+	for _, m := range s.Mounts {
+		if m.Kind == Volume && !m.ReadOnly {
+			return true
+		}
+	}
+	return false
+}
+
+// Runs tells whether the service should have containers at all.
+func (s Service) Runs() bool { return s.Replicas > 0 }

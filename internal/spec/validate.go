@@ -1,0 +1,232 @@
+package spec
+
+import (
+	"fmt"
+	"path"
+	"regexp"
+	"strings"
+
+	"havre/internal/problem"
+)
+
+// Mistake is a problem at a path in the project, "services.web.ports[0]".
+// Dialects turn the path into a line of the person's file.
+type Mistake struct {
+	Path    string
+	Problem *problem.Problem
+}
+
+var (
+	nameForm     = regexp.MustCompile(`^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?$`)
+	environForm  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	volumeForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	variableForm = regexp.MustCompile(`^[^=\x00\s]+$`)
+	hostForm     = regexp.MustCompile(`^(\*\.)?([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	imageForm    = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(:[0-9]+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[a-f0-9]{64})?$`)
+	idLike       = regexp.MustCompile(`^[0-9a-f]{12,64}$`)
+	userForm     = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?$`)
+	signalForm   = regexp.MustCompile(`^(SIG)?[A-Z0-9+-]+$`)
+)
+
+// LooksLikeID tells whether a name could be taken for a container's id. Such
+// names are refused: the engine's DNS would mix them up (design/guard.md).
+func LooksLikeID(name string) bool { return idLike.MatchString(name) }
+
+// ValidName tells whether name can name a project or a service.
+func ValidName(name string) bool { return nameForm.MatchString(name) && !LooksLikeID(name) }
+
+// ValidEnvironment tells whether name can name an environment.
+func ValidEnvironment(name string) bool { return environForm.MatchString(name) && !LooksLikeID(name) }
+
+// ValidImage tells whether name is an image's name as Docker writes them.
+func ValidImage(name string) bool { return len(name) <= 255 && imageForm.MatchString(name) }
+
+// ValidVolume tells whether name can name a volume.
+func ValidVolume(name string) bool {
+	return volumeForm.MatchString(name) && !strings.Contains(name, "..")
+}
+
+// finder collects mistakes below one path.
+type finder struct{ found []Mistake }
+
+func (f *finder) add(where string, p *problem.Problem) {
+	f.found = append(f.found, Mistake{where, p})
+}
+
+func (f *finder) invalid(where, remedy, format string, args ...any) {
+	f.add(where, problem.New(problem.Invalid, format, args...).With("%s", remedy))
+}
+
+const nameRemedy = "use letters, digits, - and _, at most 63 characters, and not the form of a container id (12 or more hexadecimal digits)"
+
+// Validate finds everything that is wrong with p, in the order of the services.
+func Validate(p Project) []Mistake {
+	f := &finder{}
+	if !ValidName(p.Name) {
+		f.invalid("name", nameRemedy, "%q cannot name a project", p.Name)
+	}
+	seen := map[string]string{}
+	for _, s := range p.Services {
+		at := "services." + s.Name
+		if !ValidName(s.Name) {
+			f.invalid(at, nameRemedy, "%q cannot name a service", s.Name)
+		}
+		if other, twice := seen[strings.ToLower(s.Name)]; twice {
+			f.invalid(at, "give each service a name of its own, also without regard to case", "service %s is declared twice (%s)", s.Name, other)
+		}
+		seen[strings.ToLower(s.Name)] = s.Name
+		f.service(at, p, s)
+	}
+	for _, file := range p.Files {
+		if len(file.Content) > MaxFile {
+			f.invalid("files."+file.Name, "put it into a volume or into the image", "file %s is %d bytes, more than %d", file.Name, len(file.Content), MaxFile)
+		}
+	}
+	f.externals(p)
+	f.cycles(p)
+	return f.found
+}
+
+func (f *finder) service(at string, p Project, s Service) {
+	if s.Image == "" {
+		f.invalid(at, "name the image to run", "service %s has no image", s.Name)
+	} else if !ValidImage(s.Image) {
+		f.invalid(at+".image", "write it like debian:bookworm, in lower case", "%q is not an image name", s.Image)
+	}
+	if s.Replicas < 0 || s.Replicas > 1000 {
+		f.invalid(at+".replicas", "use 0 to 1000", "%d replicas", s.Replicas)
+	}
+	for name := range s.Environment {
+		if !variableForm.MatchString(name) {
+			f.invalid(at+".environment", "a variable's name has no blanks and no =", "%q cannot name a variable", name)
+		}
+	}
+	if s.User != "" && !userForm.MatchString(s.User) {
+		f.invalid(at+".user", "write a name or uid, and a group after a colon", "%q is not a user", s.User)
+	}
+	if s.StopSignal != "" && !signalForm.MatchString(s.StopSignal) {
+		f.invalid(at+".stopSignal", "write it like SIGTERM", "%q is not a signal", s.StopSignal)
+	}
+	f.names(at, s)
+	f.ports(at, s)
+	f.mounts(at, p, s)
+	f.relations(at, p, s)
+	f.domains(at, s)
+	f.amounts(at, s)
+}
+
+func (f *finder) names(at string, s Service) {
+	for i, a := range s.Aliases {
+		if !ValidName(a) {
+			f.invalid(fmt.Sprintf("%s.aliases[%d]", at, i), nameRemedy, "%q cannot be an alias", a)
+		}
+	}
+	if s.Hostname != "" && !ValidName(s.Hostname) && (!hostForm.MatchString(s.Hostname) || LooksLikeID(s.Hostname)) {
+		f.invalid(at+".hostname", nameRemedy, "%q cannot be a host name", s.Hostname)
+	}
+	for l := range s.Labels {
+		if l == "" || Reserved(l) {
+			f.invalid(at+".labels", "choose another prefix; Havre and Docker write these themselves", "label %q is reserved", l)
+		}
+	}
+}
+
+// Reserved tells whether a label is not for people or images to set.
+func Reserved(label string) bool {
+	l := strings.ToLower(label)
+	return strings.HasPrefix(l, "havre.") || strings.HasPrefix(l, "com.docker.")
+}
+
+func (f *finder) ports(at string, s Service) {
+	for i, p := range s.Ports {
+		here := fmt.Sprintf("%s.ports[%d]", at, i)
+		if p.Internal == 0 {
+			f.invalid(here, "name a port from 1 to 65535", "a port inside the container is missing")
+		}
+		if p.Protocol != TCP && p.Protocol != UDP {
+			f.invalid(here, "use tcp or udp", "protocol %q is unknown", p.Protocol)
+		}
+		if !p.Access.Known() {
+			f.invalid(here, "use public, private or localhost", "access %q is unknown", p.Access)
+		}
+	}
+	if s.Access != "" && !s.Access.Known() {
+		f.invalid(at+".access", "use public, private or localhost", "access %q is unknown", s.Access)
+	}
+}
+
+func (f *finder) mounts(at string, p Project, s Service) {
+	targets := map[string]bool{}
+	for i, m := range s.Mounts {
+		here := fmt.Sprintf("%s.mounts[%d]", at, i)
+		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" || strings.ContainsAny(m.Target, "\x00,") {
+			f.invalid(here, "use an absolute path inside the container, not / itself", "cannot mount at %q", m.Target)
+		}
+		if under(m.Target, "/proc") || under(m.Target, "/sys") {
+			f.invalid(here, "choose another place", "%s belongs to the kernel", m.Target)
+		}
+		if targets[m.Target] {
+			f.invalid(here, "mount one thing at each place", "%s is mounted twice", m.Target)
+		}
+		targets[m.Target] = true
+		f.source(here, p, m)
+	}
+}
+
+func (f *finder) source(here string, p Project, m Mount) {
+	switch m.Kind {
+	case Volume:
+		if !ValidVolume(m.Source) {
+			f.invalid(here, "use letters, digits, . - and _", "%q cannot name a volume", m.Source)
+		}
+	case Config:
+		if _, ok := p.File(m.Source); !ok {
+			f.invalid(here, "declare the file", "no file %q came with the project", m.Source)
+		}
+	case Tmpfs:
+		if m.Source != "" {
+			f.invalid(here, "leave the source out", "a tmpfs has no source")
+		}
+	default:
+		f.invalid(here, "use volume, file or tmpfs", "cannot mount a %q", m.Kind)
+	}
+}
+
+func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/") }
+
+func (f *finder) domains(at string, s Service) {
+	for i, d := range s.Domains {
+		if len(d.Host) > 253 || !hostForm.MatchString(d.Host) {
+			f.invalid(fmt.Sprintf("%s.domains[%d]", at, i), "write a host name in lower case, without scheme and path", "%q is not a domain", d.Host)
+		}
+	}
+}
+
+func (f *finder) amounts(at string, s Service) {
+	for what, l := range map[string]Limits{"limits": s.Limits, "reserve": s.Reserve} {
+		if l.Memory < 0 || l.CPUs < 0 || l.Pids < 0 {
+			f.invalid(at+"."+what, "leave it out for no limit", "a limit below zero")
+		}
+		if what == "limits" && l.Memory > 0 && l.Memory < 6<<20 { // Docker API 1.41: minimum of a memory limit
+			f.invalid(at+"."+what, "give it 6 MiB or more", "a memory limit of %d bytes is below what the engine takes", l.Memory)
+		}
+	}
+	if h := s.Health; h != nil {
+		if len(h.Test) == 0 || h.Test[0] != "NONE" && h.Test[0] != "CMD" && h.Test[0] != "CMD-SHELL" {
+			f.invalid(at+".health", `begin the test with CMD, CMD-SHELL or NONE`, "the health check has no test the engine understands")
+		} else if h.Test[0] != "NONE" && len(h.Test) < 2 {
+			f.invalid(at+".health", "say what to run", "the health check runs nothing")
+		}
+		if h.Retries < 0 || h.Interval < 0 || h.Timeout < 0 || h.Start < 0 {
+			f.invalid(at+".health", "leave it out for the default", "a time or count below zero")
+		}
+	}
+	if s.StopGrace < 0 {
+		f.invalid(at+".stopGrace", "leave it out for 10s", "a time below zero")
+	}
+	switch s.Restart.Policy {
+	case "", Always, OnFailure, Never:
+	default:
+		f.invalid(at+".restart", "use always, on-failure or no", "restart policy %q is unknown", s.Restart.Policy)
+	}
+}
