@@ -18,6 +18,9 @@ type ProjectID string
 // ServiceID names a service for good.
 type ServiceID string
 
+// NodeID is a machine of the swarm.
+type NodeID string
+
 // Bytes is a size. Zero means no limit.
 type Bytes int64
 

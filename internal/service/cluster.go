@@ -1,0 +1,46 @@
+package service
+
+import (
+	"time"
+
+	"havre/internal/spec"
+)
+
+// Snapshot is everything of ours that the engine has, seen in one go.
+type Snapshot struct {
+	Services []Observed
+	Networks []Network
+	Portals  []Portal
+	At       time.Time
+}
+
+// Network is an overlay of a project.
+type Network struct {
+	ID          string
+	Name        string
+	Environment string
+	Project     spec.ProjectID
+	Subnet      string // CIDR
+}
+
+// Portal is the container that dials into an environment's networks.
+type Portal struct {
+	Container   string // full id
+	Environment string
+	Image       string // id
+	Running     bool
+	Networks    []string // ids it is attached to
+}
+
+// Image is what an image says about itself.
+type Image struct {
+	ID       string            // sha256:…
+	Ports    []uint16          // TCP ports it exposes, sorted
+	Volumes  []string          // paths it wants kept, sorted
+	User     string            // "" is root
+	Health   bool              // it brings a health check
+	Labels   map[string]string // its labels
+	Size     int64             // in bytes
+	Created  time.Time
+	Platform string // os/arch
+}

@@ -1,0 +1,145 @@
+package service
+
+import (
+	"slices"
+	"strings"
+)
+
+// Verb is what a step does.
+type Verb string
+
+// The verbs. Each may be done twice without harm.
+const (
+	Start    Verb = "start"    // make the rollout's swarm service
+	Scale    Verb = "scale"    // set its number of containers
+	Activate Verb = "activate" // from now on this rollout serves
+	Fail     Verb = "fail"     // give the rollout up
+	Remove   Verb = "remove"   // take its swarm service away
+)
+
+// Step is one thing to do to one rollout.
+type Step struct {
+	Verb     Verb
+	Rollout  int
+	Replicas int    // of Scale
+	Reason   string // of Fail
+	SwarmID  string // of Scale and Remove
+}
+
+// Facts is all that Next looks at.
+type Facts struct {
+	Stopped  bool // the person stopped it
+	Active   int  // the rollout that serves; 0: none yet
+	Target   int  // the rollout that should serve
+	Failed   bool // Target was given up, but there is nothing to go back to
+	Replicas map[int]int
+	Writes   map[int]bool     // rollouts that write to volumes
+	Verdict  map[int]Verdict  // of the observed rollouts
+	Observed map[int]Observed // by rollout
+	Ready    bool             // what it needs is there
+}
+
+// Next says what to do now to bring the service to its target. It looks at
+// nothing but f, and does only what can be done at once: the caller asks again.
+func Next(f Facts) []Step {
+	steps := strays(f)
+	switch {
+	case f.Stopped:
+		return append(steps, f.scale(f.Target, 0, f.Active)...)
+	case f.Target == f.Active:
+		return append(steps, f.keep(f.Active)...)
+	}
+	o, there := f.Observed[f.Target]
+	if !there || o.SwarmID == "" {
+		return append(steps, f.begin()...)
+	}
+	v := f.Verdict[f.Target]
+	switch {
+	case v.Done:
+		return append(steps, Step{Verb: Activate, Rollout: f.Target})
+	case v.Failed && f.Active != 0:
+		return append(steps, Step{Verb: Fail, Rollout: f.Target, Reason: v.Reason})
+	case v.Failed && !f.Failed:
+		steps = append(steps, Step{Verb: Fail, Rollout: f.Target, Reason: v.Reason})
+	}
+	if o.Replicas != f.Replicas[f.Target] {
+		steps = append(steps, f.scale(f.Target, f.Replicas[f.Target])...)
+	}
+	return steps
+}
+
+// strays are swarm services of rollouts that neither serve nor should.
+func strays(f Facts) []Step {
+	var steps []Step
+	for n, o := range f.Observed {
+		if n != f.Active && n != f.Target && o.SwarmID != "" {
+			steps = append(steps, Step{Verb: Remove, Rollout: n, SwarmID: o.SwarmID})
+		}
+	}
+	slices.SortFunc(steps, func(a, b Step) int { return a.Rollout - b.Rollout })
+	return steps
+}
+
+// begin starts the target, or makes room for it: two containers must never
+// write to one volume, so a writer's predecessor has to be gone first.
+func (f Facts) begin() []Step {
+	if !f.Ready {
+		return f.keep(f.Active) // the old one serves on
+	}
+	if old, serving := f.Observed[f.Active]; serving && old.Replicas > 0 && f.Writes[f.Target] && f.Writes[f.Active] {
+		return f.scale(f.Active, 0)
+	}
+	if f.crowded(f.Target) {
+		return nil
+	}
+	return []Step{{Verb: Start, Rollout: f.Target}}
+}
+
+// keep makes sure that a rollout that should run is there in its full number.
+func (f Facts) keep(n int) []Step {
+	if n == 0 {
+		return nil
+	}
+	if o := f.Observed[n]; o.Replicas == 0 && f.crowded(n) {
+		return nil
+	}
+	if f.Observed[n].SwarmID == "" {
+		return []Step{{Verb: Start, Rollout: n}}
+	}
+	return f.scale(n, f.Replicas[n])
+}
+
+// crowded tells whether a container of another rollout, perhaps one that is
+// just stopping, may still write to what rollout n would write to.
+func (f Facts) crowded(n int) bool {
+	for m, o := range f.Observed {
+		if m != n && f.Writes[n] && f.Writes[m] && len(o.Live()) > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (f Facts) scale(n, replicas int, more ...int) []Step {
+	var steps []Step
+	for _, r := range append([]int{n}, more...) {
+		o, there := f.Observed[r]
+		if there && o.SwarmID != "" && o.Replicas != replicas && !slices.ContainsFunc(steps, func(s Step) bool { return s.Rollout == r }) {
+			steps = append(steps, Step{Verb: Scale, Rollout: r, Replicas: replicas, SwarmID: o.SwarmID})
+		}
+	}
+	return steps
+}
+
+// oneLine keeps the last line that says something, shortened.
+func oneLine(s string) string {
+	lines := strings.Split(strings.TrimSpace(s), "\n")
+	last := strings.TrimSpace(lines[len(lines)-1])
+	if len(last) > 300 {
+		last = last[:300] + "…"
+	}
+	if last == "" {
+		return "(it printed nothing)"
+	}
+	return last
+}

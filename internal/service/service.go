@@ -1,0 +1,157 @@
+// Package service is about one service: what should run (Desired), what does
+// run (Observed), whether that is well, and what to do next.
+package service
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"havre/internal/spec"
+)
+
+// Desired is one rollout of one service, with everything looked up that the
+// declaration left open. It is all the swarm needs to know.
+type Desired struct {
+	Environment string
+	Project     spec.ProjectID
+	ID          spec.ServiceID
+	Rollout     int
+	Network     string       // id of the project's network
+	Image       string       // id of the image, sha256:…
+	Spec        spec.Service // as declared; Ports hold their final external numbers
+	Variables   []string     // NAME=value, sorted: the declared ones and those of links
+	Binds       []Bind       // where volumes are on this machine
+	Files       []File       // the configs that carry the declared files
+}
+
+// Bind mounts a volume's directory.
+type Bind struct {
+	Source   string // on the machine
+	Target   string // in the container
+	ReadOnly bool
+}
+
+// File mounts a small file that the swarm keeps.
+type File struct {
+	ConfigID   string
+	ConfigName string
+	Target     string
+	Mode       uint32
+}
+
+// Name is the swarm service's name: at most 63 characters and no dots.
+func (d Desired) Name() string { return Name(d.Project, d.ID, d.Rollout) }
+
+// Name makes a swarm service's name.
+func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
+	return fmt.Sprintf("h-%s-%s-r%d", p, s, rollout)
+}
+
+// Digest tells declarations apart: two services with equal digests run alike.
+// What only routes and people see (domains, access, keys, external ports,
+// priority) does not count, because it changes without a new container.
+func Digest(s spec.Service, image string, files []spec.File) string {
+	s.Domains, s.Access, s.Keys, s.Priority, s.Needs = nil, "", nil, 0, nil
+	s.Replicas = 0
+	ports := s.Ports
+	s.Ports = nil
+	for _, p := range ports { // health looks at them, so the inner side counts
+		s.Ports = append(s.Ports, spec.Port{Internal: p.Internal, Protocol: p.Protocol})
+	}
+	text, err := json.Marshal(struct {
+		Spec  spec.Service
+		Image string
+		Files []spec.File
+	}{s, image, files})
+	if err != nil {
+		panic(fmt.Sprintf("a service is always JSON: %v", err)) // only types of ours, all marshallable
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
+}
+
+// Observed is a swarm service of ours as the engine reports it. When the swarm
+// service is gone but containers of it still stop, SwarmID is empty.
+type Observed struct {
+	SwarmID     string
+	Environment string
+	Project     spec.ProjectID
+	ID          spec.ServiceID
+	Rollout     int
+	Replicas    int    // as the swarm was told
+	Tasks       []Task // newest first; ended ones too, as far as the engine remembers them
+}
+
+// State is where a task stands, in Swarm's order folded to what matters here.
+type State string
+
+// The states.
+const (
+	Waiting  State = "waiting"  // not placed yet
+	Starting State = "starting" // being prepared, or its health check has not passed yet
+	Running  State = "running"
+	Complete State = "complete" // ended with exit code 0
+	Failed   State = "failed"   // ended otherwise, or could not start
+	Stopped  State = "stopped"  // ended because it was told to
+)
+
+// Ended tells whether nothing of the task runs any more.
+func (s State) Ended() bool { return s == Complete || s == Failed || s == Stopped }
+
+// Task is one container's life in a service.
+type Task struct {
+	ID        string
+	Container string // full id; "" before there is one
+	Node      spec.NodeID
+	Slot      int
+	State     State
+	Wanted    bool       // the swarm wants it to run
+	Address   netip.Addr // on the project's network; invalid while unknown
+	Health    string     // "healthy", "unhealthy", "starting", or "" without a check
+	HealthLog string     // what the last failed check printed
+	ExitCode  int
+	OOM       bool
+	Error     string    // the engine's words
+	Since     time.Time // of its state
+	Created   time.Time
+}
+
+// Live gives the tasks that run or are about to.
+func (o Observed) Live() []Task {
+	var live []Task
+	for _, t := range o.Tasks {
+		if !t.State.Ended() {
+			live = append(live, t)
+		}
+	}
+	return live
+}
+
+// LinkVariables are what Docker's links told a container about another one
+// (ALIAS_PORT_25_TCP_ADDR and so on), but with the name for an address, as
+// addresses change. ports are the target's, in any order.
+func LinkVariables(alias string, ports []uint16) []string {
+	if len(ports) == 0 {
+		return nil
+	}
+	lowest := ports[0]
+	for _, p := range ports {
+		lowest = min(lowest, p)
+	}
+	upper := strings.ToUpper(strings.NewReplacer("-", "_", ".", "_").Replace(alias))
+	vars := []string{fmt.Sprintf("%s_PORT=tcp://%s:%d", upper, alias, lowest)}
+	for _, p := range ports {
+		one := fmt.Sprintf("%s_PORT_%d_TCP", upper, p)
+		vars = append(vars,
+			fmt.Sprintf("%s=tcp://%s:%d", one, alias, p),
+			fmt.Sprintf("%s_ADDR=%s", one, alias),
+			fmt.Sprintf("%s_PORT=%d", one, p),
+			fmt.Sprintf("%s_PROTO=tcp", one))
+	}
+	return vars
+}
