@@ -1,0 +1,58 @@
+// Havre-portal opens connections inside an environment's networks and hands
+// the connected sockets out, over a unix socket, to the ingress of its node.
+//
+// It runs without privileges in a container of its own that is attached to
+// the environment's networks. It believes nobody: a caller names a container
+// by id and by address, and only where the engine's own name service agrees
+// that the one is the other, and nothing else is, a connection is made.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+)
+
+// engineNames is where the engine answers for names inside every container.
+const engineNames = "127.0.0.11:53"
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "havre-portal:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string) error {
+	flags := flag.NewFlagSet("havre-portal", flag.ContinueOnError)
+	socket := flags.String("socket", "/portal/portal.sock", "unix socket to listen on")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return errors.New("no arguments are wanted, only -socket")
+	}
+	stayResident()
+
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	listener, err := takeOver(*socket)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", *socket, err)
+	}
+	return newPortal(engineNames).serve(ctx, listener)
+}
+
+// stayResident keeps the program within its 8 MiB: one portal runs for each
+// environment on each node, and garbage is cheaper to collect than to hold.
+func stayResident() {
+	runtime.GOMAXPROCS(2)
+	debug.SetGCPercent(25)
+	debug.SetMemoryLimit(6 << 20)
+}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+)
+
+// maxRequest is far more than any request needs.
+const maxRequest = 4 << 10
+
+// request names one port of one container, twice: by id and by address.
+type request struct {
+	ID      string     `json:"id"`
+	Address netip.Addr `json:"address"`
+	Port    uint16     `json:"port"`
+}
+
+// name is what the engine's name service calls the container.
+func (r request) name() string { return r.ID[:12] }
+
+func (r request) target() netip.AddrPort { return netip.AddrPortFrom(r.Address, r.Port) }
+
+// readLine reads up to the first newline, which must be the last thing sent.
+func readLine(from io.Reader) ([]byte, error) {
+	line := make([]byte, 0, 256) // a request has about 120 bytes
+	for {
+		n, err := from.Read(line[len(line):cap(line)])
+		line = line[:len(line)+n]
+		if i := bytes.IndexByte(line, '\n'); i >= 0 {
+			if i != len(line)-1 {
+				return nil, errors.New("more than one line")
+			}
+			return line[:i], nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("no whole line: %w", err)
+		}
+		if len(line) >= maxRequest {
+			return nil, fmt.Errorf("more than %d bytes", maxRequest)
+		}
+		if len(line) == cap(line) {
+			line = append(make([]byte, 0, min(4*cap(line), maxRequest)), line...)
+		}
+	}
+}
+
+// parse understands a request, or refuses it.
+func parse(line []byte) (request, error) {
+	var r request
+	d := json.NewDecoder(bytes.NewReader(line))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		return request{}, fmt.Errorf("not a request: %w", err)
+	}
+	if raw, err := hex.DecodeString(r.ID); len(raw) != 32 || err != nil || hex.EncodeToString(raw) != r.ID {
+		return request{}, errors.New("id is not 64 lower-case hexadecimal digits")
+	}
+	if !r.Address.Is4() || !r.Address.IsGlobalUnicast() {
+		return request{}, errors.New("address is not an IPv4 unicast address")
+	}
+	if r.Port == 0 {
+		return request{}, errors.New("port is not within 1 and 65535")
+	}
+	// Doubled or oddly cased fields, and what follows the object, would pass
+	// the decoder. They don't survive being written again.
+	if again, err := json.Marshal(r); err != nil || !bytes.Equal(again, line) {
+		return request{}, errors.New("not written in the one form that is accepted")
+	}
+	return r, nil
+}

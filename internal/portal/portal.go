@@ -1,0 +1,132 @@
+// Package portal is the caller's end of the socket hand-over: it asks the
+// portal of an environment for a connection to a container, and gets the
+// connected socket itself. It also holds the portal program and the image
+// that the engine runs it from.
+package portal
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"syscall"
+	"time"
+
+	"havre/internal/problem"
+)
+
+// Target is one port of one container. Both its id and the address that the
+// engine reports for it are told: the portal connects only where they agree.
+type Target struct {
+	Container string // the whole id, 64 lower-case hexadecimal digits
+	Address   netip.Addr
+	Port      uint16
+}
+
+// String gives address:port, with the container's short id.
+func (t Target) String() string {
+	return fmt.Sprintf("%s (container %.12s)", t.address(), t.Container)
+}
+
+func (t Target) address() netip.AddrPort { return netip.AddrPortFrom(t.Address, t.Port) }
+
+// What a Refusal's Kind may be.
+const (
+	BadRequest = "bad-request" // the portal did not accept the question
+	Unknown    = "unknown"     // no such container on the portal's networks
+	Mismatch   = "mismatch"    // the container is not at that address, or not only there
+	Refused    = "refused"     // nothing listens there
+	Timeout    = "timeout"     // no answer within 5 s
+	Busy       = "busy"        // the portal has too much to do
+)
+
+// Refusal is the portal's own no. A caller that wants to tell a container
+// that is gone from one that does not listen finds it with errors.As.
+type Refusal struct {
+	Kind string
+	Says string
+}
+
+// Error gives the kind and what the portal said.
+func (r *Refusal) Error() string { return r.Kind + ": " + r.Says }
+
+// longest is when an answer is overdue even for a caller without a deadline:
+// the portal itself gives up after 5 s of reading and 5 s of connecting.
+const longest = 15 * time.Second
+
+// Dial connects to target through the portal that listens on socketPath. The
+// connection is a *net.TCPConn (io.Copy between two of them stays in the
+// kernel), is the caller's to close, and dies with the portal's container.
+//
+// Errors: Unavailable when there is no portal, or the container is gone, is
+// elsewhere or does not listen (with a *Refusal inside); Busy when the portal
+// has too much to do; Invalid for a target that can't be one. When ctx
+// ends first, its error is inside.
+func Dial(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	conn, err := ask(ctx, socketPath, target)
+	if errors.Is(err, errLeft) { // it was just being replaced: its name already leads to the new one
+		conn, err = ask(ctx, socketPath, target)
+	}
+	if err != nil {
+		return nil, explain(ctx, target, err)
+	}
+	return conn, nil
+}
+
+// errLeft means that the portal went away without having said a word.
+var errLeft = errors.New("the portal left without an answer")
+
+// errAnswer means that what came from the portal is none of its answers.
+var errAnswer = errors.New("not an answer of a portal")
+
+func ask(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "unix", socketPath)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Close()
+	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
+
+	line, err := json.Marshal(struct {
+		ID      string     `json:"id"`
+		Address netip.Addr `json:"address"`
+		Port    uint16     `json:"port"`
+	}{target.Container, target.Address, target.Port})
+	if err != nil {
+		return nil, err
+	}
+	// A portal that is busy answers without reading; its answer is what counts.
+	if _, err := c.Write(append(line, '\n')); err != nil && !gone(err) {
+		return nil, err
+	}
+	return receive(c.(*net.UnixConn), target)
+}
+
+// gone tells whether the other end hung up.
+func gone(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}
+
+// explain makes the problem that the user of Dial sees.
+func explain(ctx context.Context, target Target, err error) error {
+	kind, remedy := problem.Unavailable, ""
+	var no *Refusal
+	switch {
+	case errors.As(err, &no) && no.Kind == Busy:
+		kind, remedy = problem.Busy, "try again in a moment"
+	case errors.As(err, &no) && no.Kind == BadRequest:
+		kind = problem.Invalid
+	case errors.As(err, &no):
+	case ctx.Err() != nil:
+		err = ctx.Err()
+	default:
+		remedy = "see whether the environment's portal runs: havre status"
+	}
+	return problem.New(kind, "connect to %s", target).With("%s", remedy).Because(err)
+}

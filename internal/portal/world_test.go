@@ -1,0 +1,267 @@
+package portal_test
+
+import (
+	"context"
+	"encoding/binary"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/portal/portaltest"
+)
+
+// needed tells whether HAVRE_NEED says that what must run here.
+func needed(what string) bool {
+	for _, w := range strings.Split(os.Getenv("HAVRE_NEED"), ",") {
+		if strings.TrimSpace(w) == what {
+			return true
+		}
+	}
+	return false
+}
+
+// builds makes each program once for all tests.
+var builds sync.Map // package → func() ([]byte, error)
+
+// build compiles the program of a package as make does, and returns it.
+func build(t testing.TB, pkg string) []byte {
+	t.Helper()
+	once, _ := builds.LoadOrStore(pkg, sync.OnceValues(func() ([]byte, error) {
+		out := filepath.Join(os.TempDir(), "portal-build-"+strings.ToLower(portaltest.ID(pkg + time.Now().String())[:12]))
+		defer os.Remove(out)
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, pkg)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		cmd.Stderr = os.Stderr
+		if err := cmd.Run(); err != nil {
+			return nil, err
+		}
+		return os.ReadFile(out)
+	}))
+	program, err := once.(func() ([]byte, error))()
+	if err != nil {
+		t.Fatalf("build %s: %v", pkg, err)
+	}
+	return program
+}
+
+// namespace is a network of its own, in which the real program finds at
+// 127.0.0.11:53 what an engine would have put there.
+type namespace struct {
+	handle *os.File
+
+	mu    sync.Mutex // guards hosts
+	hosts map[string][]netip.Addr
+}
+
+// newNamespace makes a network where all of 127/8 and 10/8 is here, and
+// nothing else exists.
+func newNamespace(t testing.TB) *namespace {
+	t.Helper()
+	n := &namespace{hosts: map[string][]netip.Addr{}}
+	var err error
+	alone(func() {
+		if err = unix.Unshare(unix.CLONE_NEWNET); err != nil {
+			return
+		}
+		if n.handle, err = os.Open("/proc/thread-self/ns/net"); err == nil {
+			err = loopbackUp()
+		}
+	})
+	if err != nil {
+		if needed("docker") || needed("swarm") {
+			t.Fatalf("a network namespace is needed: %v", err)
+		}
+		t.Skipf("no network namespace, which takes root: %v", err)
+	}
+	t.Cleanup(func() { n.handle.Close() })
+	n.answerNames(t)
+	return n
+}
+
+// alone runs f on a thread of its own, which ends with it.
+func alone(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		f()
+	}()
+	<-done
+}
+
+// in runs f inside the namespace: sockets opened and processes started by it
+// belong there.
+func (n *namespace) in(t testing.TB, f func() error) {
+	t.Helper()
+	var err error
+	alone(func() {
+		if err = unix.Setns(int(n.handle.Fd()), unix.CLONE_NEWNET); err == nil {
+			err = f()
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func loopbackUp() error {
+	s, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(s)
+	lo, _ := unix.NewIfreq("lo")
+	lo.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
+	if err := unix.IoctlIfreq(s, unix.SIOCSIFFLAGS, lo); err != nil {
+		return err
+	}
+	ten, _ := unix.NewIfreq("lo:1")
+	ten.SetInet4Addr([]byte{10, 0, 0, 1}) // without a mask this is all of 10/8
+	return unix.IoctlIfreq(s, unix.SIOCSIFADDR, ten)
+}
+
+// place says what the name service answers for a container.
+func (n *namespace) place(container string, at ...netip.Addr) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.hosts[container[:12]+"."] = at
+}
+
+// echo serves TCP on address and port.
+func (n *namespace) echo(t testing.TB, on string) {
+	t.Helper()
+	n.in(t, func() error {
+		l, err := net.Listen("tcp4", on)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { l.Close() })
+		go accept(l, func(c net.Conn) { io.Copy(c, c) })
+		return nil
+	})
+}
+
+func accept(l net.Listener, serve func(net.Conn)) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			serve(c)
+		}()
+	}
+}
+
+// answerNames is the smallest name server: one question, A records.
+func (n *namespace) answerNames(t testing.TB) {
+	t.Helper()
+	n.in(t, func() error {
+		c, err := net.ListenPacket("udp4", "127.0.0.11:53")
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { c.Close() })
+		go func() {
+			q := make([]byte, 1500)
+			for {
+				size, from, err := c.ReadFrom(q)
+				if err != nil {
+					return
+				}
+				c.WriteTo(n.answer(q[:size]), from)
+			}
+		}()
+		return nil
+	})
+}
+
+func (n *namespace) answer(q []byte) []byte {
+	name, end := "", 12
+	for q[end] != 0 {
+		name += string(q[end+1:end+1+int(q[end])]) + "."
+		end += 1 + int(q[end])
+	}
+	end += 5 // the root, type and class
+	n.mu.Lock()
+	at, known := n.hosts[name]
+	n.mu.Unlock()
+	flags := uint16(0x8580)
+	if !known {
+		flags |= 3 // no such name
+	}
+	a := binary.BigEndian.AppendUint16(append([]byte{}, q[:2]...), flags)
+	for _, count := range []int{1, len(at), 0, 0} {
+		a = binary.BigEndian.AppendUint16(a, uint16(count))
+	}
+	a = append(a, q[12:end]...)
+	for _, ip := range at {
+		a = append(a, 0xc0, 12, 0, 1, 0, 1, 0, 0, 2, 0x58, 0, 4)
+		a = append(a, ip.AsSlice()...)
+	}
+	return a
+}
+
+// start runs the portal program in the namespace until the test ends.
+func (n *namespace) start(t testing.TB, socket string) *exec.Cmd {
+	t.Helper()
+	path := filepath.Join(filepath.Dir(socket), "havre-portal")
+	if err := os.WriteFile(path, build(t, "havre/cmd/havre-portal"), 0o755); err != nil && !os.IsExist(err) && !isBusy(err) {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, "-socket", socket)
+	cmd.Stderr = os.Stderr
+	n.in(t, cmd.Start)
+	t.Cleanup(func() {
+		cmd.Process.Kill()
+		cmd.Wait()
+	})
+	return cmd
+}
+
+// isBusy is what writing over a program that runs gives: it's there already.
+func isBusy(err error) bool {
+	pe, ok := err.(*os.PathError)
+	return ok && pe.Err == unix.ETXTBSY
+}
+
+// socketDir is a directory whose name is short enough to hold sockets.
+func socketDir(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "portal")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// eventually asks until ask succeeds, and says what it waited for when it
+// gives up.
+func eventually(t testing.TB, what string, ask func() error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	var last error
+	for ctx.Err() == nil {
+		if last = ask(); last == nil {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	t.Fatalf("waited in vain for %s: %v", what, last)
+}
