@@ -1,0 +1,110 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// tools are the programs a world is made with.
+var tools = []string{"dockerd", "docker", "ip", "iptables", "nsenter", "unshare", "mount"}
+
+// Need skips the test where what it needs is not to be had, and fails it
+// instead where HAVRE_NEED (words with commas between them) says that it must
+// run. The words are docker and swarm.
+func Need(t testing.TB, what string) {
+	t.Helper()
+	missing := lacking()
+	if missing == "" {
+		return
+	}
+	if slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), what) {
+		t.Fatalf("needs %s, as HAVRE_NEED says: %s; get it with: script/setup.sh engine", what, missing)
+	}
+	t.Skipf("needs %s: %s", what, missing)
+}
+
+func lacking() string {
+	if os.Geteuid() != 0 {
+		return "only root can make network namespaces"
+	}
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			return fmt.Sprintf("there is no %s", tool)
+		}
+	}
+	return ""
+}
+
+// Eventually asks until ask succeeds, and says what it waited for when it
+// gives up after a minute. It only asks: a change is made once, outside it.
+func Eventually(t testing.TB, what string, ask func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := until(ctx, 100*time.Millisecond, ask); err != nil {
+		t.Fatalf("waited in vain for %s: %v", what, err)
+	}
+}
+
+// until asks again and again until ask succeeds or ctx is done, and gives its
+// last answer.
+func until(ctx context.Context, pause time.Duration, ask func(context.Context) error) error {
+	var last error
+	for ctx.Err() == nil {
+		err := ask(ctx)
+		if err == nil {
+			return nil
+		}
+		if last == nil || ctx.Err() == nil { // that time ran out says less than what came before
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(pause):
+		}
+	}
+	if last == nil {
+		last = ctx.Err()
+	}
+	return last
+}
+
+// Shared is one world for all tests of a package, made when the first asks for
+// it. The zero value is ready.
+type Shared struct {
+	once  sync.Once
+	world *World
+	err   error
+}
+
+// World returns the world. It skips or fails as Need does.
+func (s *Shared) World(t testing.TB) *World {
+	t.Helper()
+	Need(t, "docker")
+	s.once.Do(func() { s.world, s.err = open(context.WithoutCancel(t.Context())) })
+	if s.err != nil {
+		t.Fatal(s.err)
+	}
+	t.Cleanup(func() { s.world.report(t) })
+	return s.world
+}
+
+// Main runs the package's tests, removes the world, and returns the exit code.
+func (s *Shared) Main(m *testing.M) int {
+	code := m.Run()
+	if s.world == nil {
+		return code
+	}
+	if err := s.world.Close(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return max(code, 1)
+	}
+	return code
+}
