@@ -1,0 +1,206 @@
+package project
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Outcome is what a declaration leads to: the plan to show, and the record to
+// keep if it is carried out.
+type Outcome struct {
+	Plan   api.Plan
+	Record Record
+}
+
+// Declare compares a declaration with what is remembered. It looks at nothing
+// but its arguments; old is the zero Record for a new project.
+// Errors: problem.List of Conflict and Invalid problems.
+func Declare(old Record, want spec.Project, found Found, now time.Time) (Outcome, error) {
+	services := make([]spec.Service, 0, len(want.Services))
+	for _, s := range want.Services {
+		had := old.Service(s.Name)
+		var former *Rollout
+		if had != nil {
+			former = had.Rollout(had.Target)
+		}
+		services = append(services, complete(s, found.Images[s.Name], former))
+	}
+	name(services)
+	wrong := givePorts(services, found.Taken)
+	full := want
+	full.Services = services
+	wrong = append(wrong, giveHosts(services, found.Hosts)...)
+	if len(wrong) > 0 {
+		return Outcome{}, wrong
+	}
+	return outcome(old, want, full, found, now), nil
+}
+
+// name gives the target of a link the names by which its sources call it.
+func name(services []spec.Service) {
+	for _, s := range services {
+		for _, l := range s.Links {
+			i := slices.IndexFunc(services, func(t spec.Service) bool { return t.Name == l.To })
+			if i >= 0 && l.Alias != "" && l.Alias != l.To && !slices.Contains(services[i].Aliases, l.Alias) {
+				services[i].Aliases = append(slices.Clone(services[i].Aliases), l.Alias)
+			}
+		}
+	}
+}
+
+func outcome(old Record, want, full spec.Project, found Found, now time.Time) Outcome {
+	r := old
+	r.Name, r.Declared, r.Removed = want.Name, want, false
+	r.Services = slices.Clone(old.Services)
+	plan := api.Plan{Environment: r.Environment, Project: r.Name}
+	order, _ := spec.StartOrder(want)
+	for _, n := range order {
+		s, _ := full.Service(n)
+		// Variables of links are part of how a container runs.
+		s.Environment = fromList(variables(full, s))
+		next := Rollout{State: Pending, Spec: s, Files: filesOf(want, s), Image: found.Images[n], Created: now}
+		next.Digest = service.Digest(s, next.Image.ID, next.Files)
+		plan.Changes = append(plan.Changes, r.take(n, next, old.Removed))
+	}
+	for i := range r.Services {
+		s := &r.Services[i]
+		if _, still := want.Service(s.Name); !still && !s.Removed {
+			plan.Changes = append(plan.Changes, api.Change{Verb: "remove", Service: s.Name, Why: []string{"it is no longer declared"}})
+			s.Removed = true
+		}
+	}
+	slices.SortFunc(r.Services, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
+	return Outcome{plan, r}
+}
+
+// take puts one declared service into the record and says what changes.
+func (r *Record) take(name string, next Rollout, gone bool) api.Change {
+	c := api.Change{Service: name, Ports: PortWords(next.Spec)}
+	s := r.Service(name)
+	if s == nil {
+		r.Services = append(r.Services, Service{ID: spec.ServiceID(NewID()), Name: name})
+		s = &r.Services[len(r.Services)-1]
+	}
+	s.Rollouts = slices.Clone(s.Rollouts)
+	had := s.Rollout(s.Target)
+	fresh := had == nil || s.Removed || gone
+	switch {
+	case !fresh && had.Digest == next.Digest && had.State != Failed:
+		c.Verb, c.Rollout, c.Why = sameContainers(had.Spec, next.Spec), had.Number, Differences(had.Spec, next.Spec)
+		had.Spec = next.Spec
+		return c
+	case fresh:
+		c.Verb = "create"
+		s.Active, s.Stopped, s.Removed = 0, false, false
+	default:
+		c.Verb, c.Why = "update", append(Differences(had.Spec, next.Spec), imageChange(had.Image, next.Image)...)
+		if len(c.Why) == 0 {
+			c.Why = []string{"the rollout before it failed"}
+		}
+		if !slices.EqualFunc(had.Files, next.Files, sameFile) {
+			c.Why = append(c.Why, "files")
+		}
+		c.Stops = s.Active != 0 && had.Spec.WritesData() && next.Spec.WritesData()
+	}
+	if had != nil && had.State == Pending {
+		had.State = Retired
+	}
+	c.Volumes = volumesOf(next.Spec)
+	next.Number = s.Last() + 1
+	c.Rollout = next.Number
+	s.Target = next.Number
+	s.add(next)
+	return c
+}
+
+func sameContainers(had, next spec.Service) string {
+	switch {
+	case had.Replicas != next.Replicas:
+		return "scale"
+	case !reflect.DeepEqual(had, next):
+		return "route"
+	}
+	return "keep"
+}
+
+func sameFile(a, b spec.File) bool {
+	return a.Name == b.Name && a.Mode == b.Mode && slices.Equal(a.Content, b.Content)
+}
+
+func imageChange(had, next service.Image) []string {
+	if had.ID == next.ID {
+		return nil
+	}
+	return []string{"image content"}
+}
+
+// Differences names the fields that differ, in the declaration's words.
+func Differences(had, next spec.Service) []string {
+	var fields []string
+	a, b := reflect.ValueOf(had), reflect.ValueOf(next)
+	for i := range a.NumField() {
+		if !same(a.Field(i), b.Field(i)) {
+			tag, _, _ := strings.Cut(a.Type().Field(i).Tag.Get("json"), ",")
+			fields = append(fields, tag)
+		}
+	}
+	return fields
+}
+
+// same compares as JSON does: nil and empty are one.
+func same(a, b reflect.Value) bool {
+	if k := a.Kind(); (k == reflect.Slice || k == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
+		return true
+	}
+	return reflect.DeepEqual(a.Interface(), b.Interface())
+}
+
+func filesOf(p spec.Project, s spec.Service) []spec.File {
+	var files []spec.File
+	for _, m := range s.Mounts {
+		if f, ok := p.File(m.Source); ok && m.Kind == spec.Config {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+func volumesOf(s spec.Service) []string {
+	var names []string
+	for _, m := range s.Mounts {
+		if m.Kind == spec.Volume {
+			names = append(names, m.Source)
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// PortWords writes ports for people: "4443->443/tcp public".
+func PortWords(s spec.Service) []string {
+	var words []string
+	for _, p := range s.Ports {
+		words = append(words, fmt.Sprintf("%d->%d/%s %s", p.External, p.Internal, p.Protocol, p.Access))
+	}
+	return words
+}
+
+func fromList(list []string) map[string]string {
+	m := map[string]string{}
+	for _, v := range list {
+		name, value, _ := strings.Cut(v, "=")
+		m[name] = value
+	}
+	if len(m) == 0 {
+		return nil
+	}
+	return maps.Clone(m)
+}

@@ -1,0 +1,158 @@
+package project
+
+import (
+	"slices"
+	"time"
+
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Action is a step of one service.
+type Action struct {
+	Service spec.ServiceID
+	Name    string
+	service.Step
+}
+
+// View is what Next and Status look at besides the record.
+type View struct {
+	Snapshot service.Snapshot
+	Accepts  func(t service.Task, ports []uint16) bool // the ports took a connection through the portal
+	Now      time.Time
+}
+
+// Next says what to do now for each service of r, in start order. Services
+// that need others wait until those are there.
+func Next(r Record, v View) []Action {
+	var actions []Action
+	order, _ := spec.StartOrder(r.Declared)
+	for _, name := range order {
+		s := r.Service(name)
+		if s == nil || s.Removed {
+			continue
+		}
+		for _, step := range service.Next(facts(r, s, v)) {
+			actions = append(actions, Action{s.ID, s.Name, step})
+		}
+	}
+	return append(actions, strays(r, v)...)
+}
+
+func facts(r Record, s *Service, v View) service.Facts {
+	f := service.Facts{
+		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
+		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
+		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v),
+	}
+	for _, ro := range s.Rollouts {
+		f.Replicas[ro.Number] = ro.Spec.Replicas
+		f.Writes[ro.Number] = ro.Spec.WritesData()
+	}
+	if t := s.Rollout(s.Target); t != nil {
+		f.Failed = t.State == Failed
+		if o, there := f.Observed[s.Target]; there {
+			f.Verdict[s.Target] = judge(t, o, v)
+		}
+	}
+	return f
+}
+
+func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
+	ports := service.Ports(ro.Spec)
+	return service.Judge(ro.Spec, o, service.Moment{
+		Now: v.Now, Started: ro.Started,
+		Accepts: func(t service.Task) bool { return len(ports) == 0 || v.Accepts(t, ports) },
+	})
+}
+
+func observed(snap service.Snapshot, id spec.ServiceID) map[int]service.Observed {
+	found := map[int]service.Observed{}
+	for _, o := range snap.Services {
+		if o.ID == id {
+			found[o.Rollout] = o
+		}
+	}
+	return found
+}
+
+// ready tells whether what the target of s needs is there.
+func ready(r Record, s *Service, v View) bool {
+	declared, _ := r.Declared.Service(s.Name)
+	return !slices.ContainsFunc(declared.Needs, func(n spec.Need) bool { return !met(r, n, v) })
+}
+
+func met(r Record, n spec.Need, v View) bool {
+	s := r.Service(n.Service)
+	if s == nil || s.Removed || s.Current() == nil {
+		return false
+	}
+	cur := s.Rollout(s.Target)
+	o := observed(v.Snapshot, s.ID)[cur.Number]
+	switch n.Condition {
+	case spec.Healthy:
+		return s.Active == s.Target && judge(cur, o, v).Done
+	case spec.Completed:
+		return slices.ContainsFunc(o.Tasks, func(t service.Task) bool { return t.State == service.Complete })
+	default:
+		return slices.ContainsFunc(o.Tasks, func(t service.Task) bool { return t.State == service.Running || t.State == service.Complete })
+	}
+}
+
+// strays are swarm services of the project that nobody asked for any more.
+func strays(r Record, v View) []Action {
+	var actions []Action
+	for _, o := range v.Snapshot.Services {
+		if o.Project != r.ID || o.SwarmID == "" || !r.Removed && r.ByID(o.ID) != nil {
+			continue
+		}
+		actions = append(actions, Action{Service: o.ID, Step: service.Step{Verb: service.Remove, Rollout: o.Rollout, SwarmID: o.SwarmID}})
+	}
+	return actions
+}
+
+// Apply changes r as a step says that only touches the record.
+func (r *Record) Apply(a Action, lines []string, now time.Time) {
+	s := r.ByID(a.Service)
+	if s == nil {
+		return
+	}
+	s.Rollouts = slices.Clone(s.Rollouts)
+	ro := s.Rollout(a.Rollout)
+	if ro == nil {
+		return
+	}
+	switch a.Verb {
+	case service.Start:
+		if ro.Started.IsZero() {
+			ro.Started = now
+		}
+	case service.Activate:
+		if old := s.Rollout(s.Active); old != nil && s.Active != a.Rollout {
+			old.State = Retired
+		}
+		ro.State, ro.Reason, ro.Lines = Active, "", nil
+		s.Active, s.Target = a.Rollout, a.Rollout
+	case service.Fail:
+		ro.State, ro.Reason, ro.Lines = Failed, a.Reason, lines
+		if s.Active != 0 {
+			s.Target = s.Active
+		}
+	case service.Scale, service.Remove: // the record does not hold these
+	}
+}
+
+// Settled tells whether nothing is on its way for s any more, and how it ended.
+func (s *Service) Settled() (done, ok bool) {
+	if s.Removed || s.Stopped {
+		return true, true
+	}
+	t := s.Rollout(s.Target)
+	if t == nil {
+		return true, true
+	}
+	if t.State == Failed {
+		return true, false
+	}
+	return s.Target == s.Active, s.Last() == s.Active || s.Rollout(s.Last()).State != Failed
+}

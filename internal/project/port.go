@@ -1,0 +1,58 @@
+package project
+
+import (
+	"havre/internal/route"
+	"havre/internal/spec"
+)
+
+// Port is a port of the machine.
+type Port struct {
+	Number   uint16
+	Protocol spec.Protocol
+}
+
+// free is a port that nobody has.
+// Errors: Conflict, when all are taken.
+func free(used map[Port]string, proto spec.Protocol) (uint16, error) {
+	taken := map[uint16]bool{}
+	for p := range used {
+		taken[p.Number] = taken[p.Number] || p.Protocol == proto
+	}
+	return route.Allocate(taken, 0)
+}
+
+// Ports gives every port that the records' services have, and who has it.
+func Ports(records []Record, except spec.ProjectID) map[Port]string {
+	taken := map[Port]string{}
+	for _, r := range records {
+		if r.ID == except {
+			continue
+		}
+		for _, s := range r.Present() {
+			if cur := s.Rollout(s.Target); cur != nil {
+				for _, p := range cur.Spec.Ports {
+					taken[Port{p.External, p.Protocol}] = r.Environment + "." + r.Name + "." + s.Name
+				}
+			}
+		}
+	}
+	return taken
+}
+
+// Hosts gives every domain that the records' services have, and who has it.
+func Hosts(records []Record, except spec.ProjectID) map[string]string {
+	taken := map[string]string{}
+	for _, r := range records {
+		if r.ID == except {
+			continue
+		}
+		for _, s := range r.Present() {
+			if cur := s.Rollout(s.Target); cur != nil {
+				for _, d := range cur.Spec.Domains {
+					taken[d.Host] = r.Environment + "." + r.Name + "." + s.Name
+				}
+			}
+		}
+	}
+	return taken
+}

@@ -1,0 +1,141 @@
+// Package project turns what a person declared into rollouts, says what an
+// apply would change, and what has to be done next so that what was asked for
+// is what runs. Plans are values; others carry them out.
+package project
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"slices"
+	"strings"
+	"time"
+
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Record is all that is remembered of a project.
+type Record struct {
+	ID          spec.ProjectID
+	Environment string
+	Name        string
+	Subnet      string       // of its network, CIDR; stays with it
+	Removed     bool         // the person removed it; its volumes may still be there
+	Declared    spec.Project // as it was applied last
+	Services    []Service    // sorted by name; removed ones stay, so that their ports and volumes are found again
+	Version     int          // counts its changes; a store refuses to save over a newer one
+}
+
+// Service is what is remembered of a service.
+type Service struct {
+	ID       spec.ServiceID
+	Name     string
+	Stopped  bool // the person stopped it
+	Removed  bool
+	Active   int       // the rollout that serves; 0: none yet
+	Target   int       // the rollout that should serve
+	Rollouts []Rollout // ascending
+}
+
+// RolloutState is how a rollout fared.
+type RolloutState string
+
+// The states.
+const (
+	Pending RolloutState = "pending" // on its way
+	Active  RolloutState = "active"  // it serves
+	Failed  RolloutState = "failed"  // it never got healthy
+	Retired RolloutState = "retired" // another one took its place
+)
+
+// Rollout is the numbered record of a deploy of one service.
+type Rollout struct {
+	Number  int
+	State   RolloutState
+	Reason  string       // why it failed
+	Lines   []string     // the last lines it printed before it was given up
+	Digest  string       // two rollouts with equal digests run alike
+	Spec    spec.Service // with final ports and volumes
+	Files   []spec.File  // the ones it mounts
+	Image   service.Image
+	Created time.Time
+	Started time.Time // when its first container was asked for; zero before
+}
+
+// Rollout finds a rollout by number.
+func (s *Service) Rollout(n int) *Rollout {
+	for i := range s.Rollouts {
+		if s.Rollouts[i].Number == n {
+			return &s.Rollouts[i]
+		}
+	}
+	return nil
+}
+
+// Last is the highest number given so far.
+func (s *Service) Last() int {
+	if len(s.Rollouts) == 0 {
+		return 0
+	}
+	return s.Rollouts[len(s.Rollouts)-1].Number
+}
+
+// Current is the rollout that serves or, when none does, the one on its way.
+func (s *Service) Current() *Rollout {
+	if r := s.Rollout(s.Active); r != nil {
+		return r
+	}
+	return s.Rollout(s.Target)
+}
+
+// Service finds a service by name, removed or not.
+func (r *Record) Service(name string) *Service {
+	for i := range r.Services {
+		if r.Services[i].Name == name {
+			return &r.Services[i]
+		}
+	}
+	return nil
+}
+
+// ByID finds a service that was not removed.
+func (r *Record) ByID(id spec.ServiceID) *Service {
+	for i := range r.Services {
+		if r.Services[i].ID == id && !r.Services[i].Removed {
+			return &r.Services[i]
+		}
+	}
+	return nil
+}
+
+// Present gives the services that were not removed.
+func (r *Record) Present() []*Service {
+	var present []*Service
+	for i := range r.Services {
+		if !r.Removed && !r.Services[i].Removed {
+			present = append(present, &r.Services[i])
+		}
+	}
+	return present
+}
+
+// kept is how many rollouts of a service are remembered besides those in use.
+const kept = 20
+
+// add appends a rollout and forgets the oldest ones that no one needs.
+func (s *Service) add(r Rollout) {
+	s.Rollouts = append(s.Rollouts, r)
+	for len(s.Rollouts) > kept {
+		i := slices.IndexFunc(s.Rollouts, func(r Rollout) bool { return r.Number != s.Active && r.Number != s.Target })
+		s.Rollouts = slices.Delete(s.Rollouts, i, i+1)
+	}
+}
+
+var lower = base32.StdEncoding.WithPadding(base32.NoPadding)
+
+// NewID makes 8 random lower-case base32 characters.
+func NewID() string {
+	b := make([]byte, 5)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return strings.ToLower(lower.EncodeToString(b))
+}

@@ -1,0 +1,124 @@
+package project
+
+import (
+	"fmt"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Outside is what only others know about a service: whether its ports could
+// be bound, for one.
+type Outside struct {
+	Listeners map[uint16]string // external TCP ports that could not be bound, and why
+	HTTPSPort uint16
+}
+
+// Status says how a service is.
+func Status(r Record, s *Service, v View, out Outside) api.Service {
+	a := api.Service{Name: s.Name, Project: r.Name, Environment: r.Environment}
+	cur := s.Current()
+	if cur == nil {
+		a.State, a.Says = "starting", "it was declared, but has no rollout yet"
+		return a
+	}
+	a.Image, a.Rollout, a.Replicas = cur.Spec.Image, cur.Number, cur.Spec.Replicas
+	a.Ports, a.URLs = PortWords(cur.Spec), URLs(cur.Spec, out.HTTPSPort)
+	o := observed(v.Snapshot, s.ID)[cur.Number]
+	for _, t := range o.Tasks {
+		if t.State == service.Failed {
+			a.Restarts++
+		}
+		a.Tasks = append(a.Tasks, task(t))
+	}
+	if live := o.Live(); len(live) > 0 {
+		a.Since = live[0].Since
+	}
+	verdict := judge(cur, o, v)
+	a.Healthy = verdict.Healthy
+	a.State, a.Says = state(r, s, cur, verdict, v)
+	if says := portTrouble(cur.Spec, out); says != "" && a.State != "stopped" && a.State != "idle" {
+		a.State, a.Says = "failing", says
+	}
+	return a
+}
+
+func task(t service.Task) api.Task {
+	a := api.Task{Container: t.Container, Slot: t.Slot, State: string(t.State), Health: t.Health, Since: t.Since, ExitCode: t.ExitCode}
+	if t.State == service.Failed {
+		a.Says = service.Ending(t)
+	}
+	return a
+}
+
+func state(r Record, s *Service, cur *Rollout, verdict service.Verdict, v View) (state, says string) {
+	switch {
+	case s.Stopped:
+		return "stopped", "it was stopped with: havre stop"
+	case !cur.Spec.Runs():
+		return "idle", "it is declared with no replicas"
+	case verdict.Done && verdict.Healthy < cur.Spec.Replicas:
+		return "completed", ""
+	case verdict.Done && s.Active == s.Target:
+		return "healthy", lastFailure(s)
+	case verdict.Done && s.Active != 0:
+		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target)
+	case cur.State == Failed:
+		return "failing", cur.Reason
+	case verdict.Failed || looping(s, v):
+		return "failing", verdict.Reason
+	case s.Active == 0 && !ready(r, s, v):
+		return "starting", "it waits for " + missing(r, s, v)
+	}
+	return "starting", verdict.Reason
+}
+
+// lastFailure tells that the newest rollout was given up while an older one serves.
+func lastFailure(s *Service) string {
+	if last := s.Rollout(s.Last()); last != nil && last.State == Failed {
+		return fmt.Sprintf("rollout r%d failed: %s", last.Number, last.Reason)
+	}
+	return ""
+}
+
+// loopWindow and loopCount say what a crash loop is.
+const (
+	loopWindow = 2 * time.Minute
+	loopCount  = 3
+)
+
+func looping(s *Service, v View) bool {
+	n := 0
+	for _, t := range observed(v.Snapshot, s.ID)[s.Active].Tasks {
+		if t.State == service.Failed && v.Now.Sub(t.Since) < loopWindow {
+			n++
+		}
+	}
+	return n >= loopCount
+}
+
+func missing(r Record, s *Service, v View) string {
+	declared, _ := r.Declared.Service(s.Name)
+	for _, n := range declared.Needs {
+		if !met(r, n, v) {
+			return fmt.Sprintf("%s to be %s", n.Service, n.Condition)
+		}
+	}
+	return "its turn"
+}
+
+func portTrouble(s spec.Service, out Outside) string {
+	for _, p := range s.Ports {
+		if says, bad := out.Listeners[p.External]; bad && p.Protocol == spec.TCP {
+			return says
+		}
+	}
+	if len(s.Domains) > 0 {
+		for _, says := range []string{out.Listeners[out.HTTPSPort]} {
+			return says
+		}
+	}
+	return ""
+}

@@ -1,0 +1,88 @@
+package project
+
+import (
+	"fmt"
+	"strings"
+
+	"havre/internal/api"
+	"havre/internal/service"
+)
+
+// Why explains in a sentence why a service is as it is, and what to do. The
+// last lines it printed are the caller's to add; from names the container
+// whose lines they should be, "" when none would help.
+func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
+	a := Status(*ref.Record, ref.Service, v, out)
+	full := ref.String()
+	why = api.Why{Service: full, State: a.State, Says: a.Says}
+	cur := ref.Service.Current()
+	switch a.State {
+	case "healthy":
+		why.Says = fmt.Sprintf("%s runs: %d of %d containers are healthy", full, a.Healthy, a.Replicas)
+		if a.Says != "" {
+			why.Says += "; " + a.Says
+			why.Lines = lastLines(ref.Service)
+			why.Remedy = "mend it and apply again"
+		}
+		return why, ""
+	case "stopped":
+		why.Remedy = "havre start " + full
+	case "idle":
+		why.Remedy = "set count or replicas to 1 or more and apply again"
+	case "completed":
+		why.Says = full + " ran to its end with exit code 0, and its restart policy does not start it again"
+	case "starting", "failing":
+		from, why.Remedy = trouble(ref, cur, v)
+		if p := portTrouble(cur.Spec, out); p != "" {
+			why.Remedy = "end the program that has the port, or apply again with another port (havre apply --port-offset 10000 shifts them all)"
+			from = ""
+		}
+	}
+	if !strings.HasPrefix(why.Says, full) {
+		why.Says = full + " " + stateVerb(a.State) + ": " + why.Says
+	}
+	if cur != nil && len(cur.Lines) > 0 && from == "" {
+		why.Lines = cur.Lines
+	}
+	return why, from
+}
+
+func stateVerb(state string) string {
+	switch state {
+	case "starting":
+		return "is not healthy yet"
+	case "stopped", "idle":
+		return "does not run"
+	}
+	return "fails"
+}
+
+func lastLines(s *Service) []string {
+	if last := s.Rollout(s.Last()); last != nil {
+		return last.Lines
+	}
+	return nil
+}
+
+// trouble finds the container that has most to say, and what to do about it.
+func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
+	if cur == nil {
+		return "", ""
+	}
+	full := ref.String()
+	for _, t := range observed(v.Snapshot, ref.Service.ID)[cur.Number].Tasks {
+		switch {
+		case t.OOM:
+			return t.Container, fmt.Sprintf("give it more memory (now %d MiB) and apply again, or find out what it needs it for", cur.Spec.Limits.Memory>>20)
+		case t.Health == "unhealthy" || t.Health == "starting":
+			return t.Container, "run the check by hand: havre exec " + full + " -- sh"
+		case t.State == service.Failed && t.Container != "":
+			return t.Container, "read its log: havre logs " + full + "; mend it and apply again"
+		case t.State == service.Failed:
+			return "", "mend what the engine names and apply again"
+		case t.State == service.Running:
+			return t.Container, "see whether it listens on the port that was declared, on all addresses and not only on 127.0.0.1"
+		}
+	}
+	return "", "wait, or look again with: havre why " + full
+}
