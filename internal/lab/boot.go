@@ -23,7 +23,7 @@ resolv=$(readlink -f /etc/resolv.conf)
 : >>/run/xtables.lock
 : >"$dir/xtables.lock"
 mount --bind /run/xtables.lock "$dir/xtables.lock"
-cut -d ' ' -f 5 /proc/self/mountinfo | grep '^/run/' | sort -r | while read -r point; do umount -l "$point"; done
+cut -d ' ' -f 5 /proc/self/mountinfo | grep '^/run/' | sort -r | while read -r point; do umount -l "$point" 2>/dev/null || true; done
 mount -t tmpfs tmpfs /run
 : >/run/xtables.lock
 mount --bind "$dir/xtables.lock" /run/xtables.lock
