@@ -1,0 +1,147 @@
+package swarm
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"havre/internal/problem"
+	"havre/internal/service"
+)
+
+// How long RemoveNetwork waits for the last container, and how often it looks.
+const (
+	emptyWithin = 30 * time.Second
+	emptyLook   = 200 * time.Millisecond
+)
+
+// networks are our overlays, sorted by name.
+func (s *Swarm) networks(ctx context.Context) ([]service.Network, error) {
+	r, err := s.api.NetworkList(ctx, client.NetworkListOptions{Filters: ours(labelKind + "=" + kindNetwork)})
+	if err != nil {
+		return nil, explain(err, "list networks")
+	}
+	var all []service.Network
+	for _, n := range r.Items {
+		all = append(all, networkOf(n.Network))
+	}
+	slices.SortFunc(all, func(a, b service.Network) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+func networkOf(n network.Network) service.Network {
+	m := readMark(n.Labels)
+	subnet := ""
+	if len(n.IPAM.Config) > 0 {
+		subnet = n.IPAM.Config[0].Subnet.String()
+	}
+	return service.Network{ID: n.ID, Name: n.Name, Environment: m.environment, Project: m.project, Subnet: subnet}
+}
+
+// EnsureNetwork makes the network of want's name, unless it is there, and
+// returns its id.
+//
+// Errors: Conflict when there is one of that name with another subnet, or the
+// engine has the subnet elsewhere; Invalid when the subnet is none.
+func (s *Swarm) EnsureNetwork(ctx context.Context, want service.Network) (string, error) {
+	subnet, err := netip.ParsePrefix(want.Subnet)
+	if err != nil {
+		return "", problem.New(problem.Invalid, "make network %s: %q is no subnet", want.Name, want.Subnet)
+	}
+	there, err := s.networkNamed(ctx, want.Name)
+	if err != nil {
+		return "", err
+	}
+	if there == nil {
+		return s.createNetwork(ctx, want, subnet)
+	}
+	if there.Subnet != subnet.String() || there.Project != want.Project {
+		return "", problem.New(problem.Conflict, "make network %s: there is one already, with subnet %s", want.Name, there.Subnet)
+	}
+	return there.ID, nil
+}
+
+// networkNamed is nil when there is none of that name.
+func (s *Swarm) networkNamed(ctx context.Context, name string) (*service.Network, error) {
+	all, err := s.networks(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range all {
+		if n.Name == name {
+			return &n, nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *Swarm) createNetwork(ctx context.Context, want service.Network, subnet netip.Prefix) (string, error) {
+	r, err := s.api.NetworkCreate(ctx, want.Name, client.NetworkCreateOptions{
+		Driver:     "overlay",
+		Attachable: true, // for the portal, which is a plain container
+		IPAM:       &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
+		Labels:     mark{kind: kindNetwork, environment: want.Environment, project: want.Project}.labels(nil),
+	})
+	return r.ID, explain(err, "make network %s", want.Name)
+}
+
+// RemoveNetwork takes a network away once nothing uses it any more: a network
+// removed while a container of it stops would linger in the engine as a ghost
+// and spoil the next one. Portals are taken off it. It is no error when there
+// is none.
+//
+// Errors: Busy when something still uses it after 30 s.
+func (s *Swarm) RemoveNetwork(ctx context.Context, id string) error {
+	waiting, cancel := context.WithTimeout(ctx, emptyWithin)
+	defer cancel()
+	for {
+		users, err := s.networkUsers(ctx, id)
+		if err != nil {
+			return err
+		}
+		if len(users) == 0 {
+			_, err = s.api.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
+			switch err = explain(err, "remove network %s", id); problem.KindOf(err) {
+			case "", problem.NotFound:
+				return nil
+			case problem.Denied, problem.Unavailable, problem.Internal:
+				return err
+			}
+			users = []string{err.Error()} // an endpoint that is just going
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("remove network %s: %w", id, ctx.Err())
+		case <-waiting.Done():
+			return problem.New(problem.Busy, "remove network %s: it is still used: %s", id, strings.Join(users, ", ")).With("try again when its services have stopped")
+		case <-time.After(emptyLook):
+		}
+	}
+}
+
+// networkUsers names who is on a network, after portals were taken off.
+func (s *Swarm) networkUsers(ctx context.Context, id string) ([]string, error) {
+	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind).Add("network", id)})
+	if err != nil {
+		return nil, explain(err, "list the containers on network %s", id)
+	}
+	var users []string
+	for _, c := range r.Items {
+		switch {
+		case over(c.State):
+		case readMark(c.Labels).kind == kindPortal:
+			if err := s.disconnect(ctx, c.ID, id); err != nil {
+				return nil, err
+			}
+		default:
+			users = append(users, fmt.Sprintf("container %.12s (%s)", c.ID, c.State))
+		}
+	}
+	return users, nil
+}

@@ -1,0 +1,199 @@
+package swarm
+
+import (
+	"context"
+	"slices"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"havre/internal/problem"
+	"havre/internal/service"
+)
+
+// What a portal may use of the machine: a few times what it needs.
+const (
+	portalMemory = 32 << 20
+	portalPids   = 64
+)
+
+// portalTarget is where a portal has the directory that it shares with the ingress.
+const portalTarget = "/portal"
+
+// portalName is the container's name; there is one for each environment.
+func portalName(environment string) string { return "h-portal-" + environment }
+
+// portalsOf picks the portals out of a list of containers.
+func portalsOf(all []container.Summary) []service.Portal {
+	var portals []service.Portal
+	for _, c := range all {
+		m := readMark(c.Labels)
+		if m.kind != kindPortal {
+			continue
+		}
+		p := service.Portal{Container: c.ID, Environment: m.environment, Image: c.ImageID, Running: c.State == container.StateRunning}
+		if c.NetworkSettings != nil {
+			for _, n := range c.NetworkSettings.Networks {
+				p.Networks = append(p.Networks, n.NetworkID)
+			}
+		}
+		slices.Sort(p.Networks)
+		portals = append(portals, p)
+	}
+	return portals
+}
+
+// EnsurePortal makes the environment's portal run, attached to exactly the
+// networks with these ids. With no networks there is no portal. Connections
+// through a portal that stays are not disturbed.
+//
+// Errors: NotFound when a network is gone.
+func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks []string) error {
+	if len(networks) == 0 {
+		return s.RemovePortal(ctx, environment)
+	}
+	want, err := s.portalMaterial(ctx, environment)
+	if err != nil {
+		return err
+	}
+	have, err := s.portalsIn(ctx, environment)
+	if err != nil {
+		return err
+	}
+	var keep *service.Portal
+	for _, p := range have {
+		if keep == nil && p.Running && p.Image == want.Image {
+			keep = &p
+			continue
+		}
+		if err := s.removeContainer(ctx, p.Container); err != nil {
+			return err
+		}
+	}
+	if keep == nil {
+		keep, err = s.startPortal(ctx, environment, networks[0], want)
+		if err != nil {
+			return err
+		}
+	}
+	return s.attach(ctx, *keep, networks)
+}
+
+// material is what the guard gives for a portal.
+type material struct {
+	Image     string `json:"image"`
+	Directory string `json:"directory"`
+}
+
+func (s *Swarm) portalMaterial(ctx context.Context, environment string) (material, error) {
+	var m material
+	err := s.call(ctx, "portal", struct {
+		Environment string `json:"environment"`
+	}{environment}, &m)
+	return m, err
+}
+
+func (s *Swarm) portalsIn(ctx context.Context, environment string) ([]service.Portal, error) {
+	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{
+		All:     true,
+		Filters: ours(labelKind+"="+kindPortal, labelEnvironment+"="+environment),
+	})
+	if err != nil {
+		return nil, explain(err, "look for the portal of %s", environment)
+	}
+	return portalsOf(r.Items), nil
+}
+
+// portalContainer is the portal's container: no privilege, nothing to write
+// to but the shared directory, back after a restart of the engine.
+func portalContainer(environment, firstNetwork string, m material) client.ContainerCreateOptions {
+	pids := int64(portalPids)
+	return client.ContainerCreateOptions{
+		Name: portalName(environment),
+		Config: &container.Config{
+			Image:  m.Image,
+			Labels: mark{kind: kindPortal, environment: environment}.labels(nil),
+		},
+		HostConfig: &container.HostConfig{
+			NetworkMode:    container.NetworkMode(firstNetwork),
+			ReadonlyRootfs: true,
+			CapDrop:        []string{"ALL"},
+			SecurityOpt:    []string{"no-new-privileges"},
+			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},
+			LogConfig:      container.LogConfig{Type: logDriver.Name, Config: logDriver.Options},
+			Resources:      container.Resources{Memory: portalMemory, PidsLimit: &pids},
+			Mounts:         []mount.Mount{{Type: mount.TypeBind, Source: m.Directory, Target: portalTarget}},
+		},
+		NetworkingConfig: &network.NetworkingConfig{
+			EndpointsConfig: map[string]*network.EndpointSettings{firstNetwork: {}},
+		},
+	}
+}
+
+func (s *Swarm) startPortal(ctx context.Context, environment, firstNetwork string, m material) (*service.Portal, error) {
+	r, err := s.api.ContainerCreate(ctx, portalContainer(environment, firstNetwork, m))
+	if err != nil {
+		return nil, explain(err, "make the portal of %s", environment)
+	}
+	if _, err := s.api.ContainerStart(ctx, r.ID, client.ContainerStartOptions{}); err != nil {
+		return nil, explain(err, "start the portal of %s", environment)
+	}
+	return &service.Portal{Container: r.ID, Environment: environment, Networks: []string{firstNetwork}}, nil
+}
+
+// attach connects before it disconnects: a container without any network
+// could not be given one again.
+func (s *Swarm) attach(ctx context.Context, p service.Portal, networks []string) error {
+	for _, id := range networks {
+		if slices.Contains(p.Networks, id) {
+			continue
+		}
+		_, err := s.api.NetworkConnect(ctx, id, client.NetworkConnectOptions{Container: p.Container})
+		if err != nil {
+			return explain(err, "connect the portal of %s to network %s", p.Environment, id)
+		}
+	}
+	for _, id := range p.Networks {
+		if slices.Contains(networks, id) {
+			continue
+		}
+		if err := s.disconnect(ctx, p.Container, id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// disconnect is no error when the container or the network is gone.
+func (s *Swarm) disconnect(ctx context.Context, containerID, networkID string) error {
+	_, err := s.api.NetworkDisconnect(ctx, networkID, client.NetworkDisconnectOptions{Container: containerID, Force: true})
+	if err = explain(err, "disconnect container %.12s from network %s", containerID, networkID); problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	return err
+}
+
+// RemovePortal ends the environment's portal, and every connection through
+// it. It is no error when there is none.
+func (s *Swarm) RemovePortal(ctx context.Context, environment string) error {
+	have, err := s.portalsIn(ctx, environment)
+	if err != nil {
+		return err
+	}
+	for _, p := range have {
+		if err := s.removeContainer(ctx, p.Container); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Swarm) removeContainer(ctx context.Context, id string) error {
+	_, err := s.api.ContainerRemove(ctx, id, client.ContainerRemoveOptions{Force: true})
+	if err = explain(err, "remove container %.12s", id); problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	return err
+}

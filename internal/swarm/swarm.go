@@ -1,0 +1,105 @@
+// Package swarm is the only Docker client. It speaks to the engine through
+// the guard's socket: services, networks, images, portals and volumes of
+// Havre, and nothing that is somebody else's.
+//
+// Every method takes its deadline from its context. Errors have the kinds of
+// package problem: NotFound, Conflict, Unavailable when the guard or the
+// engine does not answer, Denied with the guard's rule when it refused,
+// Failed when the engine tried and did not succeed.
+package swarm
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+
+	"github.com/moby/moby/client"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// Swarm is a connection to one node's engine. Its methods may be called by
+// many at once.
+type Swarm struct {
+	api  *client.Client
+	own  *http.Client
+	seen ended
+
+	mu   sync.Mutex
+	node spec.NodeID // guarded by mu; never changes once known
+}
+
+// New makes a client for the socket at socketPath, and does not use it yet.
+//
+// Errors: Invalid without a path.
+func New(socketPath string) (*Swarm, error) {
+	if socketPath == "" {
+		return nil, problem.New(problem.Invalid, "the path of the guard's socket is missing")
+	}
+	api, err := client.New(client.WithHost("unix://"+socketPath), client.WithUserAgent("havre"))
+	if err != nil {
+		return nil, problem.New(problem.Invalid, "%q cannot be the guard's socket", socketPath).Because(err)
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", socketPath)
+	}
+	return &Swarm{api: api, own: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2}}}, nil
+}
+
+// Close lets go of idle connections.
+func (s *Swarm) Close() error {
+	s.own.CloseIdleConnections()
+	return s.api.Close()
+}
+
+// Ready tells whether the guard and the engine answer.
+//
+// Errors: Unavailable when one of them does not.
+func (s *Swarm) Ready(ctx context.Context) error {
+	_, err := s.api.Ping(ctx, client.PingOptions{NegotiateAPIVersion: true})
+	return explain(err, "ask whether the engine is ready")
+}
+
+// EnsureSwarm makes the engine a manager of a swarm unless it is one.
+//
+// Errors: Conflict when it is in a swarm that it does not manage.
+func (s *Swarm) EnsureSwarm(ctx context.Context) error {
+	var answer struct {
+		Node spec.NodeID `json:"node"`
+	}
+	if err := s.call(ctx, "swarm", struct{}{}, &answer); err != nil {
+		return err
+	}
+	s.remember(answer.Node)
+	return nil
+}
+
+// Node is this machine's id in the swarm.
+//
+// Errors: Unavailable when it is in none.
+func (s *Swarm) Node(ctx context.Context) (spec.NodeID, error) {
+	s.mu.Lock()
+	known := s.node
+	s.mu.Unlock()
+	if known != "" {
+		return known, nil
+	}
+	r, err := s.api.Info(ctx, client.InfoOptions{})
+	if err != nil {
+		return "", explain(err, "ask for the node")
+	}
+	if r.Info.Swarm.NodeID == "" {
+		return "", problem.New(problem.Unavailable, "this machine is in no swarm yet")
+	}
+	return s.remember(spec.NodeID(r.Info.Swarm.NodeID)), nil
+}
+
+func (s *Swarm) remember(n spec.NodeID) spec.NodeID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.node = n
+	return n
+}

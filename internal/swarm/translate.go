@@ -1,0 +1,166 @@
+package swarm
+
+import (
+	"math"
+	"os"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/swarm"
+
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// restartDelay is short because an app that crashed shall be back at once;
+// zero would mean the engine's 5 s.
+const restartDelay = 10 * time.Millisecond
+
+// defaultGrace is how long an app has to stop when its declaration says nothing.
+const defaultGrace = 10 * time.Second
+
+// Docker's own log keepers grow without bounds unless told otherwise.
+var logDriver = swarm.Driver{Name: "local", Options: map[string]string{"max-size": "10m", "max-file": "3"}}
+
+// dropped are the capabilities that Docker gives and that no service needs:
+// forging packets, among them another network's, and making device files.
+var dropped = []string{"CAP_NET_RAW", "CAP_MKNOD"}
+
+// translate says in Docker's words what d says in ours.
+func translate(d service.Desired, node spec.NodeID) swarm.ServiceSpec {
+	replicas := uint64(max(0, d.Spec.Replicas))
+	return swarm.ServiceSpec{
+		Annotations: swarm.Annotations{Name: d.Name(), Labels: markOf(d).labels(nil)},
+		TaskTemplate: swarm.TaskSpec{
+			ContainerSpec: translateContainer(d),
+			Resources:     translateResources(d.Spec),
+			RestartPolicy: translateRestart(d.Spec.Restart),
+			Placement:     &swarm.Placement{Constraints: []string{"node.id==" + string(node)}},
+			Networks: []swarm.NetworkAttachmentConfig{{
+				Target:  d.Network,
+				Aliases: append([]string{d.Spec.Name}, d.Spec.Aliases...),
+			}},
+			LogDriver: &logDriver,
+		},
+		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}},
+		UpdateConfig: translateUpdate(d.Spec),
+		EndpointSpec: &swarm.EndpointSpec{Mode: swarm.ResolutionModeDNSRR},
+	}
+}
+
+func translateContainer(d service.Desired) *swarm.ContainerSpec {
+	s := d.Spec
+	grace := s.StopGrace.Std()
+	if grace == 0 {
+		grace = defaultGrace
+	}
+	c := &swarm.ContainerSpec{
+		Image:           d.Image,
+		Labels:          markOf(d).labels(s.Labels),
+		Command:         s.Entrypoint, // Docker's services call the entry point Command
+		Args:            s.Command,
+		Hostname:        s.Hostname,
+		Env:             d.Variables,
+		Dir:             s.WorkingDir,
+		User:            s.User,
+		StopSignal:      s.StopSignal,
+		ReadOnly:        s.ReadOnly,
+		Mounts:          translateMounts(d),
+		StopGracePeriod: &grace,
+		Healthcheck:     translateHealth(s.Health),
+		Configs:         translateFiles(d.Files),
+		CapabilityDrop:  dropped,
+	}
+	if s.Init {
+		c.Init = &s.Init
+	}
+	return c
+}
+
+// translateMounts takes volumes from where they were found on this machine;
+// files come as configs.
+func translateMounts(d service.Desired) []mount.Mount {
+	var mounts []mount.Mount
+	for _, b := range d.Binds {
+		mounts = append(mounts, mount.Mount{Type: mount.TypeBind, Source: b.Source, Target: b.Target, ReadOnly: b.ReadOnly})
+	}
+	for _, m := range d.Spec.Mounts {
+		if m.Kind != spec.Tmpfs {
+			continue
+		}
+		t := mount.Mount{Type: mount.TypeTmpfs, Target: m.Target, ReadOnly: m.ReadOnly}
+		if m.Size > 0 {
+			t.TmpfsOptions = &mount.TmpfsOptions{SizeBytes: int64(m.Size)}
+		}
+		mounts = append(mounts, t)
+	}
+	return mounts
+}
+
+func translateFiles(files []service.File) []*swarm.ConfigReference {
+	var all []*swarm.ConfigReference
+	for _, f := range files {
+		mode := os.FileMode(f.Mode)
+		if mode == 0 {
+			mode = 0o444
+		}
+		all = append(all, &swarm.ConfigReference{
+			File:     &swarm.ConfigReferenceFileTarget{Name: f.Target, UID: "0", GID: "0", Mode: mode},
+			ConfigID: f.ConfigID, ConfigName: f.ConfigName,
+		})
+	}
+	return all
+}
+
+func translateHealth(h *spec.Health) *container.HealthConfig {
+	if h == nil {
+		return nil
+	}
+	return &container.HealthConfig{
+		Test:        h.Test,
+		Interval:    h.Interval.Std(),
+		Timeout:     h.Timeout.Std(),
+		StartPeriod: h.Start.Std(),
+		Retries:     h.Retries,
+	}
+}
+
+func translateResources(s spec.Service) *swarm.ResourceRequirements {
+	r := &swarm.ResourceRequirements{}
+	if l := s.Limits; l != (spec.Limits{}) {
+		r.Limits = &swarm.Limit{NanoCPUs: nano(l.CPUs), MemoryBytes: int64(l.Memory), Pids: l.Pids}
+	}
+	// Processes cannot be reserved: the engine knows no such thing.
+	if l := s.Reserve; l.CPUs > 0 || l.Memory > 0 {
+		r.Reservations = &swarm.Resources{NanoCPUs: nano(l.CPUs), MemoryBytes: int64(l.Memory)}
+	}
+	return r
+}
+
+func nano(cpus float64) int64 { return int64(math.Round(cpus * 1e9)) }
+
+func translateRestart(r spec.Restart) *swarm.RestartPolicy {
+	delay := restartDelay
+	p := &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionAny, Delay: &delay}
+	switch r.Policy {
+	case spec.OnFailure:
+		p.Condition = swarm.RestartPolicyConditionOnFailure
+		if attempts := uint64(max(0, r.Attempts)); attempts > 0 {
+			p.MaxAttempts = &attempts
+		}
+	case spec.Never:
+		p.Condition = swarm.RestartPolicyConditionNone
+	}
+	return p
+}
+
+// translateUpdate decides what a restart does: two containers must never
+// write to one volume, and else the old shall serve until the new is well.
+func translateUpdate(s spec.Service) *swarm.UpdateConfig {
+	u := &swarm.UpdateConfig{Parallelism: 1, FailureAction: swarm.UpdateFailureActionPause, Order: swarm.UpdateOrderStartFirst}
+	if s.WritesData() {
+		u.Order = swarm.UpdateOrderStopFirst
+	}
+	return u
+}
