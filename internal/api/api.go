@@ -168,6 +168,8 @@ type Line struct {
 	Slot    int       `json:"slot"`
 	Stream  string    `json:"stream" enum:"stdout,stderr"`
 	Text    string    `json:"text"`
+
+	Problem *problem.Problem `json:"problem,omitempty" doc:"why the stream broke; nothing else is set and it is the last line"`
 }
 
 // Removed is what a removal took away and what it left.

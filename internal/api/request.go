@@ -1,0 +1,36 @@
+package api
+
+import "time"
+
+// Target names what a request is about: a service or a whole project.
+type Target struct {
+	Name        string // as the person wrote it: whatever is unique
+	Environment string // "" when the person named none
+	Project     bool   // Name is a project's
+}
+
+// LogOptions say which lines are wanted.
+type LogOptions struct {
+	Follow bool      // go on with what is printed from now on
+	Since  time.Time // zero is from the beginning
+	Tail   int       // at most so many lines of each container; 0 is all
+}
+
+// BuildOptions say how an image is built.
+type BuildOptions struct {
+	Environment string
+	Name        string   // of the image
+	Dockerfile  string   // path in the context; "" is Dockerfile
+	Target      string   // stage; "" is the last
+	Args        []string // K=V
+	NoCache     bool
+}
+
+// The kinds of bodies.
+const (
+	ContentJSON    = "application/json"
+	ContentStream  = "application/x-ndjson" // one message per line; blank lines keep the connection alive
+	ContentProblem = "application/problem+json"
+	ContentTar     = "application/x-tar"
+	ContentPEM     = "application/x-pem-file"
+)

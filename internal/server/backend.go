@@ -1,0 +1,122 @@
+package server
+
+import (
+	"context"
+	"io"
+
+	"havre/internal/api"
+)
+
+// Backend is what stands behind the API, piece by piece. A piece that is nil
+// is answered with Unavailable.
+type Backend struct {
+	Deployer  Deployer
+	Services  Services
+	Switcher  Switcher
+	Remover   Remover
+	Logs      Logs
+	Executor  Executor
+	Images    Images
+	Builder   Builder
+	Health    Health
+	Authority Authority
+	Downer    Downer
+}
+
+// Report takes one step of a long piece of work. It never blocks for long and
+// may be called after whoever asked has gone.
+type Report func(api.Progress)
+
+// Deployer makes projects as declared.
+type Deployer interface {
+	// Plan says what Apply would do.
+	Plan(ctx context.Context, want api.Apply) (api.Plan, error)
+	// Apply reports its plan first, then a step for each change of a service.
+	// The error is the outcome; nobody reports Done but the server. ctx
+	// outlives the request and ends with the server.
+	Apply(ctx context.Context, want api.Apply, report Report) error
+}
+
+// Filter narrows a list; an empty field does not.
+type Filter struct {
+	Environment string
+	Project     string
+}
+
+// Services looks at what runs.
+type Services interface {
+	// List gives the services sorted by environment, project and name.
+	// Errors: NotFound when the filter names a project that is not there.
+	List(ctx context.Context, only Filter) ([]api.Service, error)
+	// Find gives the one service that t names.
+	// Errors: NotFound; Invalid when several match, naming them.
+	Find(ctx context.Context, t api.Target) (api.Service, error)
+	// Why explains the state of a service, also of a healthy one.
+	Why(ctx context.Context, t api.Target) (api.Why, error)
+}
+
+// Switcher starts and stops what was applied. ctx is as in Deployer.Apply.
+type Switcher interface {
+	Start(ctx context.Context, t api.Target, report Report) error
+	Stop(ctx context.Context, t api.Target, report Report) error
+	Restart(ctx context.Context, t api.Target, report Report) error
+}
+
+// Downer stops all services of this Havre, as a prelude to its own end.
+type Downer interface {
+	Down(ctx context.Context, report Report) error
+}
+
+// Remover takes a service or a project away, its volumes only when asked.
+// ctx is as in Deployer.Apply.
+type Remover interface {
+	Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error)
+}
+
+// Logs gives what a service, or each service of a project, printed: in order
+// of time as far as it is already there. It stops at the first error of yield.
+type Logs interface {
+	Logs(ctx context.Context, t api.Target, o api.LogOptions, yield func(api.Line) error) error
+}
+
+// Streams are the ends of a command's input and output.
+type Streams struct {
+	In     io.Reader // nil when none is wanted
+	Out    io.Writer
+	Err    io.Writer
+	Resize <-chan api.Size // of the terminal; closed when no more will come
+}
+
+// Executor runs commands in containers of services. A command that ran and
+// failed is a code, not an error. When ctx ends the command is left or ended,
+// but Exec returns.
+type Executor interface {
+	Exec(ctx context.Context, t api.Target, start api.ExecStart, s Streams) (code int, err error)
+}
+
+// Images are those of an environment.
+type Images interface {
+	List(ctx context.Context, environment string) ([]api.Image, error)
+	// Errors: NotFound; Conflict while a service uses it.
+	Remove(ctx context.Context, environment, name string) (api.Removed, error)
+}
+
+// Builder brings images in.
+type Builder interface {
+	// Load takes a docker-archive; name is "" to keep the archive's own.
+	Load(ctx context.Context, environment, name string, archive io.Reader) (api.Image, error)
+	// Build takes a tar of the context and reports its output line by line.
+	Build(ctx context.Context, o api.BuildOptions, context io.Reader, report Report) (api.Image, error)
+}
+
+// Health tells how Havre itself is.
+type Health interface {
+	Version(ctx context.Context) (api.Version, error)
+	Status(ctx context.Context) (api.Status, error)
+}
+
+// Authority signs the certificates of domains.
+type Authority interface {
+	// Root gives its own certificate, PEM.
+	Root(ctx context.Context) ([]byte, error)
+}

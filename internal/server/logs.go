@@ -1,0 +1,45 @@
+package server
+
+import (
+	"net/http"
+
+	"havre/internal/api"
+)
+
+// logs ends with the request: nobody is left to read.
+func (s *Server) logs(project bool) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if s.set.Backend.Logs == nil {
+			return absent("logs")
+		}
+		t, err := target(r, project)
+		if err != nil {
+			return err
+		}
+		o, err := logOptions(r)
+		if err != nil {
+			return err
+		}
+		out := newStream(w)
+		defer out.close()
+		calm := s.calm(out)
+		ctx, cancel := s.until(r)
+		err = s.set.Backend.Logs.Logs(ctx, t, o, func(l api.Line) error { return out.put(l) })
+		cancel()
+		calm()
+		return s.endLogs(out, r, err)
+	}
+}
+
+func (s *Server) endLogs(out *stream, r *http.Request, err error) error {
+	switch {
+	case err == nil && !out.started():
+		_ = out.write(nil) // no lines at all are an empty stream
+	case err == nil || r.Context().Err() != nil || s.life.Err() != nil:
+	case !out.started():
+		return err
+	default:
+		_ = out.put(api.Line{Problem: &s.shown(r, err)[0]}) // who has gone cannot be told
+	}
+	return nil
+}

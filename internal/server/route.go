@@ -1,0 +1,150 @@
+package server
+
+import (
+	"encoding/json"
+	"net/http"
+	"slices"
+	"strings"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+)
+
+// param is something that may stand after the question mark.
+type param struct {
+	name string
+	does string
+	kind string // "string", "boolean", "integer" or "strings", which may come more than once
+}
+
+// route is one path of the API: how it is served, and what the document says.
+type route struct {
+	path   string // of package api: method and pattern
+	does   string
+	query  []param
+	body   any  // of the type that is read; nil is none, a string names a content type
+	answer any  // of the type that is written; nil is none, a string names a content type
+	stream bool // answer comes many times
+	serve  func(w http.ResponseWriter, r *http.Request) error
+}
+
+func environmentParam() param {
+	return param{"env", "the environment; without it, any when what is named is unique", "string"}
+}
+
+func imageParams(more ...param) []param {
+	return append([]param{
+		{"env", "the environment", "string"},
+		{"name", "the image's name", "string"},
+	}, more...)
+}
+
+// routes is all of the API, in the order of package api.
+func (s *Server) routes() []route {
+	named := []param{environmentParam()}
+	volumes := []param{environmentParam(), {"volumes", "take the data away too", "boolean"}}
+	lines := []param{
+		environmentParam(),
+		{"follow", "go on with what is printed from now on", "boolean"},
+		{"since", "RFC 3339 time; nothing older", "string"},
+		{"tail", "at most so many lines of each container", "integer"},
+	}
+	return []route{
+		{path: api.PathVersion, does: "who is there", answer: api.Version{}, serve: s.version},
+		{path: api.PathStatus, does: "how Havre itself is", answer: api.Status{}, serve: s.status},
+		{path: api.PathPlan, does: "say what an apply would do", body: api.Apply{}, answer: api.Plan{}, serve: s.plan},
+		{path: api.PathApply, does: "make a project as declared", body: api.Apply{}, answer: api.Progress{}, stream: true, serve: s.apply},
+		{path: api.PathServices, does: "list services", query: []param{{"env", "only this environment", "string"}, {"project", "only this project", "string"}}, answer: []api.Service{}, serve: s.services},
+		{path: api.PathService, does: "show a service", query: named, answer: api.Service{}, serve: s.service},
+		{path: api.PathWhy, does: "explain a service's state", query: named, answer: api.Why{}, serve: s.why},
+		{path: api.PathLogs, does: "what a service printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(false)},
+		{path: api.PathExec, does: "run a command in a container of a service, over a websocket (" + api.ExecProtocol + ")", query: named, serve: s.exec},
+		{path: api.PathStart, does: "start a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Start, false)},
+		{path: api.PathStop, does: "stop a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, false)},
+		{path: api.PathRestart, does: "restart a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, false)},
+		{path: api.PathRemove, does: "remove a service", query: volumes, answer: api.Removed{}, serve: s.remove(false)},
+		{path: api.PathPStart, does: "start a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Start, true)},
+		{path: api.PathPStop, does: "stop a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, true)},
+		{path: api.PathPRestart, does: "restart a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, true)},
+		{path: api.PathPRemove, does: "remove a project", query: volumes, answer: api.Removed{}, serve: s.remove(true)},
+		{path: api.PathPLogs, does: "what the services of a project printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(true)},
+		{path: api.PathImages, does: "list images", query: []param{{"env", "only this environment", "string"}}, answer: []api.Image{}, serve: s.images},
+		{path: api.PathLoad, does: "load an image from a docker-archive", query: imageParams(), body: api.ContentTar, answer: api.Image{}, serve: s.load},
+		{path: api.PathBuild, does: "build an image", body: api.ContentTar, answer: api.Progress{}, stream: true, serve: s.build, query: imageParams(
+			param{"dockerfile", "path in the context", "string"},
+			param{"target", "stage to stop at", "string"},
+			param{"arg", "K=V", "strings"},
+			param{"nocache", "run every step again", "boolean"})},
+		{path: api.PathImageRm, does: "remove an image's name", query: imageParams(), answer: api.Removed{}, serve: s.removeImage},
+		{path: api.PathAuthority, does: "the root certificate of this Havre's own authority", answer: api.ContentPEM, serve: s.authority},
+		{path: api.PathOpenAPI, does: "this document", answer: api.ContentJSON, serve: s.document},
+		{path: api.PathDown, does: "stop all services of this Havre", answer: api.Progress{}, stream: true, serve: s.down},
+	}
+}
+
+func (s *Server) mux() http.Handler {
+	mux := http.NewServeMux()
+	routes := s.routes()
+	for _, rt := range routes {
+		mux.HandleFunc(rt.path, func(w http.ResponseWriter, r *http.Request) {
+			err := checkQuery(r, rt.query)
+			if err == nil {
+				err = rt.serve(w, r)
+			}
+			if err != nil {
+				s.fail(w, r, err)
+			}
+		})
+	}
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { s.fail(w, r, lost(mux, w, r)) })
+	return mux
+}
+
+// lost tells a wrong method from a wrong path.
+func lost(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) error {
+	var allowed []string
+	for _, m := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = m
+		if _, pattern := mux.Handler(other); pattern != "/" && pattern != "" {
+			allowed = append(allowed, m)
+		}
+	}
+	if len(allowed) == 0 {
+		return problem.New(problem.NotFound, "no path %s", r.URL.Path).With("GET /v1/openapi.json lists them")
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return &misuse{problem.New(problem.Invalid, "%s does not take %s", r.URL.Path, r.Method).
+		With("use %s", strings.Join(allowed, " or ")), http.StatusMethodNotAllowed}
+}
+
+// checkQuery refuses what a route does not know.
+func checkQuery(r *http.Request, known []param) error {
+	var wrong problem.List
+	for name, values := range r.URL.Query() {
+		i := slices.IndexFunc(known, func(p param) bool { return p.name == name })
+		switch {
+		case i < 0:
+			wrong = append(wrong, problem.New(problem.Invalid, "unknown parameter %q", name).With("GET /v1/openapi.json lists them"))
+		case len(values) > 1 && known[i].kind != "strings":
+			wrong = append(wrong, problem.New(problem.Invalid, "parameter %q comes more than once", name).With("leave one of them out"))
+		}
+	}
+	slices.SortFunc(wrong, func(a, b *problem.Problem) int { return strings.Compare(a.Says, b.Says) })
+	return wrong.AsError()
+}
+
+func answer(w http.ResponseWriter, v any) error {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", api.ContentJSON)
+	_, _ = w.Write(append(b, '\n')) // who has gone cannot be told
+	return nil
+}
+
+// absent is the answer where this server was given no such piece.
+func absent(what string) error {
+	return problem.New(problem.Unavailable, "this server has no %s", what).With("look at: havre status")
+}
