@@ -1,0 +1,60 @@
+package route
+
+import "havre/internal/spec"
+
+// Applied answers PUT /table: the table is kept and followed, but for these.
+type Applied struct {
+	Problems []Problem `json:"problems"`
+}
+
+// Problem is why a listener does not listen. It is tried again all the time.
+type Problem struct {
+	Listen  string `json:"listen"`            // ":25/tcp", ":443/https"
+	Service string `json:"service,omitempty"` // whose port it is; none for HTTP and HTTPS, which many share
+	Says    string `json:"says"`
+	Remedy  string `json:"remedy,omitempty"`
+}
+
+// Probe is the body of POST /probe: does the target accept a connection?
+type Probe struct {
+	Target Target `json:"target"`
+}
+
+// Probed answers it.
+type Probed struct {
+	OK   bool   `json:"ok"`
+	Says string `json:"says,omitempty"` // why not
+}
+
+// Status answers GET /status.
+type Status struct {
+	Version   uint64     `json:"version"` // how many tables were followed since the start
+	Digest    string     `json:"digest"`  // of the table that is followed now
+	Problem   string     `json:"problem,omitempty"`
+	Listeners []Listener `json:"listeners"`
+}
+
+// State is how a listener fares.
+type State string
+
+// The states.
+const (
+	Open   State = "open"
+	Failed State = "failed"
+)
+
+// Listener is one outside port and what came in by it. Counts are of
+// connections since the listener was first wanted.
+type Listener struct {
+	Listen  string      `json:"listen"` // ":25/tcp"
+	Service string      `json:"service,omitempty"`
+	Access  spec.Access `json:"access"` // from where it can be reached at all
+	State   State       `json:"state"`
+	Says    string      `json:"says,omitempty"`   // why it failed
+	Remedy  string      `json:"remedy,omitempty"` // what to do about it
+	Now     int64       `json:"now"`              // open at this moment
+	Total   int64       `json:"total"`            // accepted
+	Denied  int64       `json:"denied"`           // came from where they may not
+	Crowded int64       `json:"crowded"`          // turned away because too many were open
+	Failed  int64       `json:"failed"`           // no container took them
+}
