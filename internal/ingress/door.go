@@ -1,0 +1,258 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/route"
+	"havre/internal/spec"
+)
+
+// keepAlive finds out within about two minutes that a peer is gone, on both
+// sides of every connection: nothing else ends one on which nobody speaks.
+var keepAlive = net.KeepAliveConfig{Enable: true, Idle: time.Minute, Interval: 15 * time.Second, Count: 4}
+
+// lookAgain is how long an answer to "who has the port" is believed: the whole
+// of /proc is too much to read at every try.
+const lookAgain = 20 * time.Second
+
+type doorKind string
+
+const (
+	tcpDoor   doorKind = "tcp"
+	httpDoor  doorKind = "http"
+	httpsDoor doorKind = "https"
+)
+
+// key tells doors apart. What is not in it may change while the door is open.
+type key struct {
+	port uint16
+	kind doorKind
+	near bool // bound so that only this machine reaches it
+}
+
+// String is how doors are named to people.
+func (k key) String() string { return fmt.Sprintf(":%d/%s", k.port, k.kind) }
+
+// door is an outside port: the sockets it listens on, and who came in.
+type door struct {
+	key
+	enter func(*visitor)
+	most  int64
+	warn  func(error)
+
+	sockets []net.Listener   // guarded by front.mu, as the next two
+	why     *problem.Problem // why it is shut
+	looked  time.Time        // when it was last found out who has the port
+	closed  chan struct{}
+
+	now, total, denied, crowded, failed atomic.Int64
+}
+
+// visitor is a connection that came in by a door. Close may be called twice.
+type visitor struct {
+	*net.TCPConn
+	door *door
+	gone atomic.Bool
+}
+
+// Close closes the connection and makes room for another.
+func (v *visitor) Close() error {
+	if v.gone.CompareAndSwap(false, true) {
+		v.door.now.Add(-1)
+	}
+	return v.TCPConn.Close()
+}
+
+func (f *front) newDoor(k key) *door {
+	d := &door{key: k, most: int64(f.set.MaxConns), closed: make(chan struct{})}
+	d.warn = func(err error) { f.set.Log.Warn("accept", "listen", k.String(), "err", err) }
+	switch k.kind {
+	case tcpDoor:
+		d.enter = func(v *visitor) { f.serving.Go(func() { f.serveTCP(v) }) }
+	case httpDoor:
+		d.enter = f.plain.take
+	case httpsDoor:
+		d.enter = f.secure.take
+	}
+	return d
+}
+
+func (d *door) open() bool { return len(d.sockets) > 0 }
+
+// openDoor binds all of d's addresses or none.
+func (f *front) openDoor(d *door) *problem.Problem {
+	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
+	lc.SetMultipathTCP(false) // a handed-over socket is plain TCP, and both ends of a splice should be
+	var sockets []net.Listener
+	for _, host := range f.hosts(d.near) {
+		l, err := lc.Listen(f.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(d.port))))
+		if err == nil {
+			sockets = append(sockets, l)
+			continue
+		}
+		if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
+			continue // a machine without IPv6
+		}
+		for _, l := range sockets {
+			l.Close()
+		}
+		return f.shut(d, err)
+	}
+	d.sockets = sockets
+	for _, l := range sockets {
+		f.serving.Go(func() { d.accept(l) })
+	}
+	return nil
+}
+
+// hosts lists the addresses to bind. A Bind that is loopback is for tests and
+// tours: then nothing else is bound.
+func (f *front) hosts(near bool) []string {
+	bind := f.set.Bind
+	switch {
+	case near && !bind.IsLoopback():
+		return []string{"127.0.0.1", "::1"}
+	case bind.IsValid():
+		return []string{bind.String()}
+	}
+	return []string{""} // both families where there are both
+}
+
+// shut explains why d cannot be opened.
+func (f *front) shut(d *door, err error) *problem.Problem {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		if d.why != nil && d.why.Kind == problem.Conflict && time.Since(d.looked) < lookAgain {
+			return d.why
+		}
+		d.looked = time.Now()
+		by := ""
+		if who := holder(d.port); who != "" {
+			by = " by " + who
+		}
+		return problem.New(problem.Conflict, "port %d is taken%s", d.port, by).
+			With("stop that program, or choose another outside port")
+	case errors.Is(err, syscall.EACCES):
+		return problem.New(problem.Denied, "the ingress may not listen on port %d", d.port).
+			With("start Havre as root with havre up, which gives the ingress that right alone")
+	case errors.Is(err, syscall.EADDRNOTAVAIL):
+		return problem.New(problem.Unavailable, "%s is not an address of this machine", f.set.Bind).
+			With("set the ingress's bind address to one that is, or leave it out")
+	}
+	return problem.New(problem.Failed, "listen on port %d", d.port).Because(err)
+}
+
+// close stops listening; who is in stays. It must be called once.
+func (d *door) close() {
+	close(d.closed)
+	for _, l := range d.sockets {
+		l.Close()
+	}
+	d.sockets = nil
+}
+
+// accept lets people in until l is closed.
+func (d *door) accept(l net.Listener) {
+	var pause time.Duration
+	var warned time.Time
+	for {
+		c, err := l.Accept()
+		if err == nil {
+			pause = 0
+			d.admit(c.(*net.TCPConn))
+			continue
+		}
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// No descriptors or no memory: it passes when others leave.
+		if time.Since(warned) > time.Minute {
+			d.warn(err)
+			warned = time.Now()
+		}
+		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
+		select {
+		case <-d.closed:
+			return
+		case <-time.After(pause):
+		}
+	}
+}
+
+// admit turns away at once who finds no room: waiting in the kernel's queue
+// would look like a service that hangs.
+func (d *door) admit(c *net.TCPConn) {
+	d.total.Add(1)
+	if d.now.Add(1) > d.most {
+		d.now.Add(-1)
+		d.crowded.Add(1)
+		reset(c)
+		return
+	}
+	d.enter(&visitor{TCPConn: c, door: d})
+}
+
+func (d *door) report() route.Listener {
+	l := route.Listener{
+		Listen: d.String(), Access: spec.Public, State: route.Open,
+		Now: d.now.Load(), Total: d.total.Load(), Denied: d.denied.Load(),
+		Crowded: d.crowded.Load(), Failed: d.failed.Load(),
+	}
+	if d.near {
+		l.Access = spec.Localhost
+	}
+	if !d.open() {
+		l.State = route.Failed
+		if d.why != nil {
+			l.Says, l.Remedy = d.why.Error(), d.why.Remedy
+		}
+	}
+	return l
+}
+
+// inlet hands the visitors of doors to an http.Server, which outlives doors.
+type inlet struct {
+	visitors chan net.Conn
+	ctx      context.Context
+	cancel   context.CancelFunc
+}
+
+func newInlet() *inlet {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &inlet{make(chan net.Conn), ctx, cancel}
+}
+
+func (n *inlet) take(v *visitor) {
+	select {
+	case n.visitors <- v:
+	case <-n.ctx.Done():
+		v.Close()
+	}
+}
+
+// Accept gives the next visitor.
+func (n *inlet) Accept() (net.Conn, error) {
+	select {
+	case v := <-n.visitors:
+		return v, nil
+	case <-n.ctx.Done():
+		return nil, net.ErrClosed
+	}
+}
+
+// Close turns away visitors from now on. It may be called twice.
+func (n *inlet) Close() error {
+	n.cancel()
+	return nil
+}
+
+// Addr is no address: visitors came in by doors that have theirs.
+func (n *inlet) Addr() net.Addr { return &net.TCPAddr{} }

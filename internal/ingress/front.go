@@ -1,0 +1,234 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/route"
+	"havre/internal/spec"
+)
+
+// front is a running ingress: what it follows and the doors it keeps open.
+type front struct {
+	set      Settings
+	ctx      context.Context // of Run: connections live longer than the call that opened their door
+	networks *Networks
+	now      atomic.Pointer[view]
+	plain    *inlet // where HTTP connections go in
+	secure   *inlet // where HTTPS connections go in
+	serving  sync.WaitGroup
+
+	mu      sync.Mutex // guards what follows, and makes one change at a time
+	doors   map[key]*door
+	version uint64
+	spoiled string // why the kept table is not followed
+}
+
+func newFront(ctx context.Context, set Settings) *front {
+	f := &front{
+		set:      set,
+		ctx:      ctx,
+		networks: &Networks{Local: set.Local, Engine: set.Engine, Interfaces: set.Interfaces},
+		plain:    newInlet(),
+		secure:   newInlet(),
+		doors:    map[key]*door{},
+	}
+	f.now.Store(newView(route.Table{}, nil, f.dial))
+	return f
+}
+
+// load follows the kept table. A table that cannot be read is left where it
+// is: the server will put a new one, and until then nothing is better than a
+// guess.
+func (f *front) load() {
+	t, err := load(f.set.TableFile)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		f.spoiled = err.Error()
+		f.set.Log.Error("the kept table is not followed", "err", err)
+	}
+	f.follow(t)
+}
+
+// put keeps t, then follows it.
+func (f *front) put(t route.Table) (route.Applied, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := save(f.set.TableFile, t.Encode()); err != nil {
+		return route.Applied{}, fmt.Errorf("keep the table: %w", err)
+	}
+	f.version++
+	f.spoiled = ""
+	f.follow(t)
+	return route.Applied{Problems: f.problems()}, nil
+}
+
+// follow changes the view first and the doors after: whoever comes in while
+// doors change is judged by the new table. Doors that go are closed before
+// others open, because a port may only change who can reach it.
+func (f *front) follow(t route.Table) {
+	old := f.now.Load()
+	f.now.Store(newView(t, old, f.dial))
+	wanted := doorsOf(t)
+	for k, d := range f.doors {
+		if !slices.Contains(wanted, k) {
+			d.close()
+			delete(f.doors, k)
+			f.set.Log.Info("closed", "listen", k.String())
+		}
+	}
+	for _, k := range wanted {
+		if f.doors[k] == nil {
+			f.doors[k] = f.newDoor(k)
+		}
+		f.try(f.doors[k])
+	}
+	f.now.Load().dismiss(old)
+}
+
+// retry tries the doors that are shut until ctx is done.
+func (f *front) retry(ctx context.Context) {
+	tick := time.NewTicker(f.set.Retry)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			f.mu.Lock()
+			for _, d := range f.doors {
+				f.try(d)
+			}
+			f.mu.Unlock()
+		}
+	}
+}
+
+// try opens d unless it is open. It logs what is new, so that a port which is
+// taken for a day is one line and not 43200.
+func (f *front) try(d *door) {
+	if d.open() {
+		return
+	}
+	why := f.openDoor(d)
+	switch {
+	case why == nil:
+		f.set.Log.Info("listening", "listen", d.String())
+	case d.why == nil || d.why.Says != why.Says:
+		f.set.Log.Warn("not listening", "listen", d.String(), "says", why.Says)
+	}
+	d.why = why
+}
+
+// close shuts all doors and waits for the connections, which ctx has ended.
+func (f *front) close() {
+	f.mu.Lock()
+	for _, d := range f.doors {
+		d.close()
+	}
+	f.mu.Unlock()
+	f.serving.Wait()
+	f.now.Load().dismiss(nil)
+}
+
+// doorsOf lists the doors that a table needs, in the order of their ports. A
+// TCP route that asks for the HTTP or HTTPS port gets it: it was named, the
+// other is a default; shadowed then says so.
+func doorsOf(t route.Table) []key {
+	t = t.Canonical()
+	var keys []key
+	for _, r := range t.TCP {
+		keys = append(keys, key{r.Listen, tcpDoor, r.Access == spec.Localhost})
+	}
+	if len(t.HTTP) > 0 {
+		near := !slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Access != spec.Localhost })
+		for _, k := range []key{{t.HTTPPort, httpDoor, near}, {t.HTTPSPort, httpsDoor, near}} {
+			if !slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == k.port }) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	slices.SortFunc(keys, func(a, b key) int { return int(a.port) - int(b.port) })
+	return keys
+}
+
+// shadowed lists the problems of HTTP doors whose port a TCP route has.
+func shadowed(t route.Table) []route.Problem {
+	t = t.Canonical()
+	var found []route.Problem
+	for _, r := range t.TCP {
+		if len(t.HTTP) == 0 || r.Listen != t.HTTPPort && r.Listen != t.HTTPSPort {
+			continue
+		}
+		kind := httpDoor
+		if r.Listen == t.HTTPSPort {
+			kind = httpsDoor
+		}
+		found = append(found, route.Problem{
+			Listen: key{port: r.Listen, kind: kind}.String(),
+			Says:   fmt.Sprintf("port %d is a tcp port of %s, so no host name is served on it", r.Listen, r.Service),
+			Remedy: "give that service another outside port, or a domain in place of the port",
+		})
+	}
+	return found
+}
+
+// problems lists the doors that are wanted and shut.
+func (f *front) problems() []route.Problem {
+	found := []route.Problem{}
+	for _, l := range f.listeners() {
+		if l.State == route.Failed {
+			found = append(found, route.Problem{Listen: l.Listen, Service: l.Service, Says: l.Says, Remedy: l.Remedy})
+		}
+	}
+	return found
+}
+
+func (f *front) listeners() []route.Listener {
+	v := f.now.Load()
+	all := []route.Listener{}
+	for _, k := range doorsOf(v.table) {
+		d := f.doors[k]
+		l := d.report()
+		if w := v.tcp[k.port]; k.kind == tcpDoor && w != nil {
+			l.Service, l.Access = w.service, w.access
+		}
+		all = append(all, l)
+	}
+	for _, p := range shadowed(v.table) {
+		all = append(all, route.Listener{Listen: p.Listen, State: route.Failed, Says: p.Says, Remedy: p.Remedy})
+	}
+	return all
+}
+
+func (f *front) status() route.Status {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return route.Status{
+		Version:   f.version,
+		Digest:    f.now.Load().table.Digest(),
+		Problem:   f.spoiled,
+		Listeners: f.listeners(),
+	}
+}
+
+func load(file string) (route.Table, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return route.Table{}, err
+	}
+	t, err := route.Parse(b)
+	if err != nil {
+		return route.Table{}, problem.New(problem.Invalid, "read %s", file).Because(err)
+	}
+	return t, nil
+}

@@ -1,0 +1,89 @@
+// Package ingress brings traffic to services: TCP ports, and HTTP and HTTPS by
+// host name. It follows a route.Table that it keeps on disk, so it serves on
+// without the server, and it reaches containers only through the portals of
+// their environments, by id and address together, never by address alone.
+package ingress
+
+import (
+	"context"
+	"log/slog"
+	"net/netip"
+	"path/filepath"
+	"time"
+
+	"havre/internal/problem"
+)
+
+// Settings are everything that can differ between two ingresses.
+type Settings struct {
+	TableFile     string // where the table is kept; needed
+	ControlSocket string // where tables are put and the status is asked for; needed
+	ControlGroup  int    // the group that may use it; 0 leaves it with the process's own
+	PortalDir     string // the portal of environment E listens on E/portal.sock below it; needed
+
+	Bind       netip.Addr                  // the address for ports that are not for localhost alone; default: all
+	Local      []netip.Prefix              // what private access lets in; default: LocalNetworks()
+	Engine     []netip.Prefix              // containers' networks beside those of the engine's interfaces: never private
+	Interfaces func() ([]Interface, error) // default: the machine's
+	MaxConns   int                         // open at once by each port; default 10000
+	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
+	Log        *slog.Logger                // default: discard
+}
+
+// Ingress is one; New makes it, Run runs it.
+type Ingress struct{ set Settings }
+
+// New checks the settings.
+// Errors: Invalid.
+func New(set Settings) (*Ingress, error) {
+	for what, path := range map[string]string{"table file": set.TableFile, "control socket": set.ControlSocket, "portal directory": set.PortalDir} {
+		if !filepath.IsAbs(path) {
+			return nil, problem.New(problem.Invalid, "the ingress's %s %q is not an absolute path", what, path)
+		}
+	}
+	if set.MaxConns < 0 || set.Retry < 0 || set.ControlGroup < 0 {
+		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
+	}
+	if set.Local == nil {
+		set.Local = LocalNetworks()
+	}
+	if set.Interfaces == nil {
+		set.Interfaces = Machine
+	}
+	if set.MaxConns == 0 {
+		set.MaxConns = 10_000
+	}
+	if set.Retry == 0 {
+		set.Retry = 2 * time.Second
+	}
+	if set.Log == nil {
+		set.Log = slog.New(slog.DiscardHandler)
+	}
+	set.Bind = set.Bind.Unmap()
+	return &Ingress{set}, nil
+}
+
+// Run serves the kept table at once, and answers on the control socket until
+// parent is done; then it closes everything and returns nil. The control socket
+// answers only after the kept table is served.
+// Errors: Conflict when another ingress answers on the control socket.
+func (i *Ingress) Run(parent context.Context) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	f := newFront(ctx, i.set)
+	stop := f.serveHTTP(cancel)
+	defer stop()
+	defer f.close()
+
+	control, err := listenControl(i.set.ControlSocket, i.set.ControlGroup)
+	if err != nil {
+		return err
+	}
+	f.load()
+	defer f.serveControl(control, cancel)()
+	f.retry(ctx)
+	if parent.Err() != nil {
+		return nil
+	}
+	return context.Cause(ctx)
+}

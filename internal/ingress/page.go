@@ -1,0 +1,57 @@
+package ingress
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// tryAgain is in how many seconds a client should, where it makes sense.
+const tryAgain = 5
+
+// said is what a person reads about a status. Nothing in it comes from the
+// request or from a container.
+var said = map[int]string{
+	http.StatusForbidden:          "This service cannot be reached from where you are.",
+	http.StatusNotFound:           "No service has this name here.",
+	http.StatusMethodNotAllowed:   "This method is not for services.",
+	http.StatusMisdirectedRequest: "The connection was made for another name.",
+	http.StatusBadGateway:         "The service did not answer.",
+	http.StatusServiceUnavailable: "The service is not running at the moment.",
+}
+
+// refuse answers for a service that does not: a small page for browsers,
+// problem+json (RFC 9457) for programs.
+func refuse(w http.ResponseWriter, r *http.Request, status int) {
+	title, detail := http.StatusText(status), said[status]
+	kind, body := "text/html; charset=utf-8", fmt.Sprintf(page, title, title, detail)
+	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
+		b, _ := json.Marshal(map[string]any{"status": status, "title": title, "detail": detail}) // text and a number
+		kind, body = "application/problem+json", string(b)+"\n"
+	}
+	h := w.Header()
+	if status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(tryAgain))
+	}
+	h.Set("Content-Type", kind)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	if r.Method != http.MethodHead {
+		fmt.Fprint(w, body)
+	}
+}
+
+const page = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>%s</title>
+<style>body { font: 1.1em/1.5 sans-serif; max-width: 32em; margin: 20vh auto; padding: 0 1em }</style>
+<h1>%s</h1>
+<p>%s</p>
+</html>
+`

@@ -1,0 +1,138 @@
+package ingress
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"havre/internal/portal"
+	"havre/internal/problem"
+	"havre/internal/route"
+)
+
+// patience is how long one container may take to accept a connection; its
+// portal gives up after 5 s of its own.
+const patience = 6 * time.Second
+
+// drain is how long what is under way to one side may still take after the
+// other side broke off.
+const drain = time.Second
+
+var errNoTarget = problem.New(problem.Unavailable, "no container of the service is ready")
+
+// dial connects to a container through the portal of its environment.
+func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	socket := filepath.Join(f.set.PortalDir, t.Environment, "portal.sock")
+	c, err := portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+	if err != nil {
+		return nil, err
+	}
+	tcp, ok := c.(*net.TCPConn)
+	if !ok {
+		c.Close()
+		return nil, problem.New(problem.Internal, "the portal of %s handed over no TCP connection", t.Environment)
+	}
+	if err := tcp.SetKeepAliveConfig(keepAlive); err != nil {
+		tcp.Close()
+		return nil, problem.New(problem.Unavailable, "connect to container %.12s", t.Container).Because(err)
+	}
+	return tcp, nil
+}
+
+// serveTCP is the whole life of a TCP port's connection. Who may not come in
+// is turned away before any container hears of it.
+func (f *front) serveTCP(v *visitor) {
+	defer v.Close()
+	w := f.now.Load().tcp[v.door.port]
+	if w == nil { // the route went while this one came in
+		reset(v.TCPConn)
+		return
+	}
+	if !f.networks.Allow(w.access, clientOf(v.RemoteAddr())) {
+		v.door.denied.Add(1)
+		reset(v.TCPConn)
+		return
+	}
+	inside, err := f.connect(f.ctx, w)
+	if err != nil {
+		v.door.failed.Add(1)
+		f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
+		reset(v.TCPConn)
+		return
+	}
+	join(f.ctx, v.TCPConn, inside)
+}
+
+// connect tries each of w's containers once, beginning with the next in turn.
+// No byte has been passed yet, so trying another one repeats nothing.
+func (f *front) connect(ctx context.Context, w *way) (*net.TCPConn, error) {
+	errs := []error{}
+	for _, b := range w.inTurn() {
+		c, err := f.dial(ctx, b.target)
+		if err == nil {
+			return c, nil
+		}
+		errs = append(errs, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	if len(errs) == 0 {
+		return nil, errNoTarget
+	}
+	return nil, errors.Join(errs...)
+}
+
+// join passes bytes both ways until both sides are done, and closes both. One
+// side may be done while the other still speaks.
+func join(ctx context.Context, a, b *net.TCPConn) {
+	stop := context.AfterFunc(ctx, func() {
+		reset(a)
+		reset(b)
+	})
+	defer stop()
+	var back sync.WaitGroup
+	var there, here error
+	back.Go(func() { there = pass(a, b) })
+	here = pass(b, a)
+	back.Wait()
+	if there != nil || here != nil {
+		reset(a)
+		reset(b)
+		return
+	}
+	a.Close()
+	b.Close()
+}
+
+// pass copies until from is done speaking, and says so to to. After a failure
+// the other direction gets what is under way, and no more.
+func pass(to, from *net.TCPConn) error {
+	if _, err := io.Copy(to, from); err != nil {
+		to.SetReadDeadline(time.Now().Add(drain))
+		return err
+	}
+	to.CloseWrite() // fails only when to is gone, which the other direction finds out
+	return nil
+}
+
+// reset closes c so that its peer sees a broken connection, not a finished one.
+func reset(c *net.TCPConn) {
+	c.SetLinger(0)
+	c.Close()
+}
+
+// clientOf is the address at the other end. What has none may go nowhere.
+func clientOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap()
+	}
+	return netip.Addr{}
+}
