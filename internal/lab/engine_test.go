@@ -110,10 +110,11 @@ func TestNothingIsLeftAfterClose(t *testing.T) {
 	}
 }
 
-// TestHelperWorldOfAKilledRun is not a test by itself: TestSweepRemovesTheWorldOfAKilledRun runs it.
-func TestHelperWorldOfAKilledRun(t *testing.T) {
+// TestMakesAWorldAndIsKilled does so only in a process of its own, which
+// TestSweepRemovesTheWorldOfAKilledRun starts.
+func TestMakesAWorldAndIsKilled(t *testing.T) {
 	if os.Getenv("LAB_LEAVE") == "" {
-		t.Skip("only runs for another test")
+		return
 	}
 	w := lab.Engine(t)
 	always(t, w)
@@ -129,7 +130,7 @@ func TestHelperWorldOfAKilledRun(t *testing.T) {
 func TestSweepRemovesTheWorldOfAKilledRun(t *testing.T) {
 	lab.Need(t, "docker")
 	note := filepath.Join(t.TempDir(), "dir")
-	killed := exec.Command(os.Args[0], "-test.run=^TestHelperWorldOfAKilledRun$")
+	killed := exec.Command(os.Args[0], "-test.run=^TestMakesAWorldAndIsKilled$")
 	killed.Env = append(os.Environ(), "LAB_LEAVE="+note)
 	out, err := killed.CombinedOutput()
 	dir, noted := os.ReadFile(note)

@@ -15,28 +15,32 @@ import (
 // tools are the programs a world is made with.
 var tools = []string{"dockerd", "docker", "ip", "iptables", "nsenter", "unshare", "mount"}
 
-// Need skips the test where what it needs is not to be had, and fails it
-// instead where HAVRE_NEED (words with commas between them) says that it must
-// run. The words are docker and swarm.
+// Need skips the test where what it needs is not to be had, and in the quick
+// loop (-short). It fails the test instead where HAVRE_NEED (words with commas
+// between them) says that it must run. The words are docker and swarm.
 func Need(t testing.TB, what string) {
 	t.Helper()
 	missing := lacking()
-	if missing == "" {
-		return
+	switch must := slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), what); {
+	case missing == "" && (must || !testing.Short()):
+	case must:
+		t.Fatalf("needs %s, as HAVRE_NEED says: %s", what, missing)
+	case missing == "":
+		t.Skipf("needs %s, which is for: make docker-test", what)
+	default:
+		t.Skipf("needs %s: %s", what, missing)
 	}
-	if slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), what) {
-		t.Fatalf("needs %s, as HAVRE_NEED says: %s; get it with: script/setup.sh engine", what, missing)
-	}
-	t.Skipf("needs %s: %s", what, missing)
 }
 
+// lacking says what this machine lacks, and the remedy; nothing when it lacks
+// nothing.
 func lacking() string {
 	if os.Geteuid() != 0 {
-		return "only root can make network namespaces"
+		return "only root can make network namespaces; run the test as root"
 	}
 	for _, tool := range tools {
 		if _, err := exec.LookPath(tool); err != nil {
-			return fmt.Sprintf("there is no %s", tool)
+			return fmt.Sprintf("there is no %s; get it with: script/setup.sh engine", tool)
 		}
 	}
 	return ""

@@ -1,0 +1,73 @@
+# make = build. "make help" lists the rest.
+.DEFAULT_GOAL := build
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+
+# Debian keeps these from the path of ordinary users.
+export PATH := $(PATH):/usr/sbin:/sbin
+# A clone that belongs to another user has no version for Go, and needs none.
+export GOFLAGS := $(filter-out -buildvcs%,$(GOFLAGS)) -buildvcs=false
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+STATICCHECK := honnef.co/go/tools/cmd/staticcheck@v0.8.2
+FUZZTIME ?= 10s
+OFFSET ?= 0
+
+STATIC := CGO_ENABLED=0 go build -trimpath
+TEST := go test -race -shuffle=on -vet=off
+# Worlds are for root. Tests are compiled by whoever calls.
+AS_ROOT := $(if $(filter-out 0,$(shell id -u)),-exec 'sudo env PATH=$(PATH) HOME=/root HAVRE_NEED=$(HAVRE_NEED) HAVRE_BIN=$(CURDIR)/bin/havre')
+# The packages with a test that makes a world.
+LAB = $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*_test.go' | xargs -r grep -l '"havre/internal/lab"' /dev/null)))
+
+.PHONY: build
+build: portal ## bin/havre, static, with the portal in it
+	$(STATIC) -ldflags '-s -w -X havre/internal/cli.version=$(VERSION)' -o bin/havre ./cmd/havre
+
+.PHONY: portal
+portal:
+	@$(STATIC) -ldflags '-s -w' -o internal/portal/embedded/havre-portal ./cmd/havre-portal
+
+.PHONY: check
+check: portal ## the quick loop: format, vet, staticcheck, tests that need nothing
+	@script/check-format.sh
+	go vet ./...
+	go run $(STATICCHECK) ./...
+	HAVRE_NEED= $(TEST) -short ./...
+
+.PHONY: docker-test
+docker-test: build ## tests that need an engine; each makes worlds of its own
+	HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 9m $(AS_ROOT) $(addprefix ./,$(LAB))
+
+.PHONY: test
+test: ## everything, after installing what it needs
+	@script/test.sh
+
+.PHONY: fuzz
+fuzz: ## every fuzz target for FUZZTIME each
+	script/fuzz.sh $(FUZZTIME)
+
+.PHONY: gen
+gen: ## write the generated files again
+	go generate ./...
+
+.PHONY: demo
+demo: ## a mail server with webmail on this machine; OFFSET=10000 moves its ports
+	@script/setup.sh base engine
+	@$(MAKE) --no-print-directory build
+	@$(STATIC) -o bin/prove ./e2e/prove
+	@script/engine.sh
+	@OFFSET=$(OFFSET) script/demo.sh
+
+.PHONY: demo-down
+demo-down: ## remove everything that the demo made
+	@[ -x bin/havre ] || $(MAKE) --no-print-directory build
+	@script/demo-down.sh
+
+.PHONY: clean
+clean: ## remove what build made
+	rm -rf bin internal/portal/embedded/havre-portal
+
+.PHONY: help
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 14

@@ -1,0 +1,57 @@
+#!/bin/bash
+# demo-down.sh: removes everything that Havre made on this machine and says what
+# stays. It may be run again.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. script/manners.sh
+
+data=/var/lib/havre
+ours=no
+
+swarm_is_empty() {
+	[ "$(host_docker node ls --quiet | wc -l)" = 1 ] &&
+		[ -z "$(host_docker service ls --quiet)$(host_docker secret ls --quiet)$(host_docker config ls --quiet)" ] &&
+		[ "$(host_docker network ls --quiet --filter scope=swarm | wc -l)" -le 1 ] # its own ingress network
+}
+
+# leftovers names what purge should have removed.
+leftovers() {
+	local kind
+	for kind in service container network config; do
+		local -a all=()
+		if [ $kind = container ]; then all=(--all); fi
+		host_docker $kind ls "${all[@]}" --quiet --filter label=havre.instance 2>/dev/null | sed "s/^/$kind /"
+	done
+	host_docker image ls --format '{{.Repository}}:{{.Tag}}' 'havre.invalid/*/*' | sed 's/^/image /'
+	{ as_root iptables -w -S && as_root iptables -w -t nat -S; } | grep -i havre | sed 's/^/rule /' || true
+	grep -o " $data[^ ]*" /proc/self/mountinfo | sed 's/^/mount/' || true
+	getent passwd havre havre-ingress | sed 's/:.*//; s/^/user /' || true
+	[ ! -e "$data" ] || echo "directory $data"
+}
+
+if as_root test -e "$data/swarm-is-ours"; then ours=yes; fi
+
+if as_root test -e "$data"; then
+	step "removing all that Havre made"
+	as_root bin/havre down --purge --yes --data "$data"
+else
+	step "there is no Havre in $data"
+fi
+
+state=$(host_docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || true)
+if [ "$ours" = yes ] && [ "$state" = active ] && swarm_is_empty; then
+	step "leaving the swarm that Havre made"
+	host_docker swarm leave --force >/dev/null
+	state=inactive
+fi
+
+left=$(leftovers)
+[ -z "$left" ] || fail "not everything is gone" "$(tr '\n' ';' <<<"$left")" "run make demo-down again; if it stays, see $data/log"
+
+echo
+echo "Gone: services, containers, networks, images, volumes, users, firewall rules and data of Havre."
+echo "What stays:"
+echo "  the Debian packages that were installed (docker.io, mmdebstrap, gcc, …)"
+if [ -n "$state" ]; then echo "  Docker Engine, running"; fi
+if [ "$state" = active ]; then echo "  a swarm, which Havre did not make or which is used by others"; fi
+echo "  what was built: bin/, and Go's caches"
