@@ -1,6 +1,9 @@
 package api
 
-import "time"
+import (
+	"io"
+	"time"
+)
 
 // Target names what a request is about: a service or a whole project.
 type Target struct {
@@ -24,6 +27,14 @@ type BuildOptions struct {
 	Target      string   // stage; "" is the last
 	Args        []string // K=V
 	NoCache     bool
+}
+
+// ExecStreams are the ends of a command's input and output.
+type ExecStreams struct {
+	In     io.Reader // nil when none is wanted
+	Out    io.Writer
+	Err    io.Writer
+	Resize <-chan Size // of the terminal; may be nil; closed when no more will come
 }
 
 // The kinds of bodies.

@@ -10,7 +10,7 @@ import (
 )
 
 // Report takes one line of a long answer; Done is not among them.
-type Report func(api.Progress)
+type Report = func(api.Progress)
 
 // Plan says what Apply would do.
 func (c *Client) Plan(ctx context.Context, want api.Apply) (api.Plan, error) {

@@ -13,18 +13,10 @@ import (
 	"havre/internal/problem"
 )
 
-// Streams are the ends of a command's input and output.
-type Streams struct {
-	In     io.Reader // read only when the start asks for it
-	Out    io.Writer
-	Err    io.Writer
-	Resize <-chan api.Size // of the terminal; may be nil
-}
-
 // Exec runs a command in a container of a service and gives its code. The
 // error says why it could not be run. A read of In that is going on when the
 // command ends is left behind.
-func (c *Client) Exec(ctx context.Context, t api.Target, start api.ExecStart, s Streams) (int, error) {
+func (c *Client) Exec(ctx context.Context, t api.Target, start api.ExecStart, s api.ExecStreams) (int, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	conn, err := c.socket(ctx, named(api.PathExec, api.PathExec, t))
@@ -67,7 +59,7 @@ func (c *Client) socket(ctx context.Context, k call) (*websocket.Conn, error) {
 }
 
 // receive writes what comes until the end is told.
-func (c *Client) receive(ctx context.Context, conn *websocket.Conn, s Streams) (int, error) {
+func (c *Client) receive(ctx context.Context, conn *websocket.Conn, s api.ExecStreams) (int, error) {
 	for {
 		_, b, err := conn.Read(ctx)
 		if err != nil {

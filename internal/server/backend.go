@@ -25,7 +25,7 @@ type Backend struct {
 
 // Report takes one step of a long piece of work. It never blocks for long and
 // may be called after whoever asked has gone.
-type Report func(api.Progress)
+type Report = func(api.Progress)
 
 // Deployer makes projects as declared.
 type Deployer interface {
@@ -37,17 +37,12 @@ type Deployer interface {
 	Apply(ctx context.Context, want api.Apply, report Report) error
 }
 
-// Filter narrows a list; an empty field does not.
-type Filter struct {
-	Environment string
-	Project     string
-}
-
 // Services looks at what runs.
 type Services interface {
-	// List gives the services sorted by environment, project and name.
-	// Errors: NotFound when the filter names a project that is not there.
-	List(ctx context.Context, only Filter) ([]api.Service, error)
+	// List gives the services sorted by environment, project and name; an empty
+	// argument does not narrow.
+	// Errors: NotFound when there is no such environment or project.
+	List(ctx context.Context, environment, project string) ([]api.Service, error)
 	// Find gives the one service that t names.
 	// Errors: NotFound; Invalid when several match, naming them.
 	Find(ctx context.Context, t api.Target) (api.Service, error)
@@ -79,19 +74,11 @@ type Logs interface {
 	Logs(ctx context.Context, t api.Target, o api.LogOptions, yield func(api.Line) error) error
 }
 
-// Streams are the ends of a command's input and output.
-type Streams struct {
-	In     io.Reader // nil when none is wanted
-	Out    io.Writer
-	Err    io.Writer
-	Resize <-chan api.Size // of the terminal; closed when no more will come
-}
-
 // Executor runs commands in containers of services. A command that ran and
 // failed is a code, not an error. When ctx ends the command is left or ended,
 // but Exec returns.
 type Executor interface {
-	Exec(ctx context.Context, t api.Target, start api.ExecStart, s Streams) (code int, err error)
+	Exec(ctx context.Context, t api.Target, start api.ExecStart, s api.ExecStreams) (code int, err error)
 }
 
 // Images are those of an environment.

@@ -70,7 +70,7 @@ func (s *Server) execRun(whole context.Context, x execution) error {
 		defer close(resize)
 		feed.CloseWithError(pump(whole, x.conn, feed, resize))
 	}()
-	streams := Streams{
+	streams := api.ExecStreams{
 		Out:    &frames{ctx, x.conn, api.ExecStdout},
 		Err:    &frames{ctx, x.conn, api.ExecStderr},
 		Resize: resize,

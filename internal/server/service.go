@@ -11,7 +11,7 @@ func (s *Server) services(w http.ResponseWriter, r *http.Request) error {
 		return absent("services")
 	}
 	q := r.URL.Query()
-	list, err := s.set.Backend.Services.List(r.Context(), Filter{Environment: q.Get("env"), Project: q.Get("project")})
+	list, err := s.set.Backend.Services.List(r.Context(), q.Get("env"), q.Get("project"))
 	if err != nil {
 		return err
 	}
