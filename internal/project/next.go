@@ -156,3 +156,10 @@ func (s *Service) Settled() (done, ok bool) {
 	}
 	return s.Target == s.Active, s.Last() == s.Active || s.Rollout(s.Last()).State != Failed
 }
+
+// Restless tells whether a settled service is not as well as it should be.
+func Restless(r Record, s *Service, v View) bool {
+	f := facts(r, s, v)
+	cur := s.Rollout(s.Target)
+	return !s.Stopped && cur != nil && cur.Spec.Runs() && !f.Verdict[s.Target].Done
+}

@@ -1,0 +1,111 @@
+package project
+
+import (
+	"context"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+)
+
+// List says how services are: all, or those of an environment or a project.
+// Errors: NotFound when there is no such project.
+func (d *Deployer) List(ctx context.Context, environment, project string) ([]api.Service, error) {
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	view, out := d.Loop.View(), d.Loop.Outside()
+	list := []api.Service{}
+	hit := project == ""
+	for _, r := range records {
+		if r.Removed || environment != "" && r.Environment != environment || project != "" && r.Name != project {
+			continue
+		}
+		hit = true
+		for _, s := range r.Present() {
+			list = append(list, Status(r, s, view, out))
+		}
+	}
+	if !hit {
+		return nil, problem.New(problem.NotFound, "no project is named %s", project).With("list what there is with: havre ps")
+	}
+	return list, nil
+}
+
+// Find says how one service is.
+// Errors: NotFound; Conflict when the name could mean several.
+func (d *Deployer) Find(ctx context.Context, t api.Target) (api.Service, error) {
+	ref, _, err := d.find(ctx, t)
+	if err != nil {
+		return api.Service{}, err
+	}
+	return Status(*ref.Record, ref.Service, d.Loop.View(), d.Loop.Outside()), nil
+}
+
+// Why explains one service, with the last lines that bear on it.
+// Errors: NotFound; Conflict when the name could mean several.
+func (d *Deployer) Why(ctx context.Context, t api.Target) (api.Why, error) {
+	ref, _, err := d.find(ctx, t)
+	if err != nil {
+		return api.Why{}, err
+	}
+	why, from := Why(ref, d.Loop.View(), d.Loop.Outside())
+	if from != "" && len(why.Lines) == 0 {
+		if lines, err := d.Machine.LastLines(ctx, from, 15); err == nil {
+			why.Lines = lines
+		}
+	}
+	return why, nil
+}
+
+// Containers gives the containers of what t names, newest first, with the
+// names people know them by. ended ones too when asked for.
+func (d *Deployer) Containers(ctx context.Context, t api.Target, ended bool) ([]Container, error) {
+	ref, _, err := d.find(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	var all []Container
+	for _, s := range ref.those() {
+		for _, o := range observed(d.Loop.View().Snapshot, s.ID) {
+			for _, task := range o.Tasks {
+				if task.Container != "" && (ended || !task.State.Ended()) {
+					all = append(all, Container{ID: task.Container, Service: s.Name, Environment: ref.Record.Environment, Slot: task.Slot, Rollout: o.Rollout, Serving: o.Rollout == s.Active, Running: task.State == "running" || task.State == "starting"})
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// Container is one container of a service.
+type Container struct {
+	ID          string
+	Service     string
+	Environment string
+	Slot        int
+	Rollout     int
+	Serving     bool // of the rollout that serves
+	Running     bool // one can go into it
+}
+
+// Uses gives the services whose kept rollouts run an image, by image id.
+func (d *Deployer) Uses(ctx context.Context) (map[string][]string, error) {
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	uses := map[string][]string{}
+	for _, r := range records {
+		for _, s := range r.Present() {
+			seen := map[string]bool{}
+			for _, ro := range s.Rollouts {
+				if id := ro.Image.ID; id != "" && !seen[id] && (ro.Number == s.Active || ro.Number == s.Target) {
+					seen[id] = true
+					uses[id] = append(uses[id], r.Environment+"."+r.Name+"."+s.Name)
+				}
+			}
+		}
+	}
+	return uses, nil
+}
