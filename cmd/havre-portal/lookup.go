@@ -6,13 +6,24 @@ import (
 	"net/netip"
 )
 
+// questions is how many names are asked for at a time: Go's resolver needs
+// much memory for each, and an engine has its answer at once.
+const questions = 16
+
 // names asks the name service at server, and no file, which IPv4 addresses
 // name has. Two things it must not do take care: the standard resolver reads
 // /etc/hosts unless nsswitch.conf says otherwise, so the image has one that
 // does; and a shared resolver gives callers the answer to an earlier
 // caller's question, so each question gets a resolver of its own.
 func names(server string) lookupFunc {
+	asking := make(chan struct{}, questions)
 	return func(ctx context.Context, name string) ([]netip.Addr, error) {
+		select {
+		case asking <- struct{}{}:
+			defer func() { <-asking }()
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 		r := net.Resolver{
 			PreferGo: true,
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {

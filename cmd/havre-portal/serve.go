@@ -8,13 +8,13 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"sync"
 	"syscall"
 	"time"
 )
 
-// atOnce is how many requests are served at a time; the next is told so.
-const atOnce = 512
+// atOnce is how many requests are served at a time. The next callers wait in
+// the socket's queue, where they cost nothing.
+const atOnce = 128
 
 type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 
@@ -22,18 +22,19 @@ type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 // tests can stand in for the engine; the program itself offers no such choice.
 type portal struct {
 	lookup   lookupFunc
-	dial     func(ctx context.Context, to netip.AddrPort) (net.Conn, error)
+	dial     func(ctx context.Context, to netip.AddrPort) (*os.File, error)
 	patience time.Duration // for a request to arrive, and for a connection to be made
-	slots    chan struct{}
+	places   chan struct{}
+	gate     gate
 }
 
 func newPortal(nameServer string) *portal {
-	return &portal{lookup: names(nameServer), dial: dialTCP, patience: 5 * time.Second, slots: make(chan struct{}, atOnce)}
-}
-
-func dialTCP(ctx context.Context, to netip.AddrPort) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, "tcp4", to.String())
+	return &portal{
+		lookup:   names(nameServer),
+		dial:     connect,
+		patience: 5 * time.Second,
+		places:   make(chan struct{}, atOnce),
+	}
 }
 
 // refusal is the answer to a request that gets no connection.
@@ -50,30 +51,36 @@ func refuse(kind, format string, args ...any) *refusal {
 // serve answers until ctx ends, then lets those who are being served finish.
 func (p *portal) serve(ctx context.Context, l *net.UnixListener) error {
 	defer context.AfterFunc(ctx, func() { l.Close() })()
-	var busy sync.WaitGroup
 	for ctx.Err() == nil {
-		conn, err := l.AcceptUnix()
-		if err != nil {
-			p.pause(ctx, err)
-			continue
-		}
 		select {
-		case p.slots <- struct{}{}:
-			busy.Go(func() {
-				defer func() { <-p.slots }()
-				p.handle(conn)
-			})
-		default:
-			tell(conn, refuse("busy", "%d requests are being served already", cap(p.slots)))
+		case <-ctx.Done():
+		case p.places <- struct{}{}:
+			p.accept(ctx, l)
 		}
 	}
-	drained := make(chan struct{})
-	go func() { busy.Wait(); close(drained) }()
-	select {
-	case <-drained:
-	case <-time.After(8 * time.Second): // the engine kills after 10
+	enough := time.After(8 * time.Second) // the engine kills after 10
+	for range cap(p.places) {
+		select {
+		case p.places <- struct{}{}:
+		case <-enough:
+			return nil
+		}
 	}
 	return nil
+}
+
+// accept serves the next caller in the place that was taken for it.
+func (p *portal) accept(ctx context.Context, l *net.UnixListener) {
+	conn, err := l.AcceptUnix()
+	if err != nil {
+		<-p.places
+		p.pause(ctx, err)
+		return
+	}
+	go func() {
+		defer func() { <-p.places }()
+		p.handle(conn)
+	}()
 }
 
 // pause waits a moment where accepting failed for want of something, as
@@ -123,6 +130,10 @@ func (p *portal) answer(conn *net.UnixConn) *refusal {
 	if err != nil {
 		return refuse("bad-request", "%v", err)
 	}
+	if !p.gate.enter(req.ID) {
+		return refuse("busy", "%d connections to %s are being made already", atOnceEach, req.name())
+	}
+	defer p.gate.leave(req.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 	defer cancel()
 	if no := p.vouch(ctx, req); no != nil {
@@ -144,7 +155,7 @@ func (p *portal) vouch(ctx context.Context, req request) *refusal {
 	found, err := p.lookup(ctx, req.name())
 	var dns *net.DNSError
 	switch {
-	case errors.As(err, &dns) && dns.IsTimeout:
+	case ctx.Err() != nil, errors.As(err, &dns) && dns.IsTimeout:
 		return refuse("timeout", "the engine's name service gave no answer for %s", req.name())
 	case err != nil:
 		return refuse("unknown", "no container %s on these networks", req.name())
@@ -172,8 +183,8 @@ func kindOf(err error) string {
 
 // handOver sends the descriptor of out along with the good news. The caller
 // still closes out: from here on the receiver's descriptor keeps it open.
-func handOver(conn *net.UnixConn, out net.Conn) error {
-	raw, err := out.(syscall.Conn).SyscallConn()
+func handOver(conn *net.UnixConn, out *os.File) error {
+	raw, err := out.SyscallConn()
 	if err != nil {
 		return err
 	}

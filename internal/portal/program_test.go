@@ -1,6 +1,7 @@
 package portal_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -140,6 +141,7 @@ func end(t *testing.T, pid int) {
 }
 
 func TestPortalEndsWellWhenAsked(t *testing.T) {
+	t.Parallel()
 	n := newNamespace(t)
 	socket := filepath.Join(socketDir(t), "portal.sock")
 	cmd := n.start(t, socket)
@@ -163,9 +165,9 @@ func TestPortalEndsWellWhenAsked(t *testing.T) {
 
 func TestPortalStaysWithinEightMebibytes(t *testing.T) {
 	w, _, pid := open(t)
-	for range 20 {
+	for range 4 {
 		var all sync.WaitGroup
-		for range 100 {
+		for range 500 {
 			all.Go(func() { portaltest.Talk(t, w.Socket, w.Echo) })
 		}
 		all.Wait()
@@ -212,5 +214,54 @@ func BenchmarkDial(b *testing.B) {
 			b.Fatal(err)
 		}
 		c.Close()
+	}
+}
+
+func TestPortalStaysSmallWhileAllItsPlacesAreTaken(t *testing.T) {
+	t.Parallel()
+	w, n, pid := open(t)
+	var all sync.WaitGroup
+	for i := range 4 {
+		deaf := n.deaf(t, fmt.Sprintf("10.87.1.%d:9", i+1))
+		for range 40 {
+			all.Go(func() {
+				if c, err := portal.Dial(t.Context(), w.Socket, deaf); err == nil {
+					c.Close()
+					t.Error("got a connection to a deaf container")
+				}
+			})
+		}
+	}
+	all.Wait()
+	checkResident(t, pid)
+}
+
+func TestDeafContainerLeavesPlacesForOthers(t *testing.T) {
+	t.Parallel()
+	w, n, _ := open(t)
+	deaf := n.deaf(t, "10.87.1.1:9")
+	kinds := make(chan string, 200)
+	var all sync.WaitGroup
+	for range cap(kinds) {
+		all.Go(func() {
+			_, err := portal.Dial(t.Context(), w.Socket, deaf)
+			var no *portal.Refusal
+			if errors.As(err, &no) {
+				kinds <- no.Kind
+			}
+		})
+	}
+	if kind := <-kinds; kind != portal.Busy {
+		t.Errorf("the first refusal is %q; want %q, once its places are taken", kind, portal.Busy)
+	}
+	portaltest.Talk(t, w.Socket, w.Echo)
+	all.Wait()
+	close(kinds)
+	seen := map[string]int{}
+	for k := range kinds {
+		seen[k]++
+	}
+	if seen[portal.Timeout] != 32 {
+		t.Errorf("answers = %v; want 32 of them %q", seen, portal.Timeout)
 	}
 }

@@ -45,6 +45,7 @@ func readAnswer(c *net.UnixConn) (line []byte, fds []int, err error) {
 	control := make([]byte, syscall.CmsgSpace(4*maxDescriptors))
 	for {
 		n, m, flags, _, err := c.ReadMsgUnix(text[len(line):], control)
+		n, m = max(n, 0), max(m, 0) // -1 comes with some errors
 		more, broken := descriptors(control[:m])
 		fds = append(fds, more...)
 		line = text[:len(line)+n]

@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/portal"
 	"havre/internal/portal/portaltest"
 )
 
@@ -248,10 +249,10 @@ func socketDir(t testing.TB) string {
 }
 
 // eventually asks until ask succeeds, and says what it waited for when it
-// gives up.
+// gives up. It may be used in a cleanup, when the test's own context is over.
 func eventually(t testing.TB, what string, ask func() error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var last error
 	for ctx.Err() == nil {
@@ -264,4 +265,32 @@ func eventually(t testing.TB, what string, ask func() error) {
 		}
 	}
 	t.Fatalf("waited in vain for %s: %v", what, last)
+}
+
+// deaf places a container that never accepts, and has its queue full: who
+// connects gets no answer at all.
+func (n *namespace) deaf(t testing.TB, on string) portal.Target {
+	t.Helper()
+	at := netip.MustParseAddrPort(on)
+	n.in(t, func() error {
+		s, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { unix.Close(s) })
+		if err := unix.Bind(s, &unix.SockaddrInet4{Port: int(at.Port()), Addr: at.Addr().As4()}); err != nil {
+			return err
+		}
+		if err := unix.Listen(s, 0); err != nil {
+			return err
+		}
+		c, err := net.Dial("tcp4", on)
+		if err == nil {
+			t.Cleanup(func() { c.Close() })
+		}
+		return err
+	})
+	to := portal.Target{Container: portaltest.ID(on), Address: at.Addr(), Port: at.Port()}
+	n.place(to.Container, to.Address)
+	return to
 }

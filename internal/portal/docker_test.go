@@ -1,0 +1,282 @@
+package portal_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"havre/internal/portal"
+	"havre/internal/portal/portaltest"
+)
+
+// docker runs the engine's own client, and fails the test where it fails.
+func docker(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := tryDocker(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func tryDocker(args ...string) (string, error) {
+	cmd := exec.Command("docker", args...)
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, said.String())
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// fence is a network of the engine with a portal in it. Everything in it goes
+// with the test.
+type fence struct {
+	network string
+	subnet  netip.Prefix
+	image   string // of an echo
+	portal  string // id of the portal's container
+	socket  string
+	last    netip.Addr // that was given to a container
+}
+
+func newFence(t *testing.T) *fence {
+	t.Helper()
+	if _, err := tryDocker("version"); err != nil {
+		if needed("docker") {
+			t.Fatalf("an engine is needed: %v", err)
+		}
+		t.Skipf("no engine: %v", err)
+	}
+	f := &fence{network: "portaltest-" + strings.ToLower(portaltest.ID(t.TempDir())[:10])}
+	f.image = load(t, archiveOf(t, portal.Recipe{
+		User:       "65534",
+		Entrypoint: []string{"/echo"},
+		Files:      []portal.File{{Path: "echo", Mode: 0o555, Body: build(t, "./testdata/echo")}},
+	}))
+	f.makeNetwork(t)
+	f.startPortal(t)
+	return f
+}
+
+func archiveOf(t *testing.T, r portal.Recipe) portal.Archive {
+	t.Helper()
+	a, err := portal.NewArchive(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// load gives the engine an image, and holds it to the id that was computed.
+func load(t *testing.T, a portal.Archive) string {
+	t.Helper()
+	cmd := exec.Command("docker", "load", "--quiet")
+	cmd.Stdin = bytes.NewReader(a.Bytes)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("docker load: %v: %s", err, out)
+	}
+	name := a.ID
+	if a.Tag != "" {
+		name = a.Tag
+	}
+	t.Cleanup(func() { tryDocker("image", "rm", name) })
+	if id := docker(t, "image", "inspect", "--format", "{{.Id}}", name); id != a.ID && id != a.Digest {
+		t.Errorf("the engine calls the image %s; computed were %s and, for containerd, %s", id, a.ID, a.Digest)
+	}
+	return name
+}
+
+// makeNetwork makes an attachable overlay where the engine is a swarm's
+// manager, else a bridge: its name service answers alike on both.
+func (f *fence) makeNetwork(t *testing.T) {
+	t.Helper()
+	args := []string{"network", "create"}
+	if docker(t, "info", "--format", "{{.Swarm.ControlAvailable}}") == "true" {
+		args = append(args, "--driver", "overlay", "--attachable")
+	}
+	var err error
+	for i := range 20 { // another network may have the subnet
+		f.subnet = netip.MustParsePrefix(fmt.Sprintf("10.213.%d.0/24", (os.Getpid()+i*37)%256))
+		if _, err = tryDocker(append(args, "--subnet", f.subnet.String(), f.network)...); err == nil {
+			break
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		eventually(t, "the network to go", func() error {
+			_, err := tryDocker("network", "rm", f.network)
+			return err
+		})
+	})
+	f.last = f.subnet.Addr().Next().Next() // the first is the gateway's, the second the portal's
+}
+
+// startPortal runs the portal as Havre does, plus one line in its hosts file
+// that it must not believe.
+func (f *fence) startPortal(t *testing.T) {
+	t.Helper()
+	archive, err := portal.ImageOf(build(t, "havre/cmd/havre-portal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	image := load(t, archive)
+	dir := socketDir(t)
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	f.socket = filepath.Join(dir, "portal.sock")
+	f.portal = docker(t, "run", "--detach", "--network", f.network, "--ip", f.subnet.Addr().Next().Next().String(),
+		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534",
+		"--dns-option", "ndots:1", "--memory", "32m",
+		"--add-host", hostsOnly[:12]+":"+f.subnet.Addr().Next().Next().Next().String(),
+		"--volume", dir+":/portal", image)
+	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", f.portal) })
+	listening(t, f.socket)
+}
+
+// hostsOnly is an id that only the portal's /etc/hosts knows, as being the
+// first container's.
+var hostsOnly = portaltest.ID("hosts")
+
+// run starts an echo at the next address.
+func (f *fence) run(t *testing.T, args ...string) portal.Target {
+	t.Helper()
+	f.last = f.last.Next()
+	return f.runAt(t, f.last, args...)
+}
+
+func (f *fence) runAt(t *testing.T, at netip.Addr, args ...string) portal.Target {
+	t.Helper()
+	args = append([]string{"run", "--detach", "--network", f.network, "--ip", at.String()}, args...)
+	id := docker(t, append(args, f.image)...)
+	t.Cleanup(func() { tryDocker("rm", "--force", id) })
+	to := portal.Target{Container: id, Address: at, Port: 7}
+	eventually(t, "the echo to listen", func() error {
+		c, err := portal.Dial(t.Context(), f.socket, to)
+		if err == nil {
+			c.Close()
+		}
+		return ignoreDouble(err)
+	})
+	return to
+}
+
+// ignoreDouble makes a container count as up that has a second address.
+func ignoreDouble(err error) error {
+	if err != nil && strings.Contains(err.Error(), "has 2 addresses") {
+		return nil
+	}
+	return err
+}
+
+func TestPortalInItsContainer(t *testing.T) {
+	f := newFence(t)
+	a, b := f.run(t), f.run(t)
+	double := f.run(t)
+	f.run(t, "--network-alias", double.Container[:12])
+	w := portaltest.World{Socket: f.socket, Echo: a, Other: b, Double: double}
+
+	t.Run("contract", func(t *testing.T) {
+		portaltest.RunPortal(t, func(*testing.T) portaltest.World { return w })
+	})
+	t.Run("has no rights", f.checkRights)
+	t.Run("does not believe its hosts file", func(t *testing.T) {
+		portaltest.Refused(t, f.socket, portal.Target{Container: hostsOnly, Address: a.Address, Port: 7}, portal.Unknown)
+	})
+	t.Run("refuses an address that another container has by now", func(t *testing.T) {
+		gone := f.run(t)
+		docker(t, "rm", "--force", gone.Container)
+		now := f.runAt(t, gone.Address)
+		portaltest.Refused(t, f.socket, gone, portal.Unknown)
+		portaltest.Talk(t, f.socket, now)
+	})
+	t.Run("refuses the id of a container on other networks", func(t *testing.T) {
+		other := docker(t, "run", "--detach", "--network", "none", f.image)
+		t.Cleanup(func() { docker(t, "rm", "--force", other) })
+		portaltest.Refused(t, f.socket, portal.Target{Container: other, Address: a.Address, Port: 7}, portal.Unknown)
+	})
+	t.Run("stays within 8 MiB", func(t *testing.T) {
+		for range 20 {
+			var all sync.WaitGroup
+			for range 100 {
+				all.Go(func() { portaltest.Talk(t, f.socket, a) })
+			}
+			all.Wait()
+		}
+		checkResident(t, f.pid(t))
+	})
+	t.Run("ends within the engine's patience", func(t *testing.T) {
+		docker(t, "stop", f.portal)
+		if code := docker(t, "inspect", "--format", "{{.State.ExitCode}}", f.portal); code != "0" {
+			t.Errorf("exit code %s; want 0", code)
+		}
+	})
+}
+
+func (f *fence) pid(t *testing.T) int {
+	t.Helper()
+	pid, err := strconv.Atoi(docker(t, "inspect", "--format", "{{.State.Pid}}", f.portal))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pid
+}
+
+// checkRights looks at the running process from outside.
+func (f *fence) checkRights(t *testing.T) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.pid(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"Uid:\t65534\t65534\t65534\t65534\n", "Gid:\t65534\t65534\t65534\t65534\n",
+		"CapPrm:\t0000000000000000\n", "CapEff:\t0000000000000000\n", "CapBnd:\t0000000000000000\n",
+		"CapAmb:\t0000000000000000\n", "NoNewPrivs:\t1\n",
+	} {
+		if !strings.Contains(string(status), want) {
+			t.Errorf("the status of the process has no line %q", want)
+		}
+	}
+	root, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", f.pid(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(root)) {
+		if mount := strings.Fields(line); mount[4] == "/" && !strings.HasPrefix(mount[5], "ro,") {
+			t.Errorf("the root is mounted %s; want it read-only", mount[5])
+		}
+	}
+}
+
+func TestImageIsWhatItWasMadeOf(t *testing.T) {
+	f := newFence(t)
+	var images []struct {
+		Architecture string
+		Config       struct {
+			User       string
+			Entrypoint []string
+			Volumes    map[string]any
+			Env        []string
+		}
+	}
+	about := docker(t, "image", "inspect", docker(t, "inspect", "--format", "{{.Image}}", f.portal))
+	if err := json.Unmarshal([]byte(about), &images); err != nil || len(images) != 1 {
+		t.Fatalf("images = %v, %v", images, err)
+	}
+	c := images[0].Config
+	if c.User != "65534" || len(c.Entrypoint) != 1 || c.Entrypoint[0] != "/havre-portal" || len(c.Volumes) != 0 {
+		t.Errorf("config = %+v", c)
+	}
+}
