@@ -24,7 +24,7 @@ leftovers() {
 	done
 	host_docker image ls --format '{{.Repository}}:{{.Tag}}' 'havre.invalid/*/*' | sed 's/^/image /'
 	{ as_root iptables -w -S && as_root iptables -w -t nat -S; } | grep -i havre | sed 's/^/rule /' || true
-	grep -o " $data[^ ]*" /proc/self/mountinfo | sed 's/^/mount/' || true
+	cut -d ' ' -f 5 /proc/self/mountinfo | sed -n "\\#^$data\\(/\\|\$\\)#s#^#mount #p"
 	getent passwd havre havre-ingress | sed 's/:.*//; s/^/user /' || true
 	[ ! -e "$data" ] || echo "directory $data"
 }

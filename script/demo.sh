@@ -9,14 +9,15 @@ data=/var/lib/havre
 offset=${OFFSET:-0}
 account=demo@example.org
 havre=$PWD/bin/havre
-api=$((7080 + offset))
 
-[[ $offset =~ ^[0-9]+$ ]] && ((offset + 7080 < 65536)) ||
+[[ $offset =~ ^(0|[1-9][0-9]{0,4})$ && $((offset + 7080)) -lt 65536 ]] ||
 	fail "bad OFFSET $offset" "it is a number that is added to each port" "try: make demo OFFSET=10000"
+api=$((7080 + offset))
 
 # holder PORT: who listens there, unless it is Havre itself.
 holder() {
-	as_root ss -Hltnp "sport = :$1" | grep -v '"havre"' | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p; t; s/.*/somebody/p' | head -n 1
+	as_root ss -Hltnp "sport = :$1" |
+		sed -n '/"havre"/d; s/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (process \2)/p; t; s/.*/somebody/p' | sed -n 1p
 }
 
 check_ports() {
