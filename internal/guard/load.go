@@ -1,0 +1,236 @@
+package guard
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"havre/internal/dockercall"
+	"havre/internal/policy"
+	"havre/internal/problem"
+)
+
+// manifest is one image of an archive that docker save wrote.
+type manifest struct {
+	Config   string
+	RepoTags []string
+	Layers   []string
+}
+
+// What stands in such an archive: the legacy layout and the OCI one.
+var (
+	loadFile = regexp.MustCompile(`^([0-9a-f]{64}\.json|[0-9a-f]{64}/(json|VERSION|layer\.tar)|blobs/sha256/[0-9a-f]{64}|[0-9A-Za-z_-]{1,64}(\.json|\.tar))$`)
+	loadDir  = regexp.MustCompile(`^([0-9a-f]{64}|blobs|blobs/sha256)$`)
+	loadLink = regexp.MustCompile(`^\.\./[0-9a-f]{64}/layer\.tar$`)
+	loadFrom = regexp.MustCompile(`^[0-9a-f]{64}/layer\.tar$`)
+)
+
+// dropped says names or offers other readings of the archive; only
+// manifest.json, written afresh, is left.
+var dropped = []string{"repositories", "index.json", "oci-layout", "manifest.json"}
+
+func loadRefused(says string) error {
+	return &problem.Problem{Kind: problem.Invalid, Says: says, Rule: string(dockercall.LoadArchive)}
+}
+
+// load takes in one image under the one name that was asked for.
+func (g *Guard) load(w http.ResponseWriter, r *http.Request, c *dockercall.ImageLoad) error {
+	spool, err := g.spooled(r.Body, g.bounds.ImageBytes)
+	if err != nil {
+		return err
+	}
+	defer spool.Close()
+	m, err := readManifest(spool)
+	if err != nil {
+		return err
+	}
+	m.RepoTags = []string{string(c.As)}
+	wire := dockercall.Wire{Method: http.MethodPost, Path: "/images/load"}
+	if c.Quiet {
+		wire.Query = "quiet=1"
+	}
+	return g.stream(w, r, wire, func(out io.Writer) error { return rewriteImage(spool, out, m) })
+}
+
+// stream sends the archive that write writes to the engine, and passes the
+// engine's progress on.
+func (g *Guard) stream(w http.ResponseWriter, r *http.Request, wire dockercall.Wire, write func(io.Writer) error) error {
+	archive, in := io.Pipe()
+	var writing sync.WaitGroup
+	writing.Go(func() { in.CloseWithError(write(in)) })
+	defer writing.Wait()
+	defer archive.Close()
+	out, err := g.engine.request(r.Context(), wire, archive)
+	if err != nil {
+		return err
+	}
+	out.Header.Set("Content-Type", "application/x-tar")
+	a, err := g.engine.do(out)
+	if err != nil {
+		return err
+	}
+	pass(w, a)
+	return nil
+}
+
+// spooled keeps a body in a file that has no name any more: it is judged and
+// then sent from the same bytes.
+func (g *Guard) spooled(body io.Reader, most int64) (*os.File, error) {
+	f, err := os.CreateTemp(g.spool(), "body-")
+	if err != nil {
+		return nil, err
+	}
+	if err := os.Remove(f.Name()); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	n, err := io.Copy(f, io.LimitReader(body, most+1))
+	if err == nil && n > most {
+		err = &problem.Problem{Kind: problem.Invalid, Says: "the archive is bigger than the guard's bounds allow", Rule: string(dockercall.TooBig)}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// clean gives an entry's name without the ./ and the / that tar programs
+// write around it.
+func clean(name string) string {
+	return strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
+}
+
+// maxImageEntries is far more than 125 layers need.
+const maxImageEntries = 2000
+
+// readManifest checks every entry and gives the manifest of the one image.
+func readManifest(spool *os.File) (manifest, error) {
+	files := map[string][]byte{}
+	names := map[string]bool{}
+	err := eachEntry(spool, maxImageEntries, func(h *tar.Header, t *tar.Reader) error {
+		name := clean(h.Name)
+		if name == "" || name == "." {
+			return nil
+		}
+		if names[name] {
+			return loadRefused("the archive holds " + name + " twice")
+		}
+		names[name] = true
+		if err := judgeLoadEntry(h, name); err != nil {
+			return err
+		}
+		if strings.HasSuffix(name, ".json") || strings.HasPrefix(name, "blobs/") && h.Size <= 1<<20 {
+			text, err := io.ReadAll(io.LimitReader(t, 4<<20))
+			files[name] = text
+			return err
+		}
+		return nil
+	})
+	if err != nil {
+		return manifest{}, err
+	}
+	var all []manifest
+	if err := json.Unmarshal(files["manifest.json"], &all); err != nil || len(all) != 1 {
+		return manifest{}, loadRefused("the archive does not hold exactly one image (manifest.json)")
+	}
+	return all[0], judgeManifest(all[0], names, files)
+}
+
+func judgeLoadEntry(h *tar.Header, name string) error {
+	ok := false
+	switch h.Typeflag {
+	case tar.TypeReg:
+		ok = loadFile.MatchString(name) || slices.Contains(dropped, name)
+	case tar.TypeDir:
+		ok = loadDir.MatchString(name)
+	case tar.TypeSymlink:
+		ok = loadFrom.MatchString(name) && loadLink.MatchString(h.Linkname)
+	}
+	if !ok {
+		return loadRefused("the archive holds an entry that no image needs: " + cut(name, 100))
+	}
+	return nil
+}
+
+// judgeManifest wants all that the manifest names to be in the archive, and
+// an image without reserved labels.
+func judgeManifest(m manifest, names map[string]bool, files map[string][]byte) error {
+	for _, name := range append([]string{m.Config}, m.Layers...) {
+		if !names[name] || slices.Contains(dropped, name) {
+			return loadRefused("the manifest names what is not in the archive: " + cut(name, 100))
+		}
+	}
+	var image struct {
+		Config struct{ Labels map[string]string }
+	}
+	if err := json.Unmarshal(files[m.Config], &image); err != nil {
+		return loadRefused("the image's configuration cannot be read")
+	}
+	return policy.CleanLabels(image.Config.Labels)
+}
+
+// eachEntry walks a spooled archive.
+func eachEntry(spool *os.File, most int, each func(*tar.Header, *tar.Reader) error) error {
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	t := tar.NewReader(spool)
+	for range most {
+		h, err := t.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return loadRefused("the archive is no plain tar")
+		}
+		if err := each(h, t); err != nil {
+			return err
+		}
+	}
+	return &problem.Problem{Kind: problem.Invalid, Says: "the archive has too many entries", Rule: string(dockercall.TooBig)}
+}
+
+// rewriteImage writes the archive afresh: the entries that were judged, and
+// a manifest of our own.
+func rewriteImage(spool *os.File, out io.Writer, m manifest) error {
+	t := tar.NewWriter(out)
+	err := eachEntry(spool, maxImageEntries, func(h *tar.Header, from *tar.Reader) error {
+		name := clean(h.Name)
+		if name == "" || name == "." || slices.Contains(dropped, name) {
+			return nil
+		}
+		fresh := &tar.Header{Typeflag: h.Typeflag, Name: name, Linkname: h.Linkname, Size: h.Size, Mode: 0o644}
+		if h.Typeflag == tar.TypeDir {
+			fresh.Name, fresh.Mode = name+"/", 0o755
+		}
+		if h.Typeflag != tar.TypeSymlink {
+			fresh.Linkname = ""
+		}
+		if err := t.WriteHeader(fresh); err != nil {
+			return err
+		}
+		_, err := io.Copy(t, from)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal([]manifest{m})
+	if err != nil {
+		return err
+	}
+	if err := t.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "manifest.json", Size: int64(len(text)), Mode: 0o644}); err != nil {
+		return err
+	}
+	if _, err := io.Copy(t, bytes.NewReader(text)); err != nil {
+		return err
+	}
+	return t.Close()
+}

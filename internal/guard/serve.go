@@ -1,0 +1,130 @@
+package guard
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strings"
+
+	"havre/internal/dockercall"
+	"havre/internal/policy"
+	"havre/internal/problem"
+)
+
+// asked is what the audit says about a request.
+type asked struct {
+	method, path string
+	kind         dockercall.Kind
+	object       string
+}
+
+// ServeHTTP carries out the calls that it understands and that policy
+// allows, and refuses all else.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, query, _ := strings.Cut(r.RequestURI, "?")
+	q := asked{method: cut(r.Method, 16), path: path}
+	caller := g.callerOf(r.Context())
+	defer g.survive(w, q)
+
+	call, err := g.decide(r, caller, &q, query)
+	if err == nil && dockercall.Changes(call.Kind()) {
+		err = g.record(caller, q, "", "")
+	}
+	if err != nil {
+		g.refuse(w, caller, q, err)
+		return
+	}
+	if err := g.carryOut(w, r, call); err != nil {
+		g.refuse(w, caller, q, err)
+	}
+}
+
+// decide gives the call as it may be made.
+func (g *Guard) decide(r *http.Request, caller policy.Caller, q *asked, query string) (dockercall.Call, error) {
+	if caller.Role == policy.Nobody {
+		_, err := policy.Judge(caller, g.judge, policy.Facts{}, nil)
+		return nil, err
+	}
+	version, err := g.engine.speaks(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	if len(r.TransferEncoding) > 1 || len(r.TransferEncoding) == 1 && r.TransferEncoding[0] != "chunked" || len(r.Trailer) > 0 {
+		return nil, &problem.Problem{Kind: problem.Invalid, Says: "the body is sent in an odd way", Rule: string(dockercall.BadHeader)}
+	}
+	call, err := dockercall.Parse(version, dockercall.Request{Method: r.Method, Path: q.path, Query: query, Header: r.Header, Body: r.Body})
+	if err != nil {
+		return nil, err
+	}
+	q.kind, q.object = call.Kind(), dockercall.Object(call)
+	facts, err := g.factsOf(r.Context(), call)
+	if err != nil {
+		return nil, err
+	}
+	return policy.Judge(caller, g.judge, facts, call)
+}
+
+// survive ends a request whose code panicked, and no other.
+func (g *Guard) survive(w http.ResponseWriter, q asked) {
+	what := recover()
+	if what == nil {
+		return
+	}
+	if what == http.ErrAbortHandler {
+		panic(what) // net/http cuts the connection
+	}
+	g.log.Error("a request panicked", "kind", q.kind, "panic", fmt.Sprint(what), "stack", string(debug.Stack()))
+	writeError(w, http.StatusInternalServerError, message{Message: "the guard stumbled over this request; its log says where"})
+}
+
+// message is an error as Docker's clients read it.
+type message struct {
+	Message string `json:"message"`
+	Rule    string `json:"rule,omitempty"`
+}
+
+func writeError(w http.ResponseWriter, status int, m message) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	json.NewEncoder(w).Encode(m)
+}
+
+// refuse answers with an error: a refusal with its rule, which is recorded,
+// or what became of a call that was allowed.
+func (g *Guard) refuse(w http.ResponseWriter, caller policy.Caller, q asked, err error) {
+	p := problem.Of(err)
+	if p.Rule == "" {
+		if p.Kind == problem.Internal {
+			g.log.Error("a call went wrong", "kind", q.kind, "object", q.object, "err", err)
+		}
+		writeError(w, status(p.Kind), message{Message: p.Error()})
+		return
+	}
+	if err := g.record(caller, q, p.Rule, p.Says); err != nil {
+		g.log.Error("the audit cannot be written", "err", err)
+	}
+	code := http.StatusForbidden
+	if p.Kind == problem.Invalid {
+		code = http.StatusBadRequest
+	}
+	// The rest of a body that was not understood is not worth waiting for.
+	w.Header().Set("Connection", "close")
+	writeError(w, code, message{Message: fmt.Sprintf("refused: %s [rule %s]", p.Says, p.Rule), Rule: p.Rule})
+}
+
+func status(k problem.Kind) int {
+	switch k {
+	case problem.Invalid:
+		return http.StatusBadRequest
+	case problem.NotFound:
+		return http.StatusNotFound
+	case problem.Conflict:
+		return http.StatusConflict
+	case problem.Denied:
+		return http.StatusForbidden
+	case problem.Busy, problem.Unavailable:
+		return http.StatusServiceUnavailable
+	}
+	return http.StatusInternalServerError
+}

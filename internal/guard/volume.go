@@ -1,0 +1,193 @@
+package guard
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/dockercall"
+	"havre/internal/problem"
+)
+
+// source is the directory of a volume: what containers mount.
+func (b Bounds) source(v dockercall.Volume) string {
+	return b.volumes() + "/" + within(v)
+}
+
+func within(v dockercall.Volume) string {
+	return string(v.Environment) + "/" + string(v.Project) + "/" + string(v.Name)
+}
+
+// volumeEnsure makes a volume that does not exist: filled in a staging
+// directory, then renamed, so that a volume is there whole or not at all.
+func (g *Guard) volumeEnsure(r *http.Request, c *dockercall.VolumeEnsure) (dockercall.VolumeSource, error) {
+	g.volumes.Lock()
+	defer g.volumes.Unlock()
+	v := dockercall.Volume{Environment: c.Environment, Project: c.Project, Name: c.Name}
+	answer := dockercall.VolumeSource{Source: g.bounds.source(v)}
+	root, err := os.OpenRoot(g.bounds.volumes())
+	if err != nil {
+		return answer, err
+	}
+	defer root.Close()
+	for _, dir := range []string{string(c.Environment), string(c.Environment) + "/" + string(c.Project)} {
+		if err := mkdir(root, dir, 0o700); err != nil {
+			return answer, err
+		}
+	}
+	there, err := isDirectory(root, within(v))
+	if err != nil || there {
+		return answer, err
+	}
+	answer.Created = true
+	draft := ".staging/" + strings.ToLower(rand.Text())
+	if err := g.fill(r.Context(), root, draft, c); err != nil {
+		return answer, errors.Join(fmt.Errorf("make volume %s: %w", c.Name, err), root.RemoveAll(draft))
+	}
+	if err := root.Rename(draft, within(v)); err != nil {
+		return answer, err
+	}
+	return answer, settle(root, string(c.Environment)+"/"+string(c.Project))
+}
+
+// fill makes the draft of a volume.
+func (g *Guard) fill(ctx context.Context, root *os.Root, draft string, c *dockercall.VolumeEnsure) error {
+	if err := root.Mkdir(draft, 0o700); err != nil {
+		return err
+	}
+	top, err := g.seed(ctx, filepath.Join(g.bounds.volumes(), draft), c)
+	if err != nil {
+		return err
+	}
+	dir, err := root.OpenFile(draft, os.O_RDONLY|unix.O_DIRECTORY|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if err := g.own(dir, top.owner); err != nil {
+		return err
+	}
+	return errors.Join(dir.Chmod(top.mode), dir.Sync())
+}
+
+// owner is a user and a group by number.
+type owner struct{ uid, gid int }
+
+// own gives a directory to o. Tests that are not root have nothing to give.
+func (g *Guard) own(dir *os.File, o owner) error {
+	if g.set.Owner != 0 {
+		return nil
+	}
+	return dir.Chown(o.uid, o.gid)
+}
+
+// mkdir makes a directory unless there is one; a link is none.
+func mkdir(root *os.Root, name string, mode fs.FileMode) error {
+	if err := root.Mkdir(name, mode); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	there, err := isDirectory(root, name)
+	if err == nil && !there {
+		err = fs.ErrNotExist
+	}
+	return err
+}
+
+func isDirectory(root *os.Root, name string) (bool, error) {
+	info, err := root.Lstat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err == nil && !info.IsDir() {
+		err = problem.New(problem.Denied, "%s is not a directory", name)
+	}
+	return err == nil, err
+}
+
+// settle makes a rename last.
+func settle(root *os.Root, dir string) error {
+	f, err := root.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+func (g *Guard) volumeList(_ *http.Request, c *dockercall.VolumeList) ([]dockercall.Volume, error) {
+	all, err := g.allVolumes()
+	kept := slices.DeleteFunc(all, func(v dockercall.Volume) bool {
+		return c.Environment != "" && v.Environment != c.Environment || c.Project != "" && v.Project != c.Project
+	})
+	return kept, err
+}
+
+// allVolumes reads the three levels of the volumes' directory.
+func (g *Guard) allVolumes() ([]dockercall.Volume, error) {
+	found, err := filepath.Glob(g.bounds.volumes() + "/*/*/*")
+	all := []dockercall.Volume{}
+	for _, path := range found {
+		part := strings.Split(strings.TrimPrefix(path, g.bounds.volumes()+"/"), "/")
+		if dockercall.IsEnvironment(part[0]) && dockercall.IsProject(part[1]) && dockercall.IsVolumeName(part[2]) {
+			all = append(all, dockercall.Volume{
+				Environment: dockercall.Environment(part[0]), Project: dockercall.ProjectID(part[1]), Name: dockercall.VolumeName(part[2]),
+			})
+		}
+	}
+	slices.SortFunc(all, func(a, b dockercall.Volume) int { return cmp.Compare(within(a), within(b)) })
+	return all, err
+}
+
+// volumeRemove removes a volume. It is taken out of its place first, so that
+// nobody meets half of one.
+func (g *Guard) volumeRemove(_ *http.Request, c *dockercall.VolumeRemove) (struct{}, error) {
+	g.volumes.Lock()
+	defer g.volumes.Unlock()
+	root, err := os.OpenRoot(g.bounds.volumes())
+	if err != nil {
+		return struct{}{}, err
+	}
+	defer root.Close()
+	v := dockercall.Volume(*c)
+	there, err := isDirectory(root, within(v))
+	if err != nil {
+		return struct{}{}, err
+	}
+	if !there {
+		return struct{}{}, problem.New(problem.NotFound, "no volume %s", c.Name)
+	}
+	draft := ".staging/" + strings.ToLower(rand.Text())
+	if err := root.Rename(within(v), draft); err != nil {
+		return struct{}{}, err
+	}
+	return struct{}{}, root.RemoveAll(draft)
+}
+
+// mounted tells whether a container that runs, or is about to, mounts source
+// or a part of it.
+func (g *Guard) mounted(ctx context.Context, source string) (bool, error) {
+	var containers []struct {
+		State  string
+		Mounts []struct{ Source string }
+	}
+	if err := g.engine.get(ctx, "/containers/json", "all=1", &containers); err != nil {
+		return false, err
+	}
+	for _, c := range containers {
+		for _, m := range c.Mounts {
+			if c.State != "exited" && c.State != "dead" && (m.Source == source || strings.HasPrefix(m.Source, source+"/")) {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}

@@ -1,0 +1,196 @@
+package policy
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"havre/internal/dockercall"
+)
+
+// containerCreate allows two sorts of plain containers.
+func containerCreate(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
+	if c.Spec.HostConfig == nil {
+		return nil, refuse(NetworkMissing, "a container states its network")
+	}
+	host := *c.Spec.HostConfig
+	c.Spec.HostConfig = &host
+	switch c.Spec.Labels[dockercall.KindLabel] {
+	case PortalKind:
+		return createPortal(q, c)
+	case ProbeKind:
+		return createProbe(q, c)
+	}
+	return nil, refuse(LabelMismatch, "a plain container is a portal or a probe; services are made as services")
+}
+
+func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
+	var err error
+	s, host := &c.Spec, c.Spec.HostConfig
+	if s.Labels, err = stamped(q, s.Labels, ProbeKind); err != nil {
+		return nil, err
+	}
+	if err := agree(s.Labels, probeName, c.Name, dockercall.ProjectLabel, dockercall.ServiceLabel); err != nil {
+		return nil, err
+	}
+	p := placeOf(s.Labels)
+	if err := judgeImage(q, p, s.Image); err != nil {
+		return nil, err
+	}
+	if err := judgeMounts(q, p, host.Mounts); err != nil {
+		return nil, err
+	}
+	if host.CapAdd, host.CapDrop, err = judgeCapabilities(q, host.CapAdd, host.CapDrop); err != nil {
+		return nil, err
+	}
+	if n := host.RestartPolicy.Name; n != "" && n != "no" {
+		return nil, refuse(RestartPolicy, "a probe runs once")
+	}
+	if err := judgeOnlyNetwork(q, p, s); err != nil {
+		return nil, err
+	}
+	return c, judgeHostAmounts(q, host)
+}
+
+// judgeOnlyNetwork wants one network of the project, or none.
+func judgeOnlyNetwork(q question, p place, s *dockercall.ContainerBody) error {
+	mode := s.HostConfig.NetworkMode
+	if mode == "" {
+		return refuse(NetworkMissing, "a container states its network: the default one is everybody's")
+	}
+	if mode != "none" {
+		if err := judgeAttachment(q, p, dockercall.SwarmID(mode)); err != nil {
+			return err
+		}
+	}
+	if s.NetworkingConfig == nil {
+		return nil
+	}
+	for id := range s.NetworkingConfig.EndpointsConfig {
+		if string(id) != string(mode) {
+			return refuse(NetworkMissing, "the endpoint %s is not of the container's network", id)
+		}
+	}
+	return nil
+}
+
+func judgeHostAmounts(q question, host *dockercall.HostConfig) error {
+	var asked int64
+	if host.PidsLimit != nil {
+		asked = *host.PidsLimit
+	}
+	pids, err := judgeAmounts(q, asked, host.Memory, host.NanoCpus)
+	if err != nil {
+		return err
+	}
+	host.PidsLimit = &pids
+	if host.LogConfig.Type == "" && len(host.LogConfig.Config) == 0 {
+		host.LogConfig.Type = "local"
+	}
+	options, err := logOptions(q, host.LogConfig.Type, host.LogConfig.Config)
+	host.LogConfig = dockercall.LogConfig{Type: "local", Config: options}
+	return err
+}
+
+// createPortal allows one shape only: the portal is on all networks of its
+// environment, so nothing but our own program may run in its place.
+func createPortal(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
+	labels, err := stamped(q, c.Spec.Labels, PortalKind)
+	if err != nil {
+		return nil, err
+	}
+	env := labels[dockercall.EnvironmentLabel]
+	name := string(c.Name)
+	if name != "h-portal-"+env && !strings.HasPrefix(name, "h-portal-"+env+"-") {
+		return nil, refuse(NameMismatch, "the portal of %s is named h-portal-%s-…", env, env)
+	}
+	if q.facts.Portal == "" || c.Spec.Image != q.facts.Portal {
+		return nil, refuse(ImageOfPortal, "this is not the portal's image")
+	}
+	c.Spec.Labels = labels
+	if err := judgePortalProcess(q, c.Spec); err != nil {
+		return nil, err
+	}
+	if err := judgePortalHost(q, env, c.Spec.HostConfig); err != nil {
+		return nil, err
+	}
+	if err := judgePortalNetwork(q, env, c.Spec); err != nil {
+		return nil, err
+	}
+	return c, judgeHostAmounts(q, c.Spec.HostConfig)
+}
+
+func judgePortalProcess(q question, s dockercall.ContainerBody) error {
+	user := dockercall.User(fmt.Sprintf("65534:%d", q.bounds.PortalGroup))
+	if s.User != user || q.bounds.PortalGroup == 0 {
+		return refuse(PortalShape, "a portal runs as %s", user)
+	}
+	if s.Entrypoint != nil || s.Cmd != nil || s.Env != nil || s.Hostname != "" || s.WorkingDir != "" || s.Healthcheck != nil || s.Tty {
+		return refuse(PortalShape, "a portal runs what its image says, with no arguments and no variables")
+	}
+	return nil
+}
+
+func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
+	bind := dockercall.Mount{Type: dockercall.BindMount, Source: q.bounds.Portals + "/" + env, Target: "/portal"}
+	if q.bounds.Portals == "" || !slices.Equal(h.Mounts, []dockercall.Mount{bind}) {
+		return refuse(PortalShape, "a portal mounts its environment's directory at /portal, and nothing else")
+	}
+	tight := h.ReadonlyRootfs && len(h.SecurityOpt) > 0 && len(h.CapAdd) == 0 && slices.Equal(h.CapDrop, []dockercall.Capability{"ALL"})
+	if !tight {
+		return refuse(PortalShape, "a portal has a read-only root, no capabilities and no-new-privileges")
+	}
+	if h.Memory < 8<<20 || h.Memory > 256<<20 || h.AutoRemove {
+		return refuse(PortalShape, "a portal has from 8 to 256 MiB of memory and stays when it ends")
+	}
+	return nil
+}
+
+func judgePortalNetwork(q question, env string, s dockercall.ContainerBody) error {
+	mode := s.HostConfig.NetworkMode
+	if mode == "" || mode == "none" {
+		return refuse(NetworkMissing, "a portal starts on a network of its environment")
+	}
+	o := q.facts.Networks[dockercall.SwarmID(mode)]
+	if err := mustBeOurs(q, o, "network"); err != nil {
+		return err
+	}
+	if placeOf(o.Labels).environment != env {
+		return refuse(OtherProject, "the network is of another environment than the portal")
+	}
+	if s.NetworkingConfig == nil {
+		return nil
+	}
+	for id, e := range s.NetworkingConfig.EndpointsConfig {
+		if string(id) != string(mode) || e != nil && len(e.Aliases) > 0 {
+			return refuse(PortalShape, "a portal has no names on a network")
+		}
+	}
+	return nil
+}
+
+// runnable refuses to start what the guard made only to look into.
+func runnable(verb string) judgement {
+	return func(q question, c dockercall.Call) (dockercall.Call, error) {
+		if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
+			return nil, err
+		}
+		if q.facts.Target.Labels[dockercall.KindLabel] == SeedKind {
+			return nil, refuse(SomebodysObject, "%s: this container is the guard's own", verb)
+		}
+		return c, nil
+	}
+}
+
+// executable allows commands in containers of services and probes; a portal
+// sees a whole environment.
+func executable(q question, c dockercall.Call) (dockercall.Call, error) {
+	if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
+		return nil, err
+	}
+	switch q.facts.Target.Labels[dockercall.KindLabel] {
+	case ServiceKind, ProbeKind:
+		return c, nil
+	}
+	return nil, refuse(ExecKind, "commands are run in containers of services only")
+}

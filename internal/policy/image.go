@@ -1,0 +1,106 @@
+package policy
+
+import (
+	"slices"
+	"strings"
+
+	"havre/internal/dockercall"
+)
+
+// mustBeOurImage refuses images that no environment has a name for.
+func mustBeOurImage(q question) error {
+	if !q.facts.Image.Exists {
+		return missing("image")
+	}
+	if len(q.facts.Image.Refs) == 0 {
+		return refuse(ImageNotOurs, "this image belongs to no environment")
+	}
+	return nil
+}
+
+func ourImage(q question, c dockercall.Call) (dockercall.Call, error) {
+	if q.facts.Image.Exists && q.facts.Image.ID == q.facts.Portal && q.facts.Portal != "" {
+		return c, nil
+	}
+	return c, mustBeOurImage(q)
+}
+
+// judgeImage allows an image of the environment to run.
+func judgeImage(q question, p place, id dockercall.ImageID) error {
+	if err := mustBeOurImage(q); err != nil {
+		return err
+	}
+	if id == "" || q.facts.Image.ID != id {
+		return refuse(ImageNotOurs, "the engine means another image by %q", id)
+	}
+	in := func(r dockercall.Ref) bool { return string(r.Environment()) == p.environment }
+	if !slices.ContainsFunc(q.facts.Image.Refs, in) {
+		return refuse(ImageNotOurs, "the image is not one of environment %s", p.environment)
+	}
+	return CleanLabels(q.facts.Image.Labels)
+}
+
+// CleanLabels refuses an image's labels that its containers would inherit
+// and be taken for somebody else's.
+//
+// Errors: Denied with the rule.
+func CleanLabels(labels map[string]string) error {
+	for k := range labels {
+		if dockercall.Reserved(k) {
+			return refuse(ImageLabels, "the image carries the reserved label %.60q", k)
+		}
+	}
+	return nil
+}
+
+// Buildable allows an image to be built upon: its triggers would add
+// instructions that nobody judged.
+//
+// Errors: Denied with the rule.
+func Buildable(i Image) error {
+	if len(i.OnBuild) > 0 {
+		return refuse(ImageOnBuild, "the base image has ONBUILD triggers")
+	}
+	return CleanLabels(i.Labels)
+}
+
+func imageLoad(_ question, c *dockercall.ImageLoad) (dockercall.Call, error) {
+	if c.As == "" {
+		return nil, refuse(ImageNotOurs, "say as which image of which environment: ?havre=havre.invalid/<environment>/<name>:<tag>")
+	}
+	return c, nil
+}
+
+func imageBuild(_ question, c *dockercall.ImageBuild) (dockercall.Call, error) {
+	if c.As == "" {
+		return nil, refuse(ImageNotOurs, "say as which image of which environment: ?t=havre.invalid/<environment>/<name>:<tag>")
+	}
+	if c.Version != "" && c.Version != "1" {
+		return nil, refuse(BuildOption, "only the classic builder is used: version=1")
+	}
+	if c.NetworkMode != "" && c.NetworkMode != "default" {
+		return nil, refuse(BuildOption, "a build is on the engine's default network")
+	}
+	return c, nil
+}
+
+func imageTag(q question, c *dockercall.ImageTag) (dockercall.Call, error) {
+	if err := mustBeOurImage(q); err != nil {
+		return nil, err
+	}
+	if _, err := c.As(); err != nil {
+		return nil, refuse(ImageNotOurs, "images are only named in an environment: havre.invalid/<environment>/<name>")
+	}
+	return c, CleanLabels(q.facts.Image.Labels)
+}
+
+func imageRemove(q question, c *dockercall.ImageRemove) (dockercall.Call, error) {
+	if err := mustBeOurImage(q); err != nil {
+		return nil, err
+	}
+	// By its id an image goes with all its names.
+	if strings.HasPrefix(string(c.Image), "sha256:") && q.facts.Image.Foreign {
+		return nil, refuse(ForeignObject, "the image has names that are not Havre's; remove Havre's name only")
+	}
+	return c, nil
+}

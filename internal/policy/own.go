@@ -1,0 +1,64 @@
+package policy
+
+import (
+	"maps"
+
+	"havre/internal/dockercall"
+)
+
+func configCreate(q question, c *dockercall.ConfigCreate) (dockercall.Call, error) {
+	labels, err := stamped(q, c.Spec.Labels, ConfigKind)
+	if err != nil {
+		return nil, err
+	}
+	if err := agree(labels, configName, c.Spec.Name, dockercall.ProjectLabel); err != nil {
+		return nil, err
+	}
+	spec := c.Spec
+	spec.Labels = maps.Clone(labels)
+	return &dockercall.ConfigCreate{Spec: spec}, nil
+}
+
+func volumeEnsure(q question, c *dockercall.VolumeEnsure) (dockercall.Call, error) {
+	if c.Environment == "" || c.Project == "" || c.Name == "" || c.Path == "" {
+		return nil, refuse(MountSource, "a volume has an environment, a project, a name and a path")
+	}
+	return c, judgeImage(q, place{string(c.Environment), string(c.Project)}, c.Image)
+}
+
+func volumeRemove(q question, c *dockercall.VolumeRemove) (dockercall.Call, error) {
+	if c.Environment == "" || c.Project == "" || c.Name == "" {
+		return nil, refuse(MountSource, "a volume has an environment, a project and a name")
+	}
+	if q.facts.Mounted {
+		return nil, refuse(VolumeInUse, "a container mounts the volume %s", c.Name)
+	}
+	return c, nil
+}
+
+func portal(_ question, c *dockercall.Portal) (dockercall.Call, error) {
+	if c.Environment == "" {
+		return nil, refuse(NameMismatch, "a portal belongs to an environment")
+	}
+	return c, nil
+}
+
+// firewall closes ports to containers; name service and the like stay open.
+func firewall(_ question, c *dockercall.Firewall) (dockercall.Call, error) {
+	for _, p := range c.Ports {
+		if p == 0 || p == 53 {
+			return nil, refuse(PortReserved, "port %d is not Havre's to close", p)
+		}
+	}
+	if len(c.Ports) > 64 {
+		return nil, refuse(Amount, "more than 64 ports")
+	}
+	return c, nil
+}
+
+func purge(q question, c *dockercall.Purge) (dockercall.Call, error) {
+	if q.caller.Role != Root {
+		return nil, refuse(RootOnly, "only root removes everything")
+	}
+	return c, nil
+}
