@@ -1,0 +1,186 @@
+package compose
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// blame finds all that is wrong once the whole could not be loaded. The
+// library stops at the first mistake and gives no places, so it gets each
+// field of each section by itself. What is wrong is taken out, so that the
+// rest can be read on.
+type blame struct {
+	*checker
+	library
+	tries int
+}
+
+// maxTries bounds the loads that are spent on finding mistakes.
+const maxTries = 400
+
+const listed = "docs/reference/compose.md says what can be written here"
+
+// find looks through all trees; whole is why they could not be loaded.
+func (b *blame) find(ctx context.Context, whole error) {
+	before := len(b.Mistakes)
+	for i, t := range b.forest {
+		b.index = i
+		for _, section := range keys(t.root) {
+			_, entries := child(t.root, section.Value)
+			if entries.Kind != yaml.MappingNode {
+				b.value(ctx, t.root, []*yaml.Node{section})
+				continue
+			}
+			for _, name := range keys(entries) {
+				b.entry(ctx, entries, []*yaml.Node{section, name})
+			}
+		}
+	}
+	if len(b.Mistakes) == before {
+		_, at := b.forest.find(pathIn(whole.Error())...)
+		if at.File == "" {
+			at = b.Origins[""]
+		}
+		b.Refuse(at, said(whole), listed)
+	}
+}
+
+// entry looks at one service, volume, network or config.
+func (b *blame) entry(ctx context.Context, entries *yaml.Node, path []*yaml.Node) {
+	_, entry := child(entries, path[1].Value)
+	if entry.Kind != yaml.MappingNode {
+		b.value(ctx, entries, path)
+		return
+	}
+	for _, field := range keys(entry) {
+		if field.Value != "extends" {
+			b.value(ctx, entry, append(path[:2:2], field))
+		}
+	}
+}
+
+// value loads what parent holds at the end of path until nothing in it is
+// wrong any more, or it is taken out itself.
+func (b *blame) value(ctx context.Context, parent *yaml.Node, path []*yaml.Node) {
+	key := path[len(path)-1]
+	_, value := child(parent, key.Value)
+	if resets(value) {
+		return
+	}
+	for {
+		err := b.alone(ctx, path, value)
+		if err == nil {
+			return
+		}
+		if b.part(wrapped(path, value), len(path), err) || b.items(ctx, path, value) {
+			continue
+		}
+		b.Refuse(b.place(key), key.Value+": "+said(err), listed)
+		remove(parent, key.Value)
+		return
+	}
+}
+
+// alone loads one value under its path and nothing else.
+func (b *blame) alone(ctx context.Context, path []*yaml.Node, value *yaml.Node) error {
+	if b.tries++; b.tries > maxTries || ctx.Err() != nil {
+		return nil
+	}
+	_, err := b.load(ctx, forest{{b.forest[b.index].file, wrapped(path, value)}})
+	return err
+}
+
+func wrapped(path []*yaml.Node, value *yaml.Node) *yaml.Node {
+	for _, key := range slices.Backward(path) {
+		value = &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Content: []*yaml.Node{key, value}}
+	}
+	return value
+}
+
+// part takes out the part that the message names, if that is below depth.
+func (b *blame) part(n *yaml.Node, depth int, err error) bool {
+	var parent, name *yaml.Node
+	deep := 0
+	for _, word := range pathIn(err.Error()) {
+		key, value := child(n, word)
+		if i, e := strconv.Atoi(word); e == nil && n.Kind == yaml.SequenceNode && i >= 0 && i < len(n.Content) {
+			key, value = n.Content[i], n.Content[i]
+		}
+		if key == nil {
+			break
+		}
+		parent, name, n, deep = n, key, value, deep+1
+	}
+	if deep <= depth {
+		return false
+	}
+	label := name.Value
+	if parent.Kind == yaml.SequenceNode {
+		label = "this item"
+		parent.Content = slices.DeleteFunc(parent.Content, func(i *yaml.Node) bool { return i == name })
+	} else {
+		remove(parent, name.Value)
+	}
+	b.Refuse(b.place(name), label+": "+said(err), listed)
+	return true
+}
+
+// items takes out the items of a list that are wrong by themselves.
+func (b *blame) items(ctx context.Context, path []*yaml.Node, list *yaml.Node) bool {
+	if list.Kind != yaml.SequenceNode {
+		return false
+	}
+	var good []*yaml.Node
+	for _, item := range list.Content {
+		err := b.alone(ctx, path, &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq", Content: []*yaml.Node{item}})
+		if err == nil {
+			good = append(good, item)
+			continue
+		}
+		b.Refuse(b.place(item), path[len(path)-1].Value+": "+said(err), listed)
+	}
+	some := len(good) < len(list.Content)
+	list.Content = good
+	return some
+}
+
+var (
+	pathInError   = regexp.MustCompile(`'?\b((?:services|volumes|networks|configs)[.\[][^\s:'"]+)'?:?\s*`)
+	wrapInError   = regexp.MustCompile(`^(validating [^:]*: |.*?failed to cast to expected type: |decoding failed due to the following error\(s\):\s*)`)
+	blanksInError = regexp.MustCompile(`\s+`)
+)
+
+// pathIn finds the path that a message of the library names. The library gives
+// paths in no other form.
+func pathIn(message string) []string {
+	found := pathInError.FindStringSubmatch(message)
+	if found == nil {
+		return nil
+	}
+	return strings.FieldsFunc(found[1], func(c rune) bool { return c == '.' || c == '[' || c == ']' })
+}
+
+// said makes one plain sentence of a message of the library, without the path:
+// that is shown as the place.
+func said(err error) string {
+	if joined, ok := err.(interface{ Unwrap() []error }); ok && len(joined.Unwrap()) > 0 {
+		err = joined.Unwrap()[0]
+	}
+	var numeric *strconv.NumError
+	if errors.As(err, &numeric) {
+		return fmt.Sprintf("%q is not a number", numeric.Num)
+	}
+	text := blanksInError.ReplaceAllString(strings.TrimSpace(err.Error()), " ")
+	text = wrapInError.ReplaceAllString(text, "")
+	if short := pathInError.ReplaceAllString(text, ""); short != "" {
+		text = short
+	}
+	return text
+}

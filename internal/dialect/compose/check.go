@@ -1,0 +1,244 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"havre/internal/dialect/source"
+	"havre/internal/problem"
+)
+
+// extension is Havre's own key on a service.
+const extension = "x-havre"
+
+// checker walks the trees by the table: it says what is not honoured, takes it
+// out, interpolates what stays, and sets x-havre aside. What is left is for
+// the library.
+type checker struct {
+	*source.Reading
+	table
+	vars   variables
+	forest forest
+	index  int                        // of the tree that is walked
+	gone   map[string]taken           // what was taken out and is told of elsewhere
+	havre  map[string][]extensionNode // x-havre by service
+}
+
+// taken is a field that was taken out: where it stood and its value, if short.
+type taken struct {
+	at    problem.Place
+	value string
+}
+
+// extensionNode is one x-havre.
+type extensionNode struct {
+	file string
+	node *yaml.Node
+}
+
+func newChecker(r *source.Reading, vars variables, f forest) *checker {
+	return &checker{Reading: r, table: newTable(), vars: vars, forest: f, gone: map[string]taken{}, havre: map[string][]extensionNode{}}
+}
+
+// step is where the walk is: the table's path and the person's.
+type step struct {
+	field string
+	names []string
+}
+
+func (s step) to(field, name string) step {
+	if s.field != "" {
+		field = s.field + "." + field
+	}
+	return step{field, append(slices.Clone(s.names), name)}
+}
+
+func (s step) item() step { return step{s.field + "[]", append(slices.Clone(s.names), "[]")} }
+
+func (c *checker) place(n *yaml.Node) problem.Place {
+	return problem.Place{File: c.forest[c.index].file, Line: n.Line, Column: n.Column}
+}
+
+// check walks all trees.
+func (c *checker) check() {
+	for i, t := range c.forest {
+		c.index = i
+		c.value(t.root, step{})
+	}
+}
+
+// value walks one value. Below a field without children in the table, as
+// labels, names are the person's and values are only interpolated.
+func (c *checker) value(n *yaml.Node, at step) {
+	if n.Tag == "!reset" {
+		return
+	}
+	switch n.Kind {
+	case yaml.ScalarNode:
+		c.interpolate(n)
+	case yaml.SequenceNode:
+		for _, item := range n.Content {
+			c.value(item, at.item())
+		}
+	case yaml.MappingNode:
+		c.mapping(n, at)
+	}
+}
+
+func (c *checker) mapping(n *yaml.Node, at step) {
+	known := c.children[at.field]
+	for _, key := range keys(n) {
+		_, value := child(n, key.Value)
+		switch {
+		case len(known) == 0:
+			c.value(value, at.to("*", key.Value))
+		case strings.HasPrefix(key.Value, "x-") && known[0] != "*":
+			c.extended(n, key, value, at)
+		default:
+			c.field(n, key, value, at)
+		}
+	}
+}
+
+func keys(n *yaml.Node) []*yaml.Node {
+	var all []*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		all = append(all, n.Content[i])
+	}
+	return all
+}
+
+// field judges one key of a mapping whose keys the table lists.
+func (c *checker) field(n, key, value *yaml.Node, at step) {
+	f, ok := c.below(at.field, key.Value)
+	if !ok {
+		near := c.unknown(key, at)
+		if near == "" {
+			remove(n, key.Value)
+			return
+		}
+		if k, _ := child(n, near); k != nil {
+			remove(n, key.Value)
+			return
+		}
+		key.Value = near // read on as if it were spelt right, to find what else is wrong
+		f, _ = c.below(at.field, near)
+	}
+	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
+	next := at.to(name, key.Value)
+	if f.Verdict == Honoured {
+		c.value(value, next)
+		return
+	}
+	if !c.resetLater(next.names) {
+		c.judge(f, key, value, next)
+	}
+	if value.Tag != "!reset" {
+		remove(n, key.Value)
+	}
+}
+
+// unknown reports a key that the specification does not have, and gives the
+// one that was probably meant.
+func (c *checker) unknown(key *yaml.Node, at step) string {
+	near := source.Nearest(key.Value, c.children[at.field])
+	remedy := leaveOut
+	if near != "" {
+		remedy = "did you mean " + near + "?"
+	}
+	where := "at the top of a Compose file"
+	if len(at.names) > 0 {
+		where = "in " + strings.ReplaceAll(join(at.names), ".[]", "")
+	}
+	c.Refuse(c.place(key), fmt.Sprintf("unknown field %s %s", key.Value, where), remedy)
+	return near
+}
+
+// judge says what there is to say about a field that is not honoured.
+func (c *checker) judge(f Field, key, value *yaml.Node, at step) {
+	if resets(value) || empty(value) {
+		return
+	}
+	if f.own {
+		if value.Kind == yaml.ScalarNode {
+			c.interpolate(value)
+		}
+		c.gone[join(at.names)] = taken{c.place(key), value.Value}
+		return
+	}
+	said := f.label()
+	if value.Kind == yaml.ScalarNode && len(value.Value) < 40 {
+		if len(f.Fine) > 0 {
+			c.interpolate(value)
+		}
+		if slices.Contains(f.Fine, strings.ToLower(value.Value)) {
+			return
+		}
+		said += ": " + value.Value
+	}
+	if f.Verdict == Warned {
+		c.Warn(c.place(key), fmt.Sprintf("%s has no effect: %s", said, f.Says), f.Remedy)
+		return
+	}
+	c.Refuse(c.place(key), fmt.Sprintf("%s is refused: %s", said, f.Says), f.Remedy)
+}
+
+// resetLater tells whether a later file takes the value at a path away.
+func (c *checker) resetLater(names []string) bool {
+	if slices.Contains(names, "[]") {
+		return false
+	}
+	for _, t := range c.forest[c.index+1:] {
+		n := t.root
+		for _, name := range names {
+			if _, n = child(n, name); n == nil {
+				break
+			}
+			if resets(n) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// extended handles an x- key: x-havre on a service is set aside; all others
+// are for other programs, unless they look like a slip.
+func (c *checker) extended(n, key, value *yaml.Node, at step) {
+	switch {
+	case key.Value == extension && at.field == "services.*":
+		service := at.names[1]
+		c.value(value, at.to(extension, extension))
+		c.havre[service] = append(c.havre[service], extensionNode{c.forest[c.index].file, value})
+	case key.Value == extension:
+		c.Refuse(c.place(key), "x-havre has no meaning here", "write it on a service")
+	case source.Nearest(key.Value, []string{extension}) != "" && (at.field == "" || at.field == "services.*"):
+		c.Warn(c.place(key), key.Value+" has no effect", "did you mean x-havre, on a service?")
+	}
+	remove(n, key.Value)
+}
+
+// interpolate puts variables into a text. What cannot be put in becomes empty.
+func (c *checker) interpolate(n *yaml.Node) {
+	if n.Tag != "!!str" {
+		return
+	}
+	value, unset, err := c.vars.expand(n.Value)
+	if err != nil {
+		c.Refuse(c.place(n), fmt.Sprintf("%q cannot be filled in: %v", shorten(n.Value), err), "set the variable in the environment or in .env; write $$ for a plain $")
+	}
+	for _, name := range unset {
+		c.Warn(c.place(n), "variable "+name+" is not set and counts as empty", fmt.Sprintf("set it in the environment or in .env, or write ${%s:-default}; write $$ for a plain $", name))
+	}
+	n.Value = value
+}
+
+func shorten(s string) string {
+	if r := []rune(s); len(r) > 40 {
+		return string(r[:40]) + "…"
+	}
+	return s
+}

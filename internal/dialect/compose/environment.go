@@ -1,0 +1,90 @@
+package compose
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/dotenv"
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// variables are a service's own: those of its env_files, then environment. One
+// without a value takes the caller's, or is left out.
+func (r *reader) variables(name string, s types.ServiceConfig) map[string]string {
+	env := map[string]string{}
+	lookup := func(v string) (string, bool) {
+		if value, ok := r.vars[v]; ok {
+			return value, true
+		}
+		if value := s.Environment[v]; value != nil {
+			return *value, true
+		}
+		return "", false
+	}
+	for _, f := range s.EnvFiles {
+		at := r.item(name, "env_file", func(n *yaml.Node) bool {
+			_, path := child(n, "path")
+			return n.Value == f.Path || path != nil && path.Value == f.Path
+		})
+		r.envFile(at, f, env, lookup)
+	}
+	for v, value := range s.Environment {
+		if value != nil {
+			env[v] = *value
+			continue
+		}
+		delete(env, v)
+		if given, ok := r.vars[v]; ok {
+			env[v] = given
+			continue
+		}
+		at := r.item(name, "environment", func(n *yaml.Node) bool { return n.Value == v })
+		r.Warn(at, "variable "+v+" has no value and is left out", "set it in the environment or in .env, or give it a value")
+	}
+	if len(env) == 0 {
+		return nil
+	}
+	return env
+}
+
+// envFile adds the variables of one file.
+func (r *reader) envFile(at problem.Place, f types.EnvFile, env map[string]string, lookup dotenv.LookupFn) {
+	const remedy = "name a file with one NAME=value on each line"
+	path := f.Path
+	if !filepath.IsAbs(path) {
+		path = filepath.Join(r.dir, path)
+	}
+	info, err := os.Stat(path)
+	switch {
+	case os.IsNotExist(err) && !bool(f.Required):
+		return
+	case err != nil:
+		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, reason(err)), remedy)
+		return
+	case !info.Mode().IsRegular() || info.Size() > spec.MaxFile:
+		r.Refuse(at, fmt.Sprintf("env_file %s is no file of at most %d bytes", f.Path, spec.MaxFile), remedy)
+		return
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, reason(err)), remedy)
+		return
+	}
+	if err := dotenv.ParseWithFormat(strings.NewReader(string(content)), path, env, lookup, ""); err != nil {
+		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, plain(err, path)), remedy)
+	}
+}
+
+// reason is why the system refused, without the path.
+func reason(err error) string {
+	if p, ok := err.(*os.PathError); ok {
+		return p.Err.Error()
+	}
+	return err.Error()
+}

@@ -1,0 +1,213 @@
+package compose
+
+import "strings"
+
+// Verdict is what becomes of a field.
+type Verdict string
+
+// The verdicts. Warned is only for fields without which the app behaves as it
+// does under docker compose; everything else that is not honoured is Refused.
+const (
+	Honoured Verdict = "honoured"
+	Warned   Verdict = "warned"
+	Refused  Verdict = "refused"
+)
+
+// Field is a field of the Compose Specification and what becomes of it.
+type Field struct {
+	Path    string // services.*.ports[].target; * is a name the person chose, [] an item of a list
+	Verdict Verdict
+	Says    string   // honoured: how it is read; otherwise why it is not
+	Remedy  string   // what to do instead
+	Fine    []string // values that ask for what happens anyway
+	own     bool     // the code that reads it says what there is to say
+}
+
+// label is the field's path as the person sees it, below its section.
+func (f Field) label() string {
+	p := strings.TrimPrefix(f.Path, "services.*.")
+	return strings.NewReplacer(".*", "", "[]", "").Replace(p)
+}
+
+// table finds fields by their path and by what they are below.
+type table struct {
+	fields   map[string]Field
+	children map[string][]string // names below a path; "*" for any
+}
+
+func newTable() table {
+	t := table{map[string]Field{}, map[string][]string{}}
+	for _, f := range Fields() {
+		t.fields[f.Path] = f
+		parent, name := "", f.Path
+		if i := strings.LastIndex(f.Path, "."); i >= 0 {
+			parent, name = f.Path[:i], f.Path[i+1:]
+		}
+		t.children[parent] = append(t.children[parent], name)
+	}
+	return t
+}
+
+// below gives the field called name below path.
+func (t table) below(path, name string) (Field, bool) {
+	if path != "" {
+		path += "."
+	}
+	f, ok := t.fields[path+name]
+	if !ok {
+		f, ok = t.fields[path+"*"]
+	}
+	return f, ok
+}
+
+// Fields is every field of the specification, in its order of subjects. What
+// is below a field that is warned of or refused shares its lot.
+func Fields() []Field {
+	var all []Field
+	for _, part := range [][]Field{topFields, runFields, reachFields, dataFields, relationFields, amountFields, deployFields, hostFields, toolFields} {
+		all = append(all, part...)
+	}
+	return all
+}
+
+const (
+	nextRelease = "comes in a later release"
+	leaveOut    = "take it out"
+	bounds      = "take it out; what a container may do is decided by the environment's bounds"
+	ownNetwork  = "take it out; services of a project reach each other by name"
+	ownVolume   = "take it out; a volume belongs to its project and is kept by name"
+)
+
+// topFields are those outside services.
+var topFields = []Field{
+	{Path: "version", Verdict: Warned, Says: "it is obsolete, and docker compose ignores it too", Remedy: leaveOut},
+	{Path: "name", Verdict: Honoured, Says: "the project's name; absent: the name of the directory, in lower case"},
+	{Path: "services", Verdict: Honoured, Says: "the services"},
+	{Path: "services.*", Verdict: Honoured, Says: "a service; its name is how others reach it"},
+	{Path: "include", Verdict: Refused, Says: nextRelease, Remedy: "name the files one after another: -f a.yml -f b.yml"},
+	{Path: "models", Verdict: Refused, Says: "Havre runs no models", Remedy: leaveOut},
+	{Path: "jobs", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "secrets", Verdict: Refused, Says: nextRelease, Remedy: "use configs for what is no secret, or put the secret into a volume"},
+
+	{Path: "networks", Verdict: Honoured, Says: "all networks of a file become the project's one network"},
+	{Path: "networks.*", Verdict: Honoured, Says: "a warning where services are on different ones"},
+	{Path: "networks.*.name", Verdict: Warned, Says: "Havre names networks itself", Remedy: leaveOut},
+	{Path: "networks.*.driver", Verdict: Refused, Says: "the project's network is an overlay", Remedy: ownNetwork, Fine: []string{"bridge", "overlay", "default"}},
+	{Path: "networks.*.driver_opts", Verdict: Refused, Says: "the network's options are not free to choose", Remedy: ownNetwork},
+	{Path: "networks.*.ipam", Verdict: Warned, Says: "Havre chooses the addresses itself", Remedy: "take it out, and use names in place of addresses"},
+	{Path: "networks.*.external", Verdict: Refused, Says: "networks of others cannot be joined", Remedy: "put the services into one project, or publish ports", Fine: []string{"false"}},
+	{Path: "networks.*.internal", Verdict: Refused, Says: "a network without a way out comes in a later release", Remedy: leaveOut, Fine: []string{"false"}},
+	{Path: "networks.*.attachable", Verdict: Warned, Says: "nothing else is attached to a project's network", Remedy: leaveOut},
+	{Path: "networks.*.labels", Verdict: Warned, Says: "networks get no labels", Remedy: leaveOut},
+	{Path: "networks.*.enable_ipv4", Verdict: Refused, Says: "the project's network has IPv4", Remedy: ownNetwork, Fine: []string{"true"}},
+	{Path: "networks.*.enable_ipv6", Verdict: Refused, Says: "the project's network has no IPv6 inside", Remedy: "take it out; ports are reachable over IPv6 from outside all the same", Fine: []string{"false"}},
+
+	{Path: "volumes", Verdict: Honoured, Says: "kept data of the project"},
+	{Path: "volumes.*", Verdict: Honoured, Says: "a volume"},
+	{Path: "volumes.*.name", Verdict: Warned, Says: "a volume is known by its project and its key here", Remedy: ownVolume},
+	{Path: "volumes.*.driver", Verdict: Refused, Says: "volumes are directories of this machine", Remedy: ownVolume, Fine: []string{"local", "default"}},
+	{Path: "volumes.*.driver_opts", Verdict: Refused, Says: "options could lead to files of the machine", Remedy: ownVolume},
+	{Path: "volumes.*.external", Verdict: Refused, Says: "volumes of others cannot be used", Remedy: ownVolume, Fine: []string{"false"}},
+	{Path: "volumes.*.labels", Verdict: Warned, Says: "volumes get no labels", Remedy: leaveOut},
+
+	{Path: "configs", Verdict: Honoured, Says: "small files that travel with the project"},
+	{Path: "configs.*", Verdict: Honoured, Says: "at most 1000 KiB"},
+	{Path: "configs.*.file", Verdict: Honoured, Says: "read when applied"},
+	{Path: "configs.*.content", Verdict: Honoured, Says: "the text itself"},
+	{Path: "configs.*.environment", Verdict: Honoured, Says: "the value of a variable"},
+	{Path: "configs.*.name", Verdict: Warned, Says: "Havre names configs itself", Remedy: leaveOut},
+	{Path: "configs.*.labels", Verdict: Warned, Says: "configs get no labels", Remedy: leaveOut},
+	{Path: "configs.*.external", Verdict: Refused, Says: "configs of others cannot be used", Remedy: "give it file: or content:", Fine: []string{"false"}},
+	{Path: "configs.*.template_driver", Verdict: Refused, Says: "configs are not templates", Remedy: "write ${VARIABLES} into content:"},
+}
+
+// runFields say what runs.
+var runFields = []Field{
+	{Path: "services.*.image", Verdict: Honoured, Says: "a name in the environment"},
+	{Path: "services.*.entrypoint", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.command", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.environment", Verdict: Honoured, Says: "variables; one without a value takes it from the caller"},
+	{Path: "services.*.env_file", Verdict: Honoured, Says: "files with variables, read when applied"},
+	{Path: "services.*.env_file[].path", Verdict: Honoured, Says: "the file"},
+	{Path: "services.*.env_file[].required", Verdict: Honoured, Says: "false: the file may be missing"},
+	{Path: "services.*.env_file[].format", Verdict: Refused, Says: "only Compose's own format is read", Remedy: leaveOut},
+	{Path: "services.*.user", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.working_dir", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.hostname", Verdict: Honoured, Says: "the container's own idea of its name"},
+	{Path: "services.*.labels", Verdict: Honoured, Says: "for the person's own tools; havre.* and com.docker.* are refused"},
+	{Path: "services.*.stop_signal", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.stop_grace_period", Verdict: Honoured, Says: "absent: 10 s"},
+	{Path: "services.*.read_only", Verdict: Honoured, Says: "the root file system cannot be written"},
+	{Path: "services.*.init", Verdict: Honoured, Says: "a small init process reaps children"},
+	{Path: "services.*.restart", Verdict: Honoured, Says: "absent: always, except for a service that others wait for to complete; unless-stopped is always"},
+	{Path: "services.*.profiles", Verdict: Honoured, Says: "left out with a warning unless COMPOSE_PROFILES names one of them"},
+	{Path: "services.*.extends", Verdict: Honoured, Says: "another service of the same file"},
+	{Path: "services.*.extends.service", Verdict: Honoured, Says: "its name"},
+	{Path: "services.*.extends.file", Verdict: Refused, Says: "a service of another file comes in a later release", Remedy: "name both files with -f, or copy the service"},
+	{Path: "services.*.container_name", Verdict: Warned, Says: "honoured as one more name on the network; containers get other names in the engine", Remedy: "use networks: {default: {aliases: […]}}", own: true},
+	{Path: "services.*.build", Verdict: Warned, Says: "nothing is built here; refused when there is no image: beside it", Remedy: "havre image build -t NAME DIR", own: true},
+	{Path: "services.*.pull_policy", Verdict: Warned, Says: "images are those of the environment; none is pulled at a start", Remedy: leaveOut},
+	{Path: "services.*.pull_refresh_after", Verdict: Warned, Says: "images are those of the environment; none is pulled at a start", Remedy: leaveOut},
+	{Path: "services.*.platform", Verdict: Warned, Says: "the image runs as it was made or loaded", Remedy: "build the image for this machine"},
+	{Path: "services.*.healthcheck", Verdict: Honoured, Says: "in place of the image's"},
+	{Path: "services.*.healthcheck.test", Verdict: Honoured, Says: "all forms; it cannot be left to the image"},
+	{Path: "services.*.healthcheck.interval", Verdict: Honoured, Says: "absent: 30 s"},
+	{Path: "services.*.healthcheck.timeout", Verdict: Honoured, Says: "absent: 30 s"},
+	{Path: "services.*.healthcheck.retries", Verdict: Honoured, Says: "absent: 3"},
+	{Path: "services.*.healthcheck.start_period", Verdict: Honoured, Says: "failures do not count in this first time"},
+	{Path: "services.*.healthcheck.start_interval", Verdict: Warned, Says: "checks come at the interval from the start on", Remedy: "use a shorter interval"},
+	{Path: "services.*.healthcheck.disable", Verdict: Honoured, Says: "true: no check, not even the image's"},
+	{Path: "services.*.tty", Verdict: Refused, Says: "services have no terminal", Remedy: "take it out; havre exec gives one", Fine: []string{"false"}},
+	{Path: "services.*.stdin_open", Verdict: Refused, Says: "services have no standard input", Remedy: "take it out; havre exec gives one", Fine: []string{"false"}},
+}
+
+// reachFields say who reaches it.
+var reachFields = []Field{
+	{Path: "services.*.ports", Verdict: Honoured, Says: "short and long form, ranges; public as in Docker"},
+	{Path: "services.*.ports[].target", Verdict: Honoured, Says: "the port in the container"},
+	{Path: "services.*.ports[].published", Verdict: Honoured, Says: "the port on the machine; absent: a free one of 4000-59999 that stays with the service"},
+	{Path: "services.*.ports[].protocol", Verdict: Honoured, Says: "tcp or udp"},
+	{Path: "services.*.ports[].host_ip", Verdict: Honoured, Says: "127.0.0.1 or ::1: only from this machine; 0.0.0.0 or ::: public; another address is refused"},
+	{Path: "services.*.ports[].mode", Verdict: Refused, Says: "ports are published on every node by the ingress", Remedy: leaveOut, Fine: []string{"ingress", "host"}},
+	{Path: "services.*.ports[].name", Verdict: Warned, Says: "a name for people; nothing uses it", Remedy: "write a comment"},
+	{Path: "services.*.ports[].app_protocol", Verdict: Warned, Says: "a hint; nothing uses it", Remedy: "serve HTTP by x-havre: {domains: […]}"},
+	{Path: "services.*.expose", Verdict: Honoured, Says: "TCP ports that links and health look at; a warning for UDP"},
+	{Path: "services.*.networks", Verdict: Honoured, Says: "all are the project's one network"},
+	{Path: "services.*.networks.*", Verdict: Honoured, Says: "default, or one of networks:"},
+	{Path: "services.*.networks.*.aliases", Verdict: Honoured, Says: "more names"},
+	{Path: "services.*.networks.*.ipv4_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: ownNetwork},
+	{Path: "services.*.networks.*.ipv6_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: ownNetwork},
+	{Path: "services.*.networks.*.link_local_ips", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: ownNetwork},
+	{Path: "services.*.networks.*.mac_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: ownNetwork},
+	{Path: "services.*.networks.*.driver_opts", Verdict: Refused, Says: "the network's options are not free to choose", Remedy: ownNetwork},
+	{Path: "services.*.networks.*.interface_name", Verdict: Refused, Says: "interfaces are named by the engine", Remedy: leaveOut},
+	{Path: "services.*.networks.*.gw_priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
+	{Path: "services.*.networks.*.priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
+	{Path: "services.*.networks.*.use_service_name_alias", Verdict: Refused, Says: "a service is always reached by its name", Remedy: leaveOut, Fine: []string{"true"}},
+	{Path: "services.*.network_mode", Verdict: Refused, Says: "a service is on its project's network and nowhere else", Remedy: "take it out, and publish ports with ports:"},
+	{Path: "services.*.net", Verdict: Refused, Says: "this old form of network_mode is gone from Compose too", Remedy: leaveOut},
+	{Path: "services.*.mac_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: leaveOut},
+	{Path: "services.*.dns", Verdict: Refused, Says: "names are looked up by the engine", Remedy: leaveOut},
+	{Path: "services.*.dns_opt", Verdict: Refused, Says: "names are looked up by the engine", Remedy: leaveOut},
+	{Path: "services.*.dns_search", Verdict: Refused, Says: "names are looked up by the engine", Remedy: "take it out, and use full names"},
+	{Path: "services.*.domainname", Verdict: Refused, Says: "not supported on its own", Remedy: "write the full name as hostname:"},
+	{Path: "services.*.extra_hosts", Verdict: Refused, Says: nextRelease, Remedy: "use names that the DNS knows, or pass the address as a variable"},
+	{Path: "services.*.x-havre", Verdict: Honoured, Says: "what Compose has no word for; see below"},
+	{Path: "services.*.x-havre.domains", Verdict: Honoured, Says: "host names served over HTTP and HTTPS: name, name:port, or {host, port}"},
+	{Path: "services.*.x-havre.domains[].host", Verdict: Honoured, Says: "the host name"},
+	{Path: "services.*.x-havre.domains[].port", Verdict: Honoured, Says: "the container's port; absent: its only one, else 80"},
+	{Path: "services.*.x-havre.access", Verdict: Honoured, Says: "of the domains: public (default), private or localhost"},
+	{Path: "services.*.x-havre.links", Verdict: Honoured, Says: "services whose address is told by variables, in any direction: name, name:alias, or {to, alias, ports}"},
+	{Path: "services.*.x-havre.links[].to", Verdict: Honoured, Says: "a service of the project"},
+	{Path: "services.*.x-havre.links[].alias", Verdict: Honoured, Says: "the name to use in the variables"},
+	{Path: "services.*.x-havre.links[].ports", Verdict: Honoured, Says: "which ports; absent: all"},
+	{Path: "services.*.x-havre.keys", Verdict: Honoured, Says: "public SSH keys that open the service"},
+	{Path: "services.*.x-havre.priority", Verdict: Honoured, Says: "order of starting where depends_on and links say nothing; low first"},
+	{Path: "services.*.x-havre.path", Verdict: Refused, Says: nextRelease, Remedy: "serve the service at a domain of its own"},
+	{Path: "services.*.x-havre.schedule", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.status", Verdict: Refused, Says: nextRelease, Remedy: "use havre stop and start, or scale: 0"},
+	{Path: "services.*.x-havre.init", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.upgrade", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.proxy", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.certificate", Verdict: Refused, Says: nextRelease, Remedy: "take it out; Havre's own authority signs"},
+}

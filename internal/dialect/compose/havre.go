@@ -1,0 +1,155 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+
+	"havre/internal/dialect/source"
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// extension reads x-havre: that of the services it extends first, then its
+// own, the last file last. Each key counts whole.
+func (r *reader) extension(to *spec.Service) {
+	chain := r.chain(to.Name)
+	slices.Reverse(chain)
+	for _, service := range chain {
+		for _, e := range r.havre[service] {
+			if empty(e.node) {
+				continue
+			}
+			if e.node.Kind != yaml.MappingNode {
+				r.Refuse(placed(e.file, e.node), "x-havre must be a mapping", "write x-havre: {domains: [www.example.org]}")
+				continue
+			}
+			for _, key := range keys(e.node) {
+				_, value := child(e.node, key.Value)
+				h := havreKey{r, to, e.file}
+				h.read(key, value)
+			}
+		}
+	}
+}
+
+func placed(file string, n *yaml.Node) problem.Place {
+	return problem.Place{File: file, Line: n.Line, Column: n.Column}
+}
+
+// havreKey reads one key of x-havre.
+type havreKey struct {
+	*reader
+	to   *spec.Service
+	file string
+}
+
+func (h havreKey) read(key, value *yaml.Node) {
+	at := "services." + h.to.Name + "."
+	switch key.Value {
+	case "access":
+		h.to.Access = spec.Access(h.scalar(key, value))
+		h.Origins[at+"access"] = placed(h.file, value)
+	case "priority":
+		n, err := strconv.Atoi(h.scalar(key, value))
+		if err != nil {
+			h.Refuse(placed(h.file, value), "x-havre.priority must be a whole number", "write it like 10")
+		}
+		h.to.Priority = n
+	case "domains":
+		h.to.Domains = nil
+		for _, item := range h.items(key, value) {
+			h.Origins[fmt.Sprintf("%sdomains[%d]", at, len(h.to.Domains))] = placed(h.file, item)
+			h.to.Domains = append(h.to.Domains, h.domain(item))
+		}
+	case "links":
+		for _, item := range h.items(key, value) {
+			h.Origins[fmt.Sprintf("%slinks[%d]", at, len(h.to.Links))] = placed(h.file, item)
+			h.to.Links = append(h.to.Links, h.link(item))
+		}
+	case "keys":
+		h.to.Keys = nil
+		for _, item := range h.items(key, value) {
+			if line := strings.TrimSpace(item.Value); source.UsableKey(line) {
+				h.to.Keys = append(h.to.Keys, spec.Key{Text: line})
+				continue
+			}
+			h.Refuse(placed(h.file, item), fmt.Sprintf("%q is no public SSH key", shorten(item.Value)), "put the whole line of an id_….pub file here")
+		}
+	}
+}
+
+// scalar is a value that must be a single one.
+func (h havreKey) scalar(key, value *yaml.Node) string {
+	if value.Kind != yaml.ScalarNode {
+		h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.%s must be a single value", key.Value), "write it as one word")
+		return ""
+	}
+	return value.Value
+}
+
+// items is a list; a single value is a list of one.
+func (h havreKey) items(key, value *yaml.Node) []*yaml.Node {
+	switch {
+	case empty(value):
+		return nil
+	case value.Kind == yaml.SequenceNode:
+		return value.Content
+	case value.Kind == yaml.ScalarNode:
+		return []*yaml.Node{value}
+	}
+	h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.%s must be a list", key.Value), "begin each item with -")
+	return nil
+}
+
+func (h havreKey) port(n *yaml.Node, text string) uint16 {
+	p, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || p == 0 {
+		h.Refuse(placed(h.file, n), fmt.Sprintf("%q is not a port", text), "use 1 to 65535")
+	}
+	return uint16(p)
+}
+
+// domain reads name, name:port and {host, port}.
+func (h havreKey) domain(n *yaml.Node) spec.Domain {
+	var d spec.Domain
+	if n.Kind == yaml.ScalarNode {
+		host, port, ok := strings.Cut(n.Value, ":")
+		d.Host = host
+		if ok {
+			d.Port = h.port(n, port)
+		}
+		return d
+	}
+	if _, host := child(n, "host"); host != nil {
+		d.Host = host.Value
+	}
+	if _, port := child(n, "port"); port != nil && !empty(port) {
+		d.Port = h.port(port, port.Value)
+	}
+	return d
+}
+
+// link reads name, name:alias and {to, alias, ports}.
+func (h havreKey) link(n *yaml.Node) spec.Link {
+	var l spec.Link
+	if n.Kind == yaml.ScalarNode {
+		l.To, l.Alias, _ = strings.Cut(n.Value, ":")
+		return l
+	}
+	if _, to := child(n, "to"); to != nil {
+		l.To = to.Value
+	}
+	if _, alias := child(n, "alias"); alias != nil {
+		l.Alias = alias.Value
+	}
+	if key, ports := child(n, "ports"); ports != nil {
+		for _, p := range h.items(key, ports) {
+			l.Ports = append(l.Ports, h.port(p, p.Value))
+		}
+	}
+	return l
+}

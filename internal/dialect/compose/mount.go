@@ -1,0 +1,219 @@
+package compose
+
+import (
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/format"
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// mounts are the volumes, files and memory of a service.
+func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
+	var mounts []spec.Mount
+	add := func(at problem.Place, more ...spec.Mount) {
+		for _, m := range more {
+			m.Target = clean(m.Target)
+			r.Origins[fmt.Sprintf("services.%s.mounts[%d]", name, len(mounts))] = at
+			mounts = append(mounts, m)
+		}
+	}
+	r.options(name)
+	for _, v := range s.Volumes {
+		at := r.item(name, "volumes", func(n *yaml.Node) bool { return mountsAt(n, v.Target) })
+		add(at, r.volume(at, name, v)...)
+	}
+	for _, t := range s.Tmpfs {
+		at := r.item(name, "tmpfs", func(n *yaml.Node) bool { return n.Value == t })
+		add(at, r.tmpfs(at, t)...)
+	}
+	if s.ShmSize > 0 {
+		add(r.at(name, "shm_size"), spec.Mount{Kind: spec.Tmpfs, Target: "/dev/shm", Size: spec.Bytes(s.ShmSize)})
+	}
+	for _, c := range s.Configs {
+		at := r.item(name, "configs", func(n *yaml.Node) bool {
+			_, source := child(n, "source")
+			return n.Value == c.Source || source != nil && source.Value == c.Source
+		})
+		add(at, r.config(at, c)...)
+	}
+	return mounts
+}
+
+// clean drops the slash that people like to end a directory with.
+func clean(target string) string {
+	if target == "" {
+		return ""
+	}
+	return path.Clean(target)
+}
+
+// mountsAt tells whether n is the mount at target.
+func mountsAt(n *yaml.Node, target string) bool {
+	if n.Kind == yaml.ScalarNode {
+		v, err := format.ParseVolume(n.Value)
+		return err == nil && v.Target == target
+	}
+	_, t := child(n, "target")
+	return t != nil && (t.Value == target || clean(t.Value) == target)
+}
+
+// options judges the third part of short mounts: the library ignores options
+// that it does not know.
+func (r *reader) options(name string) {
+	for _, service := range r.chain(name) {
+		for _, t := range r.forest.all("services", service, "volumes") {
+			for _, n := range t.root.Content {
+				parts := strings.Split(n.Value, ":")
+				if n.Kind != yaml.ScalarNode || len(parts) < 3 {
+					continue
+				}
+				at := problem.Place{File: t.file, Line: n.Line, Column: n.Column}
+				for _, o := range strings.Split(parts[2], ",") {
+					r.option(at, o)
+				}
+			}
+		}
+	}
+}
+
+func (r *reader) option(at problem.Place, option string) {
+	switch option {
+	case "ro", "rw", "private", "rprivate":
+	case "z", "Z", "cached", "delegated", "consistent":
+		r.Warn(at, "option "+option+" has no effect on a mount", leaveOut)
+	case "nocopy":
+		r.Refuse(at, "option nocopy is refused: a new volume begins with what the image has there", leaveOut)
+	default:
+		r.Refuse(at, fmt.Sprintf("mount option %q is refused", option), "use ro, rw or nothing")
+	}
+}
+
+func (r *reader) volume(at problem.Place, service string, v types.ServiceVolumeConfig) []spec.Mount {
+	switch v.Type {
+	case types.VolumeTypeVolume:
+		source := v.Source
+		if source == "" {
+			source = r.anonymous(service, v.Target)
+		} else if declared, _ := r.forest.find("volumes", source); declared == nil {
+			r.Refuse(at, fmt.Sprintf("volume %s is not declared", source), fmt.Sprintf("add it at the top of the file: volumes: {%s: {}}", source))
+		}
+		return []spec.Mount{{Kind: spec.Volume, Source: source, Target: v.Target, ReadOnly: v.ReadOnly}}
+	case types.VolumeTypeTmpfs:
+		m := spec.Mount{Kind: spec.Tmpfs, Target: v.Target, ReadOnly: v.ReadOnly}
+		if v.Tmpfs != nil {
+			m.Size = spec.Bytes(v.Tmpfs.Size)
+		}
+		return []spec.Mount{m}
+	case types.VolumeTypeBind:
+		return r.bind(at, v)
+	}
+	r.Refuse(at, fmt.Sprintf("a mount of type %q is refused", v.Type), "use volume, bind with a relative path, or tmpfs")
+	return nil
+}
+
+// anonymous names a volume after its service and target, beside the declared ones.
+func (r *reader) anonymous(service, target string) string {
+	name := service + strings.ReplaceAll(clean(target), "/", "_")
+	for {
+		if declared, _ := r.forest.find("volumes", name); declared == nil {
+			return name
+		}
+		name += "_anonymous"
+	}
+}
+
+// bind uploads relative files; everything else on the machine is out of reach.
+func (r *reader) bind(at problem.Place, v types.ServiceVolumeConfig) []spec.Mount {
+	const kept = "use a named volume for data, or a path that begins with ./ for small files"
+	switch {
+	case strings.HasSuffix(v.Source, "docker.sock") || strings.HasSuffix(v.Source, "podman.sock"):
+		r.Refuse(at, "the engine's socket is the guard's alone: whoever holds it is root on the machine", "take it out")
+	case v.Source == "":
+		r.Refuse(at, "a bind mount has no source", "write source: ./FILE")
+	case strings.HasPrefix(v.Source, "~"):
+		r.Refuse(at, fmt.Sprintf("%s cannot be mounted: home directories are out of reach", v.Source), kept)
+	case strings.HasPrefix(v.Source, "/") || strings.Contains(v.Source, `\`) || strings.Contains(v.Source, ":"):
+		r.Refuse(at, fmt.Sprintf("%s cannot be mounted: paths of the machine are out of reach", v.Source), kept)
+	default:
+		return r.uploads.mount(at, v)
+	}
+	return nil
+}
+
+// tmpfs reads "/run" and "/run:size=64m,mode=1777".
+func (r *reader) tmpfs(at problem.Place, t string) []spec.Mount {
+	target, options, _ := strings.Cut(t, ":")
+	m := spec.Mount{Kind: spec.Tmpfs, Target: target}
+	for _, o := range strings.Split(options, ",") {
+		key, value, _ := strings.Cut(o, "=")
+		switch {
+		case key == "size":
+			var size types.UnitBytes
+			if err := size.DecodeMapstructure(value); err != nil || size < 0 {
+				r.Refuse(at, fmt.Sprintf("%q is not a size", value), "write it like size=64m")
+			}
+			m.Size = spec.Bytes(max(size, 0))
+		case key == "ro":
+			m.ReadOnly = true
+		case slices.Contains([]string{"", "rw", "noexec", "nosuid", "nodev"}, o), key == "mode" && strings.TrimLeft(value, "0") == "1777":
+		default:
+			r.Refuse(at, fmt.Sprintf("tmpfs option %q is refused", o), "use size=, or nothing")
+		}
+	}
+	return []spec.Mount{m}
+}
+
+// config mounts one of configs: as a file.
+func (r *reader) config(at problem.Place, c types.ServiceConfigObjConfig) []spec.Mount {
+	declared, _ := r.forest.find("configs", c.Source)
+	if declared == nil {
+		r.Refuse(at, fmt.Sprintf("config %s is not declared", c.Source), "add it at the top of the file, below configs:")
+		return nil
+	}
+	target := c.Target
+	if target == "" {
+		target = "/" + c.Source
+	}
+	if !path.IsAbs(target) {
+		target = "/" + target
+	}
+	mode := uint32(0o444)
+	if c.Mode != nil {
+		mode = uint32(*c.Mode) & 0o777
+	}
+	f, ok := r.content(c.Source, r.project.Configs[c.Source])
+	if !ok {
+		return nil
+	}
+	f.Mode = mode
+	return []spec.Mount{{Kind: spec.Config, Source: r.uploads.keep(f), Target: target, ReadOnly: true}}
+}
+
+// content is what a config of the file says.
+func (r *reader) content(name string, c types.ConfigObjConfig) (spec.File, bool) {
+	_, at := r.forest.find("configs", name)
+	switch {
+	case c.File != "":
+		_, at = r.forest.find("configs", name, "file")
+		content, _, ok := r.uploads.read(at, c.File)
+		return spec.File{Name: name, Content: content}, ok
+	case c.Environment != "":
+		value, ok := r.vars[c.Environment]
+		if !ok {
+			r.Refuse(at, fmt.Sprintf("config %s takes variable %s, which is not set", name, c.Environment), "set it in the environment or in .env")
+		}
+		return spec.File{Name: name, Content: []byte(value)}, ok
+	}
+	if n, _ := r.forest.find("configs", name, "content"); n == nil {
+		r.Refuse(at, fmt.Sprintf("config %s has no content", name), "give it file:, content: or environment:")
+		return spec.File{}, false
+	}
+	return spec.File{Name: name, Content: []byte(c.Content)}, true
+}

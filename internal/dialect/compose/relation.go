@@ -1,0 +1,134 @@
+package compose
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// conditions in Compose's words and ours.
+var conditions = map[string]spec.Condition{
+	"":                            spec.Started,
+	types.ServiceConditionStarted: spec.Started,
+	types.ServiceConditionHealthy: spec.Healthy,
+	types.ServiceConditionCompletedSuccessfully: spec.Completed,
+}
+
+func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
+	var needs []spec.Need
+	for other, d := range s.DependsOn {
+		_, here := r.project.Services[other]
+		if !here && !d.Required {
+			continue
+		}
+		condition, ok := conditions[d.Condition]
+		if !ok {
+			r.Refuse(r.at(name, "depends_on", other, "condition"), fmt.Sprintf("condition %q is unknown", d.Condition),
+				"use service_started, service_healthy or service_completed_successfully")
+			condition = spec.Started
+		}
+		needs = append(needs, spec.Need{Service: other, Condition: condition})
+	}
+	slices.SortFunc(needs, func(a, b spec.Need) int { return strings.Compare(a.Service, b.Service) })
+	for i, n := range needs {
+		r.Origins[fmt.Sprintf("services.%s.needs[%d]", name, i)] = r.item(name, "depends_on", func(item *yaml.Node) bool { return item.Value == n.Service })
+	}
+	return needs
+}
+
+// awaited finds the services that others wait for to complete.
+func awaited(p *types.Project) map[string]bool {
+	found := map[string]bool{}
+	for _, s := range p.Services {
+		for other, d := range s.DependsOn {
+			if d.Condition == types.ServiceConditionCompletedSuccessfully {
+				found[other] = true
+			}
+		}
+	}
+	return found
+}
+
+// links reads Compose's links: a need, and variables.
+func (r *reader) links(to *spec.Service, s types.ServiceConfig) {
+	for _, l := range s.Links {
+		other, alias, _ := strings.Cut(l, ":")
+		if alias == other {
+			alias = ""
+		}
+		at := r.item(to.Name, "links", func(n *yaml.Node) bool { return n.Value == l })
+		r.Origins[fmt.Sprintf("services.%s.links[%d]", to.Name, len(to.Links))] = at
+		to.Links = append(to.Links, spec.Link{To: other, Alias: alias})
+		if other != to.Name && !slices.ContainsFunc(to.Needs, func(n spec.Need) bool { return n.Service == other }) {
+			r.Origins[fmt.Sprintf("services.%s.needs[%d]", to.Name, len(to.Needs))] = at
+			to.Needs = append(to.Needs, spec.Need{Service: other, Condition: spec.Started})
+		}
+	}
+}
+
+// aliases are more names on the network, and the container's name.
+func (r *reader) aliases(to *spec.Service, s types.ServiceConfig) {
+	names := make([]string, 0, len(s.Networks))
+	for network := range s.Networks {
+		names = append(names, network)
+	}
+	slices.Sort(names)
+	for _, network := range names {
+		at := r.item(to.Name, "networks", func(n *yaml.Node) bool { return n.Value == network })
+		if declared, _ := r.forest.find("networks", network); declared == nil && network != "default" {
+			r.Refuse(at, fmt.Sprintf("network %s is not declared", network), "take it out: all services of a project share one network")
+		}
+		if c := s.Networks[network]; c != nil {
+			at = r.at(to.Name, "networks", network, "aliases")
+			for _, alias := range c.Aliases {
+				r.alias(to, alias, at)
+			}
+		}
+	}
+	for _, service := range r.chain(to.Name) {
+		if t, ok := r.gone["services."+service+".container_name"]; ok && t.value != "" {
+			r.Warn(t.at, fmt.Sprintf("container_name %s is one more name on the network; in the engine the container is called otherwise", t.value),
+				fmt.Sprintf("use havre exec and havre logs with %s", to.Name))
+			r.alias(to, t.value, t.at)
+			return
+		}
+	}
+}
+
+func (r *reader) alias(to *spec.Service, alias string, at problem.Place) {
+	if alias == to.Name || slices.Contains(to.Aliases, alias) {
+		return
+	}
+	r.Origins[fmt.Sprintf("services.%s.aliases[%d]", to.Name, len(to.Aliases))] = at
+	to.Aliases = append(to.Aliases, alias)
+}
+
+// networks warns when the file keeps services apart that will not be.
+func (r *reader) networks() {
+	used := map[string]bool{}
+	for _, s := range r.project.Services {
+		if len(s.Networks) == 0 {
+			used["default"] = true
+		}
+		for network := range s.Networks {
+			used[network] = true
+		}
+	}
+	if len(used) < 2 {
+		return
+	}
+	names := make([]string, 0, len(used))
+	for network := range used {
+		names = append(names, network)
+	}
+	slices.Sort(names)
+	_, at := r.forest.find("networks")
+	r.Warn(at, fmt.Sprintf("services of a project share one network: those on %s all reach each other", strings.Join(names, ", ")),
+		"put services that must not meet into projects of their own")
+}

@@ -1,0 +1,222 @@
+package compose
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"time"
+
+	"github.com/compose-spec/compose-go/v2/types"
+
+	"havre/internal/spec"
+)
+
+// unnamed stands for the image of a service whose mistake was told already.
+const unnamed = "unnamed"
+
+// service turns one service into ours.
+func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
+	at := "services." + name
+	r.Origins[at] = r.at(name)
+	for path, field := range map[string]string{
+		"image": "image", "environment": "environment", "user": "user", "stopSignal": "stop_signal", "hostname": "hostname",
+		"labels": "labels", "health": "healthcheck", "stopGrace": "stop_grace_period", "needs": "depends_on", "aliases": "networks",
+		"access": extension, "domains": extension, "links": "links", "limits": "deploy", "reserve": "deploy", "replicas": "deploy", "restart": "restart",
+	} {
+		r.Origins[at+"."+path] = r.at(name, field)
+	}
+	result := spec.Service{
+		Name:        name,
+		Image:       r.image(name, s),
+		Entrypoint:  r.words(name, "entrypoint", s.Entrypoint),
+		Command:     r.words(name, "command", s.Command),
+		Environment: r.variables(name, s),
+		Ports:       r.ports(name, s),
+		Expose:      r.expose(name, s),
+		Mounts:      r.mounts(name, s),
+		Needs:       r.needs(name, s),
+		Health:      r.health(s.HealthCheck),
+		Replicas:    r.replicas(name, s),
+		Restart:     r.restart(name, s),
+		User:        s.User,
+		WorkingDir:  s.WorkingDir,
+		Hostname:    s.Hostname,
+		ReadOnly:    s.ReadOnly,
+		Init:        s.Init != nil && *s.Init,
+		StopSignal:  s.StopSignal,
+		StopGrace:   duration(s.StopGracePeriod),
+	}
+	if len(s.Labels) > 0 {
+		result.Labels = maps.Clone(map[string]string(s.Labels))
+	}
+	result.Limits, result.Reserve = r.limits(name, s)
+	r.aliases(&result, s)
+	r.links(&result, s)
+	r.extension(&result)
+	return result
+}
+
+func (r *reader) image(name string, s types.ServiceConfig) string {
+	for _, service := range r.chain(name) {
+		built, ok := r.gone["services."+service+".build"]
+		switch {
+		case ok && s.Image == "":
+			r.Refuse(built.at, fmt.Sprintf("%s has a build and no image: nothing is built here", name),
+				fmt.Sprintf("build it with havre image build -t %s DIR, and write image: %s", name, name))
+			return unnamed
+		case ok:
+			r.Warn(built.at, fmt.Sprintf("build has no effect: %s must be there before", s.Image), fmt.Sprintf("build it with havre image build -t %s DIR", s.Image))
+			return s.Image
+		}
+	}
+	return s.Image
+}
+
+// words is a command; one that was emptied on purpose cannot be passed on.
+func (r *reader) words(name, field string, words types.ShellCommand) []string {
+	n, at := r.look(name, field)
+	if n != nil && empty(n) && n.Tag != "!!null" && !resets(n) {
+		r.Refuse(at, fmt.Sprintf("an empty %s cannot take the image's away", field), "write the whole command, or take it out")
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	return words
+}
+
+func duration(d *types.Duration) spec.Duration {
+	if d == nil {
+		return 0
+	}
+	return spec.Duration(time.Duration(*d))
+}
+
+func (r *reader) health(h *types.HealthCheckConfig) *spec.Health {
+	if h == nil {
+		return nil
+	}
+	if h.Disable {
+		return &spec.Health{Test: []string{"NONE"}}
+	}
+	result := &spec.Health{Test: h.Test, Interval: duration(h.Interval), Timeout: duration(h.Timeout), Start: duration(h.StartPeriod)}
+	if h.Retries != nil {
+		result.Retries = int(min(*h.Retries, 1<<30))
+	}
+	return result
+}
+
+func (r *reader) replicas(name string, s types.ServiceConfig) int {
+	inDeploy := s.Deploy != nil && s.Deploy.Replicas != nil
+	if s.Scale == nil {
+		if inDeploy {
+			r.Origins["services."+name+".replicas"] = r.at(name, "deploy", "replicas")
+			return *s.Deploy.Replicas
+		}
+		return 1
+	}
+	at := r.at(name, "scale")
+	r.Origins["services."+name+".replicas"] = at
+	if inDeploy && *s.Deploy.Replicas != *s.Scale {
+		r.Refuse(at, fmt.Sprintf("scale says %d and deploy.replicas %d", *s.Scale, *s.Deploy.Replicas), "keep one of them")
+	}
+	return *s.Scale
+}
+
+// cores makes 0.1 of a float32 that is near it.
+func cores(f float32) float64 {
+	v, err := strconv.ParseFloat(strconv.FormatFloat(float64(f), 'g', -1, 32), 64)
+	if err != nil {
+		return float64(f)
+	}
+	return v
+}
+
+// limits reads both places where Compose lets one write them.
+func (r *reader) limits(name string, s types.ServiceConfig) (most, reserve spec.Limits) {
+	most = spec.Limits{Memory: spec.Bytes(s.MemLimit), CPUs: cores(s.CPUS), Pids: max(s.PidsLimit, 0)}
+	reserve = spec.Limits{Memory: spec.Bytes(s.MemReservation)}
+	for _, field := range []string{"mem_limit", "cpus", "pids_limit"} {
+		if n, at := r.look(name, field); n != nil {
+			r.Origins["services."+name+".limits"] = at
+		}
+	}
+	if s.Deploy == nil {
+		return most, reserve
+	}
+	if l := s.Deploy.Resources.Limits; l != nil {
+		r.Origins["services."+name+".limits"] = r.at(name, "deploy", "resources", "limits")
+		most.Memory = spec.Bytes(r.either(name, "mem_limit", int64(most.Memory), int64(l.MemoryBytes)))
+		most.Pids = r.either(name, "pids_limit", most.Pids, max(l.Pids, 0))
+		if c := cores(l.NanoCPUs.Value()); most.CPUs != 0 && c != 0 && most.CPUs != c {
+			r.twice(name, "cpus")
+		} else {
+			most.CPUs = max(c, most.CPUs)
+		}
+	}
+	if l := s.Deploy.Resources.Reservations; l != nil {
+		r.Origins["services."+name+".reserve"] = r.at(name, "deploy", "resources", "reservations")
+		reserve.Memory = spec.Bytes(r.either(name, "mem_reservation", int64(reserve.Memory), int64(l.MemoryBytes)))
+		reserve.CPUs = cores(l.NanoCPUs.Value())
+	}
+	return most, reserve
+}
+
+func (r *reader) either(name, field string, a, b int64) int64 {
+	if a != 0 && b != 0 && a != b {
+		r.twice(name, field)
+	}
+	if a != 0 {
+		return a
+	}
+	return b
+}
+
+func (r *reader) twice(name, field string) {
+	r.Refuse(r.at(name, field), field+" says something else than deploy.resources", "keep one of them")
+}
+
+// restart reads deploy.restart_policy, which goes before restart. Where none is
+// given a service runs always, unless others wait for it to complete.
+func (r *reader) restart(name string, s types.ServiceConfig) spec.Restart {
+	if s.Deploy != nil && s.Deploy.RestartPolicy != nil && s.Deploy.RestartPolicy.Condition != "" {
+		p := s.Deploy.RestartPolicy
+		r.Origins["services."+name+".restart"] = r.at(name, "deploy", "restart_policy")
+		attempts := 0
+		if p.MaxAttempts != nil {
+			attempts = int(min(*p.MaxAttempts, 1<<30))
+		}
+		switch p.Condition {
+		case "none":
+			return spec.Restart{Policy: spec.Never}
+		case "any":
+			return spec.Restart{Policy: spec.Always}
+		case "on-failure":
+			return spec.Restart{Policy: spec.OnFailure, Attempts: attempts}
+		}
+		r.Refuse(r.at(name, "deploy", "restart_policy", "condition"), fmt.Sprintf("restart condition %q is unknown", p.Condition), "use any, on-failure or none")
+		return spec.Restart{}
+	}
+	return r.shortRestart(name, s.Restart)
+}
+
+func (r *reader) shortRestart(name, policy string) spec.Restart {
+	switch policy {
+	case "":
+		if r.awaited[name] {
+			return spec.Restart{Policy: spec.Never}
+		}
+		return spec.Restart{}
+	case "always", "unless-stopped":
+		return spec.Restart{Policy: spec.Always}
+	case "no", "false":
+		return spec.Restart{Policy: spec.Never}
+	case "on-failure":
+		return spec.Restart{Policy: spec.OnFailure}
+	}
+	var attempts int
+	if _, err := fmt.Sscanf(policy, "on-failure:%d", &attempts); err == nil && attempts >= 0 && policy == fmt.Sprintf("on-failure:%d", attempts) {
+		return spec.Restart{Policy: spec.OnFailure, Attempts: attempts}
+	}
+	r.Refuse(r.at(name, "restart"), fmt.Sprintf("restart policy %q is unknown", policy), `use always, unless-stopped, on-failure, on-failure:N or "no"`)
+	return spec.Restart{}
+}

@@ -1,0 +1,139 @@
+// Package source says where in a person's file a thing stands, and collects
+// what is wrong or worth knowing about it. All dialects read through it.
+package source
+
+import (
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"slices"
+	"strings"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// Text is a file as it was read.
+type Text struct {
+	Name    string // as the person called it; it goes into places
+	Content []byte
+}
+
+// Origins tells from where each part of a project comes. The keys are the
+// paths of spec.Validate: "services.web.ports[0]".
+type Origins map[string]problem.Place
+
+// Find gives the place of path, or of the nearest thing around it.
+func (o Origins) Find(path string) problem.Place {
+	for path != "" {
+		if p, ok := o[path]; ok {
+			return p
+		}
+		path = path[:max(strings.LastIndexAny(path, ".["), 0)]
+	}
+	return o[""]
+}
+
+// Reading is what came of reading a person's files.
+type Reading struct {
+	Project  spec.Project
+	Origins  Origins
+	Notes    problem.List // the person should know, but it goes on
+	Mistakes problem.List // it does not go on
+}
+
+// NewReading begins with nothing read; file is where mistakes without a
+// better place are shown.
+func NewReading(file string) *Reading {
+	return &Reading{Origins: Origins{"": {File: file}}}
+}
+
+// Warn notes something at a place.
+func (r *Reading) Warn(at problem.Place, says, remedy string) {
+	r.Notes = append(r.Notes, problem.New(problem.Invalid, "%s", says).With("%s", remedy).At(at))
+}
+
+// Refuse adds a mistake at a place.
+func (r *Reading) Refuse(at problem.Place, says, remedy string) {
+	r.Mistakes = append(r.Mistakes, problem.New(problem.Invalid, "%s", says).With("%s", remedy).At(at))
+}
+
+// Tidy puts the list in the order of the files and drops what is said twice at
+// one place, as happens with YAML anchors. The list itself is not changed.
+func Tidy(l problem.List) problem.List {
+	type once struct {
+		at   problem.Place
+		says string
+	}
+	seen := map[once]bool{}
+	var kept problem.List
+	for _, p := range l {
+		k := once{p.Where, p.Says}
+		if !seen[k] {
+			kept = append(kept, p)
+		}
+		seen[k] = true
+	}
+	slices.SortStableFunc(kept, func(a, b *problem.Problem) int {
+		return cmp.Or(
+			strings.Compare(a.Where.File, b.Where.File),
+			cmp.Compare(a.Where.Line, b.Where.Line),
+			cmp.Compare(a.Where.Column, b.Where.Column),
+		)
+	})
+	return kept
+}
+
+// Nearest finds the known word that was probably meant by word; "" when none
+// is near enough.
+func Nearest(word string, known []string) string {
+	best, least := "", len(word)/3+1
+	for _, k := range known {
+		if d := distance(strings.ToLower(word), strings.ToLower(k), least); d <= least && (best == "" || d < least) {
+			best, least = k, d
+		}
+	}
+	return best
+}
+
+// distance counts the letters to add, drop, change or swap with a neighbour.
+// It stops counting above most.
+func distance(a, b string, most int) int {
+	if len(a)-len(b) > most || len(b)-len(a) > most || len(a) > 64 {
+		return most + 1
+	}
+	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
+	for j := range rows[1] {
+		rows[1][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		before, last, now := rows[(i+2)%3], rows[i%3], rows[(i+1)%3]
+		now[0] = i
+		for j := 1; j <= len(b); j++ {
+			change := 1
+			if a[i-1] == b[j-1] {
+				change = 0
+			}
+			now[j] = min(last[j]+1, now[j-1]+1, last[j-1]+change)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				now[j] = min(now[j], before[j-2]+1)
+			}
+		}
+	}
+	return rows[(len(a)+1)%3][len(b)]
+}
+
+// UsableKey tells whether line is a public SSH key: its base64 must begin with
+// its own type's name (RFC 4253, section 6.6).
+func UsableKey(line string) bool {
+	words := strings.Fields(line)
+	if len(words) < 2 {
+		return false
+	}
+	raw, err := base64.StdEncoding.DecodeString(words[1])
+	if err != nil || len(raw) < 4 {
+		return false
+	}
+	n := binary.BigEndian.Uint32(raw)
+	return uint64(len(raw)) > 4+uint64(n) && string(raw[4:4+n]) == words[0]
+}
