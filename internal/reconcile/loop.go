@@ -1,0 +1,264 @@
+// Package reconcile is the loop that makes what runs into what was asked for:
+// observe, ask project what to do, carry it out, again. It runs after each
+// event and each minute, and it may be killed at any line: whatever it did not
+// finish it finds again the next time.
+package reconcile
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"havre/internal/project"
+	"havre/internal/route"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Observer sees what the engine has.
+type Observer interface {
+	Snapshot(ctx context.Context) (service.Snapshot, error)
+}
+
+// Services makes, scales and removes swarm services.
+type Services interface {
+	StartService(ctx context.Context, d service.Desired) error
+	ScaleService(ctx context.Context, swarmID string, replicas int) error
+	RemoveService(ctx context.Context, swarmID string) error
+}
+
+// Fences keeps projects' networks.
+type Fences interface {
+	EnsureNetwork(ctx context.Context, n service.Network) (id string, err error)
+	RemoveNetwork(ctx context.Context, id string) error
+}
+
+// Portals keeps one portal per environment, attached to networks by id.
+type Portals interface {
+	EnsurePortal(ctx context.Context, environment string, networks []string) error
+	RemovePortal(ctx context.Context, environment string) error
+}
+
+// Storage keeps volumes and small files.
+type Storage interface {
+	EnsureVolume(ctx context.Context, v service.Volume) (source string, err error)
+	EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error)
+	TidyConfigs(ctx context.Context, p spec.ProjectID) error // removes those that no swarm service mounts
+}
+
+// Logs reads what a container printed last.
+type Logs interface {
+	LastLines(ctx context.Context, container string, n int) ([]string, error)
+}
+
+// Records remembers projects.
+type Records interface {
+	Projects(ctx context.Context) ([]project.Record, error)
+	SaveProject(ctx context.Context, r project.Record) error
+}
+
+// Ingress follows the route table and tries targets out.
+type Ingress interface {
+	Follow(ctx context.Context, t route.Table) ([]route.Problem, error)
+	Probe(ctx context.Context, t route.Target) error
+}
+
+// Certificates gives certificates for hosts.
+type Certificates interface {
+	For(hosts []string, now time.Time) ([]route.Certificate, error)
+}
+
+// Hands is everything the loop works with.
+type Hands struct {
+	Observer
+	Services
+	Fences
+	Portals
+	Storage
+	Logs
+	Records
+	Ingress
+	Certificates
+}
+
+// Settings differ between loops.
+type Settings struct {
+	Every     time.Duration // between passes when nothing happens; 0 is a minute
+	HTTPPort  uint16        // of the ingress; 0 is 80
+	HTTPSPort uint16        // of the ingress; 0 is 443
+	Log       *slog.Logger
+}
+
+// Loop is the loop. Make it with New, run it with Run, wake it with Poke.
+type Loop struct {
+	hands Hands
+	set   Settings
+	poke  chan struct{}
+	tried *accepted
+
+	// Only the goroutine of Run and Pass touches these.
+	untidy    bool      // configs may lie about
+	portalled bool      // portals were compared with this program's own
+	told      string    // digest of the table the ingress follows
+	toldAt    time.Time // and when it was told
+
+	mu   sync.Mutex // guards seen
+	seen Sight
+}
+
+// Sight is what the last pass saw.
+type Sight struct {
+	Snapshot  service.Snapshot
+	Listeners map[uint16]string // ports that could not be bound, and why
+	At        time.Time         // zero before the first pass
+	Problem   string            // why the last pass could not finish
+}
+
+// New makes a loop; it does nothing yet.
+func New(h Hands, s Settings) *Loop {
+	if s.Every == 0 {
+		s.Every = time.Minute
+	}
+	if s.Log == nil {
+		s.Log = slog.New(slog.DiscardHandler)
+	}
+	return &Loop{hands: h, set: s, poke: make(chan struct{}, 1), tried: newAccepted(h.Ingress), untidy: true}
+}
+
+// Poke asks for a pass soon. It never blocks.
+func (l *Loop) Poke() {
+	select {
+	case l.poke <- struct{}{}:
+	default:
+	}
+}
+
+// Sight gives what the last pass saw.
+func (l *Loop) Sight() Sight {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen
+}
+
+// How soon the loop looks again: while something is on its way, and after a
+// pass that failed. Gap keeps a burst of events from becoming a burst of passes.
+const (
+	soon       = 500 * time.Millisecond
+	later      = 3 * time.Second // while something that should be well is not
+	gap        = 100 * time.Millisecond
+	longestTry = 30 * time.Second
+)
+
+// Run makes passes until ctx is done. A pass that fails is reported and tried
+// again, later and later.
+func (l *Loop) Run(ctx context.Context) error {
+	wait := gap
+	failures := 0
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-l.poke:
+		case <-time.After(wait):
+		}
+		pace, err := l.Pass(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			wait = min(soon<<min(failures, 10), longestTry)
+			failures++
+			l.set.Log.Warn("pass failed", "problem", err, "again", wait)
+		case pace != Calm:
+			wait, failures = soon, 0
+			if pace == Restless {
+				wait = later
+			}
+		default:
+			wait, failures = l.set.Every, 0
+		}
+		select { // events come in bursts
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(gap):
+		}
+	}
+}
+
+// Pace is how soon another pass is due.
+type Pace int
+
+// The paces.
+const (
+	Calm     Pace = iota // nothing to do
+	Restless             // something that should be well is not
+	Busy                 // something is on its way
+)
+
+// Pass observes once and does everything that can be done at once. A failure
+// in one project does not keep it from the others.
+func (l *Loop) Pass(ctx context.Context) (Pace, error) {
+	records, err := l.hands.Projects(ctx)
+	if err != nil {
+		return Calm, err
+	}
+	snap, err := l.hands.Snapshot(ctx)
+	if err != nil {
+		return Calm, l.note(fmt.Errorf("look at the engine: %w", err))
+	}
+	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Now: time.Now()}
+	l.see(snap)
+	w := &work{loop: l, view: v}
+	for i := range records {
+		w.project(ctx, &records[i])
+	}
+	w.orphans(ctx, records)
+	w.portals(ctx)
+	w.routes(ctx, records)
+	w.tidy(ctx, records)
+	l.portalled = l.portalled || w.err() == nil
+	return w.pace(), l.note(w.err())
+}
+
+// listeners keeps which ports the ingress could not bind.
+func (l *Loop) listeners(problems []route.Problem) {
+	bad := map[uint16]string{}
+	for _, p := range problems { // ":25/tcp"
+		_, number, _ := strings.Cut(p.Listen, ":")
+		number, _, _ = strings.Cut(number, "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			bad[uint16(n)] = p.Says
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen.Listeners = bad
+}
+
+// see keeps the snapshot for those who ask.
+func (l *Loop) see(snap service.Snapshot) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen.Snapshot, l.seen.At = snap, snap.At
+}
+
+func (l *Loop) note(err error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.seen.Problem = ""
+	if err != nil {
+		l.seen.Problem = err.Error()
+	}
+	return err
+}
+
+// View is the last sight in the form that project asks with. Ports count as
+// accepting when they once did; nothing is dialled.
+func (l *Loop) View() project.View {
+	s := l.Sight()
+	return project.View{Snapshot: s.Snapshot, Accepts: l.tried.known, Now: time.Now()}
+}

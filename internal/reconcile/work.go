@@ -1,0 +1,305 @@
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/project"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// work is one pass: what it looks at, and what went wrong on the way.
+type work struct {
+	loop     *Loop
+	view     project.View
+	busy     bool // something is on its way
+	restless bool // something that should be well is not
+	wrong    []error
+}
+
+func (w *work) pace() Pace {
+	switch {
+	case w.busy:
+		return Busy
+	case w.restless:
+		return Restless
+	}
+	return Calm
+}
+
+func (w *work) err() error { return errors.Join(w.wrong...) }
+
+func (w *work) failed(what string, err error) {
+	if err != nil {
+		w.wrong = append(w.wrong, fmt.Errorf("%s: %w", what, err))
+	}
+}
+
+// project does what is next for one project. The record is changed along.
+func (w *work) project(ctx context.Context, r *project.Record) {
+	network := w.network(*r)
+	if network == "" && slices.ContainsFunc(r.Present(), runs) {
+		id, err := w.loop.hands.EnsureNetwork(ctx, service.Network{Name: "h-" + string(r.ID) + "-" + project.NewID(), Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
+		if err != nil {
+			w.failed("make the network of "+r.Name, err)
+			return
+		}
+		network = id
+		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, service.Network{ID: id, Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
+	}
+	for _, a := range project.Next(*r, w.view) {
+		w.busy = true
+		w.loop.untidy = true
+		err := w.act(ctx, r, a, network)
+		if err != nil && a.Verb == service.Start {
+			err = w.giveUp(ctx, r, a, err)
+		}
+		if err != nil {
+			w.failed(fmt.Sprintf("%s r%d of %s.%s", a.Verb, a.Rollout, r.Name, a.Name), err)
+		}
+	}
+	for _, s := range r.Present() {
+		if done, _ := s.Settled(); !done {
+			w.busy = true
+		} else if project.Restless(*r, s, w.view) {
+			w.restless = true
+		}
+	}
+	if network != "" && !slices.ContainsFunc(r.Present(), runs) {
+		w.unfence(ctx, r.ID, network)
+	}
+}
+
+// giveUp fails a rollout that cannot be started, at once when trying again
+// would be the same, else after as long as a start may take.
+func (w *work) giveUp(ctx context.Context, r *project.Record, a project.Action, why error) error {
+	ro := r.ByID(a.Service).Rollout(a.Rollout)
+	lasting := false
+	switch problem.KindOf(why) {
+	case problem.Invalid, problem.Denied, problem.NotFound, problem.Conflict:
+		lasting = true
+	}
+	if ro == nil || ro.State != project.Pending || !lasting && time.Since(ro.Started) < service.Patience {
+		return why
+	}
+	a.Verb, a.Reason = service.Fail, "it could not be started: "+why.Error()
+	w.loop.set.Log.Warn("given up", "project", r.Name, "service", a.Name, "rollout", a.Rollout, "reason", a.Reason)
+	return w.save(ctx, r, a, nil)
+}
+
+func runs(s *project.Service) bool { return s.Current() != nil }
+
+func (w *work) network(r project.Record) string {
+	for _, n := range w.view.Snapshot.Networks {
+		if n.Project == r.ID {
+			return n.ID
+		}
+	}
+	return ""
+}
+
+// unfence removes the network of a project without services, once nothing
+// stops on it any more.
+func (w *work) unfence(ctx context.Context, id spec.ProjectID, network string) {
+	for _, o := range w.view.Snapshot.Services {
+		if o.Project == id {
+			w.busy = true
+			return
+		}
+	}
+	nets := &w.view.Snapshot.Networks
+	*nets = slices.DeleteFunc(slices.Clone(*nets), func(n service.Network) bool { return n.ID == network })
+	w.portals(ctx) // the portal holds on to the network
+	w.failed("remove a network", w.loop.hands.RemoveNetwork(ctx, network))
+}
+
+// act carries out one step. What a step says about the record is saved before
+// anything else happens on its account.
+func (w *work) act(ctx context.Context, r *project.Record, a project.Action, network string) error {
+	log := w.loop.set.Log.With("project", r.Name, "service", a.Name, "rollout", a.Rollout)
+	switch a.Verb {
+	case service.Remove:
+		log.Info("remove")
+		return w.loop.hands.RemoveService(ctx, a.SwarmID)
+	case service.Scale:
+		log.Info("scale", "replicas", a.Replicas)
+		return w.loop.hands.ScaleService(ctx, a.SwarmID, a.Replicas)
+	case service.Start:
+		if err := w.save(ctx, r, a, nil); err != nil {
+			return err
+		}
+		log.Info("start")
+		return w.start(ctx, r, a, network)
+	case service.Activate:
+		log.Info("serves")
+		return w.save(ctx, r, a, nil)
+	case service.Fail:
+		log.Warn("given up", "reason", a.Reason)
+		return w.save(ctx, r, a, w.lastWords(ctx, a))
+	}
+	return fmt.Errorf("no step is called %q", a.Verb)
+}
+
+func (w *work) save(ctx context.Context, r *project.Record, a project.Action, lines []string) error {
+	next := *r
+	next.Services = slices.Clone(r.Services)
+	next.Apply(a, lines, time.Now().UTC())
+	if err := w.loop.hands.SaveProject(ctx, next); err != nil {
+		return err
+	}
+	next.Version++
+	*r = next
+	return nil
+}
+
+// lastWords are what the rollout's last container printed, for a person.
+func (w *work) lastWords(ctx context.Context, a project.Action) []string {
+	for _, o := range w.view.Snapshot.Services {
+		if o.ID != a.Service || o.Rollout != a.Rollout {
+			continue
+		}
+		for _, ended := range []bool{true, false} { // one that ended says more
+			for _, t := range o.Tasks {
+				if t.Container == "" || t.State.Ended() != ended {
+					continue
+				}
+				if lines, err := w.loop.hands.LastLines(ctx, t.Container, 20); err == nil && len(lines) > 0 {
+					return lines
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// start makes everything a rollout stands on, then its swarm service. A
+// failure that will not go away by itself gives the rollout up.
+func (w *work) start(ctx context.Context, r *project.Record, a project.Action, network string) error {
+	s := r.ByID(a.Service)
+	ro := s.Rollout(a.Rollout)
+	d := service.Desired{
+		Environment: r.Environment, Project: r.ID, ID: s.ID, Rollout: ro.Number,
+		Network: network, Image: ro.Image.ID, Spec: ro.Spec,
+	}
+	for name, value := range ro.Spec.Environment {
+		d.Variables = append(d.Variables, name+"="+value)
+	}
+	slices.Sort(d.Variables)
+	for _, m := range ro.Spec.Mounts {
+		switch m.Kind {
+		case spec.Volume:
+			source, err := w.loop.hands.EnsureVolume(ctx, service.Volume{Environment: r.Environment, Project: r.ID, Name: m.Source, Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User})
+			if err != nil {
+				return fmt.Errorf("volume %s: %w", m.Source, err)
+			}
+			d.Binds = append(d.Binds, service.Bind{Source: source, Target: m.Target, ReadOnly: m.ReadOnly})
+		case spec.Config:
+			i := slices.IndexFunc(ro.Files, func(f spec.File) bool { return f.Name == m.Source })
+			if i < 0 {
+				return fmt.Errorf("file %s is not in the rollout", m.Source)
+			}
+			f, err := w.loop.hands.EnsureConfig(ctx, r.Environment, r.ID, ro.Files[i])
+			if err != nil {
+				return fmt.Errorf("file %s: %w", m.Source, err)
+			}
+			f.Target, f.Mode = m.Target, ro.Files[i].Mode
+			d.Files = append(d.Files, f)
+		case spec.Tmpfs: // the swarm reads these from the declaration
+		}
+	}
+	return w.loop.hands.StartService(ctx, d)
+}
+
+// tidy removes configs that nothing mounts any more. Those of rollouts kept
+// for going back stay in the record and are made again if need be.
+func (w *work) tidy(ctx context.Context, records []project.Record) {
+	if w.busy || !w.loop.untidy {
+		return
+	}
+	for _, r := range records {
+		if err := w.loop.hands.TidyConfigs(ctx, r.ID); err != nil {
+			w.failed("tidy the files of "+r.Name, err)
+			return
+		}
+	}
+	w.loop.untidy = false
+}
+
+// orphans removes what belongs to projects that nobody remembers, which is
+// what a lost database or a failed removal leaves behind.
+func (w *work) orphans(ctx context.Context, records []project.Record) {
+	known := map[spec.ProjectID]bool{}
+	for _, r := range records {
+		known[r.ID] = true
+	}
+	for _, o := range w.view.Snapshot.Services {
+		if !known[o.Project] && o.SwarmID != "" {
+			w.busy = true
+			w.failed("remove a service of no project", w.loop.hands.RemoveService(ctx, o.SwarmID))
+		}
+	}
+	for _, n := range slices.Clone(w.view.Snapshot.Networks) {
+		if !known[n.Project] {
+			w.unfence(ctx, n.Project, n.ID)
+		}
+	}
+}
+
+// portals gives each environment with networks its portal, and takes it from
+// the others.
+func (w *work) portals(ctx context.Context) {
+	want := map[string][]string{}
+	for _, n := range w.view.Snapshot.Networks {
+		want[n.Environment] = append(want[n.Environment], n.ID)
+	}
+	for env, nets := range want {
+		slices.Sort(nets)
+		if w.loop.portalled && w.serves(env, nets) {
+			continue
+		}
+		w.failed("portal of "+env, w.loop.hands.EnsurePortal(ctx, env, nets))
+	}
+	for _, p := range w.view.Snapshot.Portals {
+		if _, wanted := want[p.Environment]; !wanted {
+			w.failed("portal of "+p.Environment, w.loop.hands.RemovePortal(ctx, p.Environment))
+		}
+	}
+}
+
+// serves tells whether the portal of env runs on exactly these networks.
+func (w *work) serves(env string, nets []string) bool {
+	return slices.ContainsFunc(w.view.Snapshot.Portals, func(p service.Portal) bool {
+		return p.Environment == env && p.Running && slices.Equal(slices.Sorted(slices.Values(p.Networks)), nets)
+	})
+}
+
+// routes tells the ingress where everything is, and remembers what it could not do.
+func (w *work) routes(ctx context.Context, records []project.Record) {
+	t := project.Table(records, w.view.Snapshot)
+	t.HTTPPort, t.HTTPSPort = w.loop.set.HTTPPort, w.loop.set.HTTPSPort
+	if len(t.HTTP) > 0 {
+		var hosts []string
+		for _, h := range t.HTTP {
+			hosts = append(hosts, h.Host)
+		}
+		certs, err := w.loop.hands.For(hosts, time.Now())
+		w.failed("certificates", err)
+		t.Certificates = certs
+	}
+	digest := t.Digest()
+	if digest == w.loop.told && len(w.loop.Sight().Listeners) == 0 && w.view.Now.Sub(w.loop.toldAt) < w.loop.set.Every*9/10 {
+		return // it persists its table, so once is enough; each minute to be sure
+	}
+	problems, err := w.loop.hands.Follow(ctx, t)
+	if err != nil {
+		w.failed("tell the ingress", err)
+		return
+	}
+	w.loop.told, w.loop.toldAt = digest, w.view.Now
+	w.loop.listeners(problems)
+}

@@ -1,0 +1,75 @@
+package role
+
+import (
+	"context"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+	"havre/internal/project"
+	"havre/internal/service"
+	"havre/internal/spec"
+	"havre/internal/swarm"
+)
+
+// cluster puts swarm's methods into the words the domain asks in.
+type cluster struct{ engine *swarm.Swarm }
+
+func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, error) {
+	return c.engine.EnsureVolume(ctx, swarm.VolumeUse{
+		Volume: swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name},
+		Image:  v.Image, Path: v.Path, User: v.User,
+	})
+}
+
+func (c cluster) EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error) {
+	id, name, err := c.engine.EnsureConfig(ctx, environment, p, f)
+	return service.File{ConfigID: id, ConfigName: name}, err
+}
+
+func (c cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
+	return c.engine.RemoveConfigs(ctx, p, nil)
+}
+
+func (c cluster) Volumes(ctx context.Context, environment string, p spec.ProjectID) ([]string, error) {
+	all, err := c.engine.Volumes(ctx, environment, p)
+	var names []string
+	for _, v := range all {
+		names = append(names, v.Name)
+	}
+	return names, err
+}
+
+func (c cluster) RemoveVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error {
+	return c.engine.RemoveVolume(ctx, swarm.Volume{Environment: environment, Project: p, Name: name})
+}
+
+// printed reads a container's log for the domain.
+func (c cluster) printed(ctx context.Context, container string, r project.Reading, yield func(api.Line) error) error {
+	for l, err := range c.engine.Logs(ctx, container, swarm.LogOptions{Since: r.Since, Tail: r.Tail, Follow: r.Follow}) {
+		if problem.KindOf(err) == problem.NotFound {
+			return nil // the engine forgot the container meanwhile
+		}
+		if err != nil {
+			return err
+		}
+		if err := yield(api.Line{Time: l.Time, Stream: string(l.Stream), Text: l.Text}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// LastLines are the last n lines a container printed.
+func (c cluster) LastLines(ctx context.Context, container string, n int) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var lines []string
+	for l, err := range c.engine.Logs(ctx, container, swarm.LogOptions{Tail: n}) {
+		if err != nil {
+			return lines, err
+		}
+		lines = append(lines, l.Text)
+	}
+	return lines, nil
+}

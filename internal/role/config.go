@@ -1,0 +1,128 @@
+package role
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"havre/internal/problem"
+)
+
+// Config is the configuration of a role. Every field works when it is absent.
+type Config interface {
+	// Validate reports all mistakes at once.
+	Validate() problem.List
+}
+
+// Load reads a role's configuration file over its defaults. A file that is
+// missing is an empty one; an unknown key is a mistake.
+// Errors: Invalid, all mistakes at once.
+func Load[C Config](l Layout, name string, c C) (C, error) {
+	file := l.Config(name)
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, c.Validate().AsError()
+	}
+	if err != nil {
+		return c, err
+	}
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return c, problem.New(problem.Invalid, "%s is not a configuration of %s", file, name).Because(err).With("see the keys with: havre config show %s", name)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return c, problem.New(problem.Invalid, "%s: something follows the configuration", file).With("leave one JSON object in it")
+	}
+	wrong := c.Validate()
+	for _, p := range wrong {
+		p.Where.File = file
+	}
+	return c, wrong.AsError()
+}
+
+// Override changes some keys of a role's configuration file and checks the whole.
+// Errors: Invalid; then the file is as it was.
+func Override(l Layout, r Role, keys map[string]any) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	file := l.Config(r.Name)
+	now := map[string]any{}
+	text, err := os.ReadFile(file)
+	if err == nil {
+		err = json.Unmarshal(text, &now)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("change %s: %w", file, err)
+	}
+	for k, v := range keys {
+		now[k] = v
+	}
+	text, err = json.MarshalIndent(now, "", "\t")
+	if err != nil {
+		return err
+	}
+	c := r.New()
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(c); err != nil {
+		return problem.New(problem.Invalid, "the configuration of %s would be wrong", r.Name).Because(err)
+	}
+	if wrong := c.Validate(); len(wrong) > 0 {
+		return wrong
+	}
+	return writeWhole(file, append(text, '\n'), 0o644)
+}
+
+// Show gives a role's configuration as it is in force. Secrets are paths, so
+// there is nothing to hide.
+func Show(l Layout, r Role) ([]byte, error) {
+	c, err := Load(l, r.Name, r.New())
+	if err != nil {
+		return nil, err
+	}
+	return json.MarshalIndent(c, "", "\t")
+}
+
+// writeWhole puts a file in place whole or not at all, flushed to the disk.
+func writeWhole(file string, text []byte, mode os.FileMode) error {
+	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // gone already when all went well
+	_, err = f.Write(text)
+	for _, then := range []func() error{func() error { return f.Chmod(mode) }, f.Sync} {
+		if err == nil {
+			err = then()
+		}
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), file)
+	}
+	if err != nil {
+		return fmt.Errorf("write %s: %w", file, err)
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// ports that a configuration may name.
+func goodPort(p *problem.List, name string, n int) {
+	if n < 1 || n > 65535 {
+		*p = append(*p, problem.New(problem.Invalid, "%s: %d is not a port", name, n).With("use 1 to 65535"))
+	}
+}

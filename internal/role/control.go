@@ -1,0 +1,84 @@
+package role
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/route"
+)
+
+// control talks to the ingress over its control socket.
+type control struct{ web *http.Client }
+
+func newControl(socket string) *control {
+	var d net.Dialer
+	return &control{&http.Client{
+		Timeout: 15 * time.Second,
+		Transport: &http.Transport{
+			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
+			MaxIdleConns:    2,
+			IdleConnTimeout: time.Minute,
+		},
+	}}
+}
+
+// Follow hands the table over. What cannot be listened on comes back.
+func (c *control) Follow(ctx context.Context, t route.Table) ([]route.Problem, error) {
+	var done route.Applied
+	err := c.ask(ctx, http.MethodPut, "/table", t, &done)
+	return done.Problems, err
+}
+
+// Probe tries a target out.
+// Errors: Unavailable when it does not accept.
+func (c *control) Probe(ctx context.Context, t route.Target) error {
+	var p route.Probed
+	if err := c.ask(ctx, http.MethodPost, "/probe", route.Probe{Target: t}, &p); err != nil {
+		return err
+	}
+	if !p.OK {
+		return problem.New(problem.Unavailable, "%s", p.Says)
+	}
+	return nil
+}
+
+// Status asks how it is.
+func (c *control) Status(ctx context.Context) (route.Status, error) {
+	var s route.Status
+	err := c.ask(ctx, http.MethodGet, "/status", nil, &s)
+	return s, err
+}
+
+func (c *control) ask(ctx context.Context, method, path string, question, answer any) error {
+	var body io.Reader
+	if question != nil {
+		text, err := json.Marshal(question)
+		if err != nil {
+			return err
+		}
+		body = bytes.NewReader(text)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://ingress"+path, body)
+	if err != nil {
+		return err
+	}
+	resp, err := c.web.Do(r)
+	if err != nil {
+		return problem.New(problem.Unavailable, "the ingress does not answer").Because(err).With("look with: havre status")
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	if err != nil {
+		return problem.New(problem.Unavailable, "the answer of the ingress broke off").Because(err)
+	}
+	if resp.StatusCode != http.StatusOK {
+		return problem.New(problem.Internal, "the ingress refuses %s: %s", path, text)
+	}
+	return json.Unmarshal(text, answer)
+}

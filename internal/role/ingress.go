@@ -1,0 +1,67 @@
+package role
+
+import (
+	"context"
+	"net/netip"
+
+	"havre/internal/ingress"
+	"havre/internal/problem"
+)
+
+// IngressConfig is the ingress's configuration.
+type IngressConfig struct {
+	Bind  string   `json:"bind"`  // address for ports that are not for this machine alone; "" is all
+	Local []string `json:"local"` // networks that "private" lets in; none means the usual private ones
+	Pool  string   `json:"pool"`  // networks of projects, which are never private
+}
+
+func defaultIngress() *IngressConfig { return &IngressConfig{Pool: defaultPool} }
+
+// Validate reports all mistakes at once.
+func (c *IngressConfig) Validate() problem.List {
+	_, wrong := c.settings()
+	return wrong
+}
+
+func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
+	var s ingress.Settings
+	var wrong problem.List
+	var err error
+	if c.Bind != "" {
+		if s.Bind, err = netip.ParseAddr(c.Bind); err != nil {
+			wrong = append(wrong, problem.New(problem.Invalid, "bind: %q is not an address", c.Bind).With("write an IP address, or leave it out"))
+		}
+	}
+	for _, n := range c.Local {
+		p, err := netip.ParsePrefix(n)
+		if err != nil {
+			wrong = append(wrong, problem.New(problem.Invalid, "local: %q is not a network", n).With("write it as 192.168.1.0/24"))
+		}
+		s.Local = append(s.Local, p)
+	}
+	p, err := netip.ParsePrefix(c.Pool)
+	if err != nil {
+		wrong = append(wrong, problem.New(problem.Invalid, "pool: %q is not a network", c.Pool).With("write it as %s", defaultPool))
+	}
+	s.Engine = []netip.Prefix{p}
+	return s, wrong
+}
+
+func runIngress(ctx context.Context, l Layout) error {
+	c, err := Load(l, "ingress", defaultIngress())
+	if err != nil {
+		return err
+	}
+	s, _ := c.settings() // Load validated it
+	s.TableFile, s.ControlSocket, s.PortalDir, s.Log = l.Table(), l.IngressSocket(), l.PortalDir(), logger("ingress")
+	server, err := systemUser(ServerUser)
+	if err != nil {
+		return err
+	}
+	s.ControlGroup = server.gid
+	i, err := ingress.New(s)
+	if err != nil {
+		return err
+	}
+	return i.Run(ctx)
+}

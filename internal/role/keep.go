@@ -1,0 +1,83 @@
+package role
+
+import (
+	"context"
+	"io"
+	"log/slog"
+	"os"
+	"time"
+)
+
+// How long keep waits before it starts a role again: at once after a long
+// life, up to longestWait after a row of short ones.
+const (
+	longLife    = 30 * time.Second
+	firstWait   = 200 * time.Millisecond
+	longestWait = 10 * time.Second
+)
+
+// keep has one role run until ctx is done, then stops it.
+func keep(ctx context.Context, l Layout, r Role, program string, log *slog.Logger) {
+	log = log.With("role", r.Name)
+	wait := firstWait
+	p := adopt(l, r, program)
+	if p != nil {
+		log.Info("adopted", "pid", p.pid)
+	}
+	for {
+		born := time.Now()
+		if p == nil {
+			var err error
+			if p, err = spawn(l, r, program); err != nil {
+				log.Error("cannot start", "problem", err, "again", wait)
+			} else {
+				log.Info("started", "pid", p.pid)
+			}
+		}
+		if p != nil {
+			select {
+			case <-ctx.Done():
+				p.stop(stopTime)
+				log.Info("stopped", "pid", p.pid)
+				return
+			case <-p.done:
+			}
+			if time.Since(born) > longLife {
+				wait = firstWait
+			}
+			log.Warn("ended", "pid", p.pid, "again", wait)
+			p = nil
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+		wait = min(wait*2, longestWait)
+	}
+}
+
+// maxLog is how long a role's log grows before its older part goes to FILE.1.
+const maxLog = 10 << 20
+
+// trimLog copies and cuts, because the role that writes has the file open; it
+// appends, so it goes on at the new end.
+func trimLog(file string) {
+	info, err := os.Stat(file)
+	if err != nil || info.Size() < maxLog {
+		return
+	}
+	from, err := os.Open(file)
+	if err != nil {
+		return
+	}
+	defer from.Close()
+	to, err := os.OpenFile(file+".1", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return
+	}
+	defer to.Close()
+	if _, err := io.Copy(to, from); err == nil {
+		_ = os.Truncate(file, 0) // the next minute tries again
+	}
+}

@@ -1,0 +1,136 @@
+package role
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+
+	"havre/internal/problem"
+)
+
+// The system users that roles run as.
+const (
+	ServerUser  = "havre"
+	IngressUser = "havre-ingress"
+)
+
+// DefaultData is where Havre keeps everything unless it is told otherwise.
+const DefaultData = "/var/lib/havre"
+
+// Layout is where things are on the machine.
+type Layout struct{ Data string }
+
+// Paths below the data directory. Who owns them is in prepare.
+func (l Layout) Config(role string) string { return filepath.Join(l.Data, "config", role+".json") }
+func (l Layout) Log(role string) string    { return filepath.Join(l.Data, "log", role+".log") }
+func (l Layout) Pid(role string) string    { return filepath.Join(l.Data, "run", "pid", role) }
+func (l Layout) GuardDir() string          { return filepath.Join(l.Data, "guard") }
+func (l Layout) VolumeDir() string         { return filepath.Join(l.Data, "volume") }
+func (l Layout) PortalDir() string         { return filepath.Join(l.Data, "portal") }
+func (l Layout) GuardSocket() string       { return filepath.Join(l.Data, "run", "guard.sock") }
+func (l Layout) ServerSocket() string      { return filepath.Join(l.Data, "run", "server", "server.sock") }
+func (l Layout) IngressSocket() string {
+	return filepath.Join(l.Data, "run", "ingress", "ingress.sock")
+}
+func (l Layout) Database() string     { return filepath.Join(l.Data, "server", "havre.db") }
+func (l Layout) Token() string        { return filepath.Join(l.Data, "server", "token") }
+func (l Layout) AuthorityDir() string { return filepath.Join(l.Data, "server", "ca") }
+func (l Layout) Table() string        { return filepath.Join(l.Data, "ingress", "table.json") }
+
+// account is a system user in numbers.
+type account struct{ uid, gid int }
+
+// accounts makes the system users that are missing.
+func accounts() (server, ingress account, err error) {
+	if server, err = systemUser(ServerUser); err != nil {
+		return
+	}
+	ingress, err = systemUser(IngressUser)
+	return
+}
+
+func systemUser(name string) (account, error) {
+	u, err := user.Lookup(name)
+	var unknown user.UnknownUserError
+	if errors.As(err, &unknown) {
+		out, cerr := exec.Command("useradd", "--system", "--user-group", "--no-create-home", "--home-dir", "/nonexistent", "--shell", "/usr/sbin/nologin", name).CombinedOutput()
+		if cerr != nil {
+			return account{}, problem.New(problem.Failed, "make the system user %s: %s", name, out).Because(cerr).With("make it by hand: useradd --system %s", name)
+		}
+		u, err = user.Lookup(name)
+	}
+	if err != nil {
+		return account{}, fmt.Errorf("look up system user %s: %w", name, err)
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return account{}, err
+	}
+	gid, err := strconv.Atoi(u.Gid)
+	return account{uid, gid}, err
+}
+
+// prepare makes the directories of l, each with its owner and mode. It changes
+// what is there already, because a wrong owner is a hole or a failure.
+func (l Layout) prepare(server, ingress account) error {
+	root := account{}
+	for _, d := range []struct {
+		path string
+		who  account
+		mode os.FileMode
+	}{
+		{"", root, 0o711},
+		{"config", root, 0o755},
+		{"guard", root, 0o700},
+		{"volume", root, 0o700},
+		{"portal", root, 0o711}, // the guard makes one below it for each environment
+		{"server", server, 0o700},
+		{"ingress", ingress, 0o700},
+		{"log", root, 0o700},
+		{"run", root, 0o711},
+		{"run/pid", root, 0o700},
+		{"run/server", server, 0o755},
+		{"run/ingress", account{ingress.uid, server.gid}, 0o2750}, // the server talks to the ingress
+	} {
+		p := filepath.Join(l.Data, d.path)
+		if err := os.MkdirAll(p, 0o700); err != nil {
+			return problem.New(problem.Failed, "make the data directory").Because(err).With("run it as root, or choose another with --data")
+		}
+		if err := os.Lchown(p, d.who.uid, d.who.gid); err != nil {
+			return fmt.Errorf("give %s to its owner: %w", p, err)
+		}
+		if err := os.Chmod(p, modeOf(d.mode)); err != nil {
+			return err
+		}
+	}
+	return l.token(server)
+}
+
+// modeOf turns Unix bits into Go's.
+func modeOf(m os.FileMode) os.FileMode {
+	mode := m & 0o777
+	if m&0o2000 != 0 {
+		mode |= os.ModeSetgid
+	}
+	return mode
+}
+
+// token makes the admin token once.
+func (l Layout) token(server account) error {
+	if _, err := os.Stat(l.Token()); err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	if err := writeWhole(l.Token(), []byte(hex.EncodeToString(b)+"\n"), 0o400); err != nil {
+		return err
+	}
+	return os.Lchown(l.Token(), server.uid, server.gid)
+}

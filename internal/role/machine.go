@@ -1,0 +1,105 @@
+package role
+
+import (
+	"bufio"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"net/netip"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+
+	"havre/internal/project"
+	"havre/internal/spec"
+)
+
+// machine looks at this machine through /proc, as any user may.
+type machine struct {
+	ours string // uid of the ingress: what it holds is ours
+}
+
+// Routes gives the IPv4 networks the machine reaches otherwise than by its
+// default route (/proc/net/route, proc(5)).
+func (machine) Routes() ([]netip.Prefix, error) {
+	rows, err := procTable("/proc/net/route")
+	if err != nil {
+		return nil, err
+	}
+	var nets []netip.Prefix
+	for _, f := range rows {
+		if len(f) < 8 {
+			continue
+		}
+		dst, ok1 := littleEndian(f[1])
+		mask, ok2 := littleEndian(f[7])
+		if !ok1 || !ok2 || mask == (netip.IPv4Unspecified()) {
+			continue
+		}
+		m := mask.As4()
+		bits := 0
+		for n := binary.BigEndian.Uint32(m[:]); n != 0; n <<= 1 {
+			bits++
+		}
+		nets = append(nets, netip.PrefixFrom(dst, bits).Masked())
+	}
+	return nets, nil
+}
+
+func littleEndian(hexed string) (netip.Addr, bool) {
+	b, err := hex.DecodeString(hexed)
+	if err != nil || len(b) != 4 {
+		return netip.Addr{}, false
+	}
+	return netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), true
+}
+
+// Holder tells which user's program listens on a port, unless it is the
+// ingress (/proc/net/tcp: field 4 is the state, 0A is listening, field 8 the uid).
+func (m machine) Holder(p project.Port) (who string, taken bool) {
+	if p.Protocol != spec.TCP {
+		return "", false
+	}
+	want := fmt.Sprintf(":%04X", p.Number)
+	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		rows, err := procTable(file)
+		if err != nil {
+			continue // no IPv6
+		}
+		for _, f := range rows {
+			if len(f) > 7 && strings.HasSuffix(f[1], want) && f[3] == "0A" && f[7] != m.ours {
+				return "a program of the user " + nameOf(f[7]), true
+			}
+		}
+	}
+	return "", false
+}
+
+func nameOf(uid string) string {
+	if u, err := user.LookupId(uid); err == nil {
+		return u.Username
+	}
+	return uid
+}
+
+// procTable reads a table of /proc without its headline.
+func procTable(file string) ([][]string, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var rows [][]string
+	lines := bufio.NewScanner(f)
+	lines.Scan()
+	for lines.Scan() {
+		rows = append(rows, strings.Fields(lines.Text()))
+	}
+	return rows, lines.Err()
+}
+
+func newMachine() (machine, error) {
+	u, err := systemUser(IngressUser)
+	return machine{ours: strconv.Itoa(u.uid)}, err
+}

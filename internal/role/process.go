@@ -1,0 +1,213 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/problem"
+)
+
+// process is a running role, started by us or found running.
+type process struct {
+	pid  int
+	done chan struct{} // closed when it has ended
+}
+
+// spawn starts a role as its user. It outlives us: what it prints goes
+// straight to its log file, and a signal to our terminal does not reach it.
+func spawn(l Layout, r Role, program string) (*process, error) {
+	out, err := os.OpenFile(l.Log(r.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Close() // the child has its own
+	cmd := exec.Command(program, "serve", r.Name, "--data", l.Data)
+	cmd.Stdout, cmd.Stderr = out, out
+	cmd.Dir = "/"
+	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG=C.UTF-8", "GOMEMLIMIT=64MiB"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if r.As != "" {
+		who, err := systemUser(r.As)
+		if err != nil {
+			return nil, err
+		}
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}
+		cmd.SysProcAttr.AmbientCaps = r.Caps
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, fmt.Errorf("start %s: %w", r.Name, err)
+	}
+	p := &process{pid: cmd.Process.Pid, done: make(chan struct{})}
+	if err := l.remember(r.Name, p.pid); err != nil {
+		return nil, errors.Join(err, cmd.Process.Kill(), cmd.Wait())
+	}
+	go func() {
+		_ = cmd.Wait() // how it ended stands in its log
+		close(p.done)
+	}()
+	return p, nil
+}
+
+// remember notes a role's pid and when that process began, since a pid alone
+// may be another's later.
+func (l Layout) remember(role string, pid int) error {
+	began, err := startTime(pid)
+	if err != nil {
+		return err
+	}
+	return writeWhole(l.Pid(role), fmt.Appendf(nil, "%d %s\n", pid, began), 0o600)
+}
+
+// running finds the process of a role that still runs, 0 when none does.
+func (l Layout) running(role string) int {
+	text, err := os.ReadFile(l.Pid(role))
+	if err != nil {
+		return 0
+	}
+	f := strings.Fields(string(text))
+	if len(f) != 2 {
+		return 0
+	}
+	pid, err := strconv.Atoi(f[0])
+	if err != nil {
+		return 0
+	}
+	if began, err := startTime(pid); err != nil || began != f[1] {
+		return 0
+	}
+	return pid
+}
+
+// startTime is field 22 of /proc/PID/stat (proc(5)), clock ticks since the boot.
+func startTime(pid int) (string, error) {
+	text, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
+	if err != nil {
+		return "", err
+	}
+	_, after, _ := strings.Cut(string(text), ") ") // the name before it may hold blanks
+	f := strings.Fields(after)
+	if len(f) < 20 || f[0] == "Z" {
+		return "", fs.ErrNotExist
+	}
+	return f[19], nil
+}
+
+// adopt takes over a role that runs, unless it is of another program than
+// ours: then nil, and it has to be replaced.
+func adopt(l Layout, r Role, program string) *process {
+	pid := l.running(r.Name)
+	if pid == 0 {
+		return nil
+	}
+	p := watch(pid)
+	if p == nil {
+		return nil
+	}
+	if exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe")); err != nil || exe != program {
+		p.stop(stopTime)
+		return nil
+	}
+	return p
+}
+
+// watch follows a process that is not our child by a pidfd (pidfd_open(2)).
+func watch(pid int) *process {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+	p := &process{pid: pid, done: make(chan struct{})}
+	go func() {
+		defer close(p.done)
+		defer unix.Close(fd)
+		for {
+			n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
+			if n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
+	}()
+	return p
+}
+
+// stopTime is how long a role may take to stop before it is killed.
+const stopTime = 15 * time.Second
+
+// stop asks the process to end, waits, and makes it end.
+func (p *process) stop(patience time.Duration) {
+	if syscall.Kill(p.pid, syscall.SIGTERM) != nil {
+		return
+	}
+	select {
+	case <-p.done:
+	case <-time.After(patience):
+		_ = syscall.Kill(p.pid, syscall.SIGKILL) // it may just have ended
+		<-p.done
+	}
+}
+
+// lock makes sure that one supervisor works in a data directory. Close the
+// file to let another in; the kernel does when we are killed.
+// Errors: Busy when one is at work.
+func (l Layout) lock() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(l.Data, "run", "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		_ = f.Close() // nothing was written
+		return nil, problem.New(problem.Busy, "Havre is already up in %s", l.Data)
+	}
+	return f, err
+}
+
+// Supervise starts the roles, adopting those that run, and starts again what
+// ends, later and later when it ends soon. When ctx is done it stops them, the
+// last one first.
+func Supervise(ctx context.Context, l Layout) error {
+	log := logger("up")
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	stopped := make([]chan struct{}, len(Roles))
+	stops := make([]context.CancelFunc, len(Roles))
+	for i, r := range Roles {
+		var one context.Context
+		one, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
+		stopped[i] = make(chan struct{})
+		go func() {
+			defer close(stopped[i])
+			keep(one, l, r, program, log)
+		}()
+	}
+	trim := time.NewTicker(time.Minute)
+	defer trim.Stop()
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			done = true
+		case <-trim.C:
+			for _, r := range append([]Role{{Name: "up"}}, Roles...) {
+				trimLog(l.Log(r.Name))
+			}
+		}
+	}
+	for i := len(Roles) - 1; i >= 0; i-- {
+		stops[i]()
+		<-stopped[i]
+	}
+	return nil
+}

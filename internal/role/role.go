@@ -1,0 +1,47 @@
+// Package role is how Havre's parts become processes: the table of roles, one
+// strict configuration and one wiring per role, and the supervisor that starts
+// them, adopts those that still run, and starts again what died.
+package role
+
+import (
+	"context"
+	"log/slog"
+	"os"
+
+	"havre/internal/problem"
+)
+
+// Role is a part of Havre that runs as a process of its own.
+type Role struct {
+	Name string
+	Does string // one line
+	As   string // the system user it runs as; "" is root
+	Caps []uintptr
+	Run  func(ctx context.Context, l Layout) error
+	New  func() Config // its configuration with the defaults
+}
+
+const capNetBindService = 10 // linux/capability.h
+
+// Roles is all of them, in the order in which a machine starts them.
+var Roles = []Role{
+	{Name: "guard", Does: "let Havre reach Docker, within bounds; the only one with the Docker socket", Run: runGuard, New: func() Config { return defaultGuard() }},
+	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }},
+	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Run: runIngress, New: func() Config { return defaultIngress() }},
+}
+
+// Find gives the role of a name.
+// Errors: NotFound.
+func Find(name string) (Role, error) {
+	for _, r := range Roles {
+		if r.Name == name {
+			return r, nil
+		}
+	}
+	return Role{}, problem.New(problem.NotFound, "no role is named %q", name).With("use guard, server or ingress")
+}
+
+// logger writes text lines to standard error, which the supervisor keeps.
+func logger(role string) *slog.Logger {
+	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("role", role)
+}

@@ -1,0 +1,139 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"havre/internal/cert"
+	"havre/internal/problem"
+	"havre/internal/project"
+	"havre/internal/reconcile"
+	"havre/internal/route"
+	"havre/internal/secret"
+	"havre/internal/server"
+	"havre/internal/store"
+	"havre/internal/swarm"
+)
+
+const (
+	defaultListen = "127.0.0.1:7080"
+	defaultPool   = "10.87.0.0/16"
+)
+
+// ServerConfig is the server's configuration.
+type ServerConfig struct {
+	Listen    string `json:"listen"`    // TCP address of the API; a loopback one
+	HTTPPort  int    `json:"httpPort"`  // where the ingress serves domains
+	HTTPSPort int    `json:"httpsPort"` // and with TLS
+	Pool      string `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
+	Every     string `json:"every"`     // the loop looks at least this often
+}
+
+func defaultServer() *ServerConfig {
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m"}
+}
+
+// Validate reports all mistakes at once.
+func (c *ServerConfig) Validate() problem.List {
+	var wrong problem.List
+	at, err := netip.ParseAddrPort(c.Listen)
+	if err != nil || !at.Addr().IsLoopback() {
+		wrong = append(wrong, problem.New(problem.Invalid, "listen: %q is not an address of this machine alone", c.Listen).With("write it as %s", defaultListen))
+	}
+	goodPort(&wrong, "httpPort", c.HTTPPort)
+	goodPort(&wrong, "httpsPort", c.HTTPSPort)
+	if p, err := netip.ParsePrefix(c.Pool); err != nil || !p.Addr().Is4() || p.Bits() > project.SubnetBits {
+		wrong = append(wrong, problem.New(problem.Invalid, "pool: %q is not a network of /%d or larger", c.Pool, project.SubnetBits).With("write it as %s", defaultPool))
+	}
+	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
+		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
+	}
+	return wrong
+}
+
+// port of the API, for the guard's rules.
+func (c *ServerConfig) port() uint16 {
+	at, err := netip.ParseAddrPort(c.Listen)
+	if err != nil {
+		return 0 // Validate refused it
+	}
+	return at.Port()
+}
+
+func runServer(ctx context.Context, l Layout) error {
+	c, err := Load(l, "server", defaultServer())
+	if err != nil {
+		return err
+	}
+	log := logger("server")
+	db, err := store.Open(ctx, l.Database())
+	if err != nil {
+		return err
+	}
+	defer db.Close()
+	engine, err := swarm.New(l.GuardSocket())
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	token, err := secret.Read(l.Token())
+	if err != nil {
+		return fmt.Errorf("read the admin token: %w", err)
+	}
+	authority, err := cert.Open(l.AuthorityDir(), time.Now())
+	if err != nil {
+		return err
+	}
+	every, _ := time.ParseDuration(c.Every) // Load validated it
+	ing := newControl(l.IngressSocket())
+	cl := cluster{engine}
+	loop := reconcile.New(reconcile.Hands{
+		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Logs: cl,
+		Records: db, Ingress: ing, Certificates: leaves{authority},
+	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Log: log})
+	b, err := newBackend(l, c, db, engine, loop, ing)
+	if err != nil {
+		return err
+	}
+	b.authority = authority
+	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Log: log})
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return web.Run(ctx) })
+	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })
+	group.Go(func() error { return b.listen(ctx, log) })
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// leaves gives each host a certificate of its own, so that a new domain does
+// not change the others'.
+type leaves struct{ authority *cert.Authority }
+
+func (ls leaves) For(hosts []string, now time.Time) ([]route.Certificate, error) {
+	var certs []route.Certificate
+	for _, h := range hosts {
+		leaf, err := ls.authority.Leaf([]string{h}, now)
+		if err != nil {
+			return certs, fmt.Errorf("certificate of %s: %w", h, err)
+		}
+		certs = append(certs, route.Certificate{Hosts: []string{h}, Chain: leaf.Chain, Key: leaf.Key.Reveal()})
+	}
+	return certs, nil
+}
+
+// loopView gives the deployer what the loop knows.
+type loopView struct {
+	*reconcile.Loop
+	https uint16
+}
+
+func (v loopView) Outside() project.Outside {
+	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https}
+}

@@ -1,0 +1,247 @@
+package role
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"havre/internal/client"
+	"havre/internal/problem"
+	"havre/internal/secret"
+)
+
+// UpOptions say how Havre starts. What is zero stays as it was, or as the
+// default is.
+type UpOptions struct {
+	Data      string
+	Engine    string // Docker's socket
+	Listen    string // of the API
+	HTTPPort  int    // of domains
+	HTTPSPort int
+	Detach    bool         // come back when it is ready
+	Say       func(string) // takes lines for people
+}
+
+// overrides sorts the options into the roles' configurations.
+func (o UpOptions) overrides() map[string]map[string]any {
+	set := map[string]map[string]any{"guard": {}, "server": {}}
+	if o.Engine != "" {
+		set["guard"]["engine"] = o.Engine
+	}
+	if o.Listen != "" {
+		set["server"]["listen"] = o.Listen
+	}
+	if o.HTTPPort != 0 {
+		set["server"]["httpPort"] = o.HTTPPort
+	}
+	if o.HTTPSPort != 0 {
+		set["server"]["httpsPort"] = o.HTTPSPort
+	}
+	return set
+}
+
+// Up makes what is missing on the machine and starts Havre; when it is up
+// already, it only waits until it is ready. Without Detach it stays until it
+// is told to stop.
+// Errors: Denied when not root; Invalid for a configuration; Unavailable when
+// Havre does not get ready.
+func Up(ctx context.Context, o UpOptions) error {
+	l := Layout{o.Data}
+	if os.Geteuid() != 0 {
+		return problem.New(problem.Denied, "havre up makes system users, directories and firewall rules, which only root may").With("run it with sudo")
+	}
+	if !filepath.IsAbs(l.Data) {
+		return problem.New(problem.Invalid, "the data directory %q is not an absolute path", l.Data).With("write it as %s", DefaultData)
+	}
+	server, ingress, err := accounts()
+	if err != nil {
+		return err
+	}
+	if err := l.prepare(server, ingress); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(l.AuthorityDir(), 0o700); err != nil {
+		return err
+	}
+	if err := os.Lchown(l.AuthorityDir(), server.uid, server.gid); err != nil {
+		return err
+	}
+	if err := l.bounds(server, ingress); err != nil {
+		return err
+	}
+	for name, keys := range o.overrides() {
+		r, err := Find(name)
+		if err != nil {
+			return err
+		}
+		if err := Override(l, r, keys); err != nil {
+			return err
+		}
+	}
+	lock, err := l.lock()
+	switch {
+	case problem.KindOf(err) == problem.Busy:
+		return o.ready(ctx, l, "Havre was up already; changed settings count after: havre down, havre up.")
+	case err != nil:
+		return err
+	case o.Detach:
+		return o.detach(ctx, l, lock)
+	}
+	defer lock.Close()
+	return o.stay(ctx, l)
+}
+
+// stay supervises until a signal comes.
+func (o UpOptions) stay(ctx context.Context, l Layout) error {
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	if err := l.remember("up", os.Getpid()); err != nil {
+		return err
+	}
+	told := make(chan struct{})
+	go func() {
+		defer close(told)
+		if err := o.ready(ctx, l, ""); err != nil && ctx.Err() == nil {
+			o.Say(problem.Of(err).Error())
+		}
+	}()
+	err := Supervise(ctx, l)
+	stop()
+	<-told
+	return err
+}
+
+// detach starts a supervisor of its own session and waits until it is ready.
+func (o UpOptions) detach(ctx context.Context, l Layout, lock *os.File) error {
+	if err := lock.Close(); err != nil { // the new one takes it
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	log, err := os.OpenFile(l.Log("up"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close() // the child has its own
+	cmd := exec.Command(program, "up", "--data", l.Data)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := cmd.Process.Release(); err != nil {
+		return err
+	}
+	return o.ready(ctx, l, "")
+}
+
+// patience is how long up waits: an engine's first swarm and network are slow.
+const patience = 90 * time.Second
+
+// ready waits until the API answers and all parts are well, and leaves an
+// admin context for the person.
+func (o UpOptions) ready(ctx context.Context, l Layout, note string) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c, err := Load(l, "server", defaultServer())
+	if err != nil {
+		return err
+	}
+	api, err := client.New(client.Config{URL: "unix://" + l.ServerSocket()})
+	if err != nil {
+		return err
+	}
+	if err := awaitWell(ctx, l, api); err != nil {
+		return err
+	}
+	token, err := secret.Read(l.Token())
+	if err != nil {
+		return err
+	}
+	url := "http://" + c.Listen
+	where, err := saveContext(url, token)
+	if err != nil {
+		o.Say("(no context was saved: " + err.Error() + ")")
+	} else {
+		o.Say("The admin context is in " + where)
+	}
+	if note != "" {
+		o.Say(note)
+	}
+	o.Say("Havre is ready at " + url)
+	return nil
+}
+
+func awaitWell(ctx context.Context, l Layout, api *client.Client) error {
+	says := "the server does not answer"
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		st, err := api.Status(ctx)
+		switch {
+		case err == nil && st.Healthy:
+			return nil
+		case err == nil:
+			var ill []string
+			for _, p := range st.Parts {
+				if !p.Well {
+					ill = append(ill, p.Name+": "+p.Says)
+				}
+			}
+			says = strings.Join(ill, "; ")
+		}
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "Havre does not get ready: %s", says).With("read the logs in %s", filepath.Dir(l.Log("x")))
+		case <-tick.C:
+		}
+	}
+}
+
+// saveContext writes the context of the person who called, also through sudo.
+func saveContext(url string, token secret.Text) (string, error) {
+	home, uid, gid, err := person()
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(home, ".config", "havre", "context.json")
+	for _, dir := range []string{filepath.Join(home, ".config"), filepath.Dir(file)} {
+		if err := os.Mkdir(dir, 0o700); err == nil {
+			if err := os.Lchown(dir, uid, gid); err != nil {
+				return "", err
+			}
+		} else if !errors.Is(err, os.ErrExist) {
+			return "", err
+		}
+	}
+	text := fmt.Appendf(nil, "{\n\t\"url\": %q,\n\t\"token\": %q\n}\n", url, token.Reveal())
+	if err := writeWhole(file, text, 0o600); err != nil {
+		return "", err
+	}
+	return file, os.Lchown(file, uid, gid)
+}
+
+func person() (home string, uid, gid int, err error) {
+	if name := os.Getenv("SUDO_USER"); name != "" && name != "root" {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return "", 0, 0, err
+		}
+		uid, _ = strconv.Atoi(u.Uid) // numbers on Unix
+		gid, _ = strconv.Atoi(u.Gid)
+		return u.HomeDir, uid, gid, nil
+	}
+	home, err = os.UserHomeDir()
+	return home, 0, 0, err
+}
