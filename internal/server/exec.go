@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/coder/websocket"
@@ -28,6 +29,10 @@ func (s *Server) exec(w http.ResponseWriter, r *http.Request) error {
 	t, err := target(r, false)
 	if err != nil {
 		return err
+	}
+	if !strings.EqualFold(r.Header.Get("Upgrade"), "websocket") {
+		return &misuse{problem.New(problem.Invalid, "this path speaks websocket only").
+			With("use havre exec, or ask for the subprotocol %s", api.ExecProtocol), http.StatusUpgradeRequired}
 	}
 	s.work.Add(1) // a hijacked connection is not waited for otherwise
 	defer s.work.Done()

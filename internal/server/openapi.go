@@ -1,8 +1,10 @@
 package server
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/http"
+	"path"
 	"reflect"
 	"strings"
 
@@ -35,7 +37,7 @@ func Paths() []string {
 // Only the schemas come from huma: its router keeps the form of errors in a
 // package variable, and half of our paths are streams.
 func OpenAPI() ([]byte, error) {
-	reg := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
+	reg := huma.NewMapRegistry("#/components/schemas/", schemaName)
 	doc := &huma.OpenAPI{
 		OpenAPI: "3.1.0",
 		Info: &huma.Info{Title: "Havre", Version: "1", Description: "Streams are one JSON value per line; blank lines keep the connection alive. " +
@@ -58,22 +60,35 @@ func OpenAPI() ([]byte, error) {
 	if err := json.Unmarshal(plain, &sorted); err != nil {
 		return nil, err
 	}
-	b, err := json.MarshalIndent(sorted, "", "  ")
-	return append(b, '\n'), err
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	err = e.Encode(sorted)
+	return text.Bytes(), err
 }
 
-func operation(rt route, reg huma.Registry, method, path string) *huma.Operation {
+// schemaName keeps apart what two packages call by the same name.
+func schemaName(t reflect.Type, hint string) string {
+	pkg := path.Base(t.PkgPath())
+	if t.Name() == "" || pkg == "api" {
+		return huma.DefaultSchemaNamer(t, hint)
+	}
+	return pkg + "." + t.Name()
+}
+
+func operation(rt route, reg huma.Registry, method, where string) *huma.Operation {
 	op := &huma.Operation{
-		OperationID: operationID(method, path),
+		OperationID: operationID(method, where),
 		Method:      method,
-		Path:        path,
+		Path:        where,
 		Summary:     rt.does,
 		Responses: map[string]*huma.Response{"default": {
 			Description: "what went wrong",
 			Content:     content(reg, api.ContentProblem, api.Problem{}),
 		}},
 	}
-	if strings.Contains(path, "{name}") {
+	if strings.Contains(where, "{name}") {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "name", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},
 			Description: "whatever is unique: service, project.service or environment.project.service; likewise for projects",
