@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"io"
+	"net"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -49,7 +51,7 @@ type fence struct {
 	last    netip.Addr // that was given to a container
 }
 
-func newFence(t *testing.T) *fence {
+func newFence(t testing.TB) *fence {
 	t.Helper()
 	if _, err := tryDocker("version"); err != nil {
 		if needed("docker") {
@@ -68,7 +70,7 @@ func newFence(t *testing.T) *fence {
 	return f
 }
 
-func archiveOf(t *testing.T, r portal.Recipe) portal.Archive {
+func archiveOf(t testing.TB, r portal.Recipe) portal.Archive {
 	t.Helper()
 	a, err := portal.NewArchive(r)
 	if err != nil {
@@ -78,7 +80,7 @@ func archiveOf(t *testing.T, r portal.Recipe) portal.Archive {
 }
 
 // load gives the engine an image, and holds it to the id that was computed.
-func load(t *testing.T, a portal.Archive) string {
+func load(t testing.TB, a portal.Archive) string {
 	t.Helper()
 	cmd := exec.Command("docker", "load", "--quiet")
 	cmd.Stdin = bytes.NewReader(a.Bytes)
@@ -98,7 +100,7 @@ func load(t *testing.T, a portal.Archive) string {
 
 // makeNetwork makes an attachable overlay where the engine is a swarm's
 // manager, else a bridge: its name service answers alike on both.
-func (f *fence) makeNetwork(t *testing.T) {
+func (f *fence) makeNetwork(t testing.TB) {
 	t.Helper()
 	args := []string{"network", "create"}
 	if docker(t, "info", "--format", "{{.Swarm.ControlAvailable}}") == "true" {
@@ -120,12 +122,25 @@ func (f *fence) makeNetwork(t *testing.T) {
 			return err
 		})
 	})
-	f.last = f.subnet.Addr().Next().Next() // the first is the gateway's, the second the portal's
+	// The first addresses are the gateway's and, on each node of a swarm, a balancer's.
+	bytes := f.subnet.Addr().As4()
+	bytes[3] = 99
+	f.last = netip.AddrFrom4(bytes)
+}
+
+// start creates a container at an address of the network, and starts it.
+func (f *fence) start(t testing.TB, image string, at netip.Addr, options ...string) (id string) {
+	t.Helper()
+	args := append([]string{"create", "--network", f.network, "--ip", at.String()}, options...)
+	id = docker(t, append(args, image)...)
+	t.Cleanup(func() { tryDocker("rm", "--force", "--volumes", id) })
+	docker(t, "start", id)
+	return id
 }
 
 // startPortal runs the portal as Havre does, plus one line in its hosts file
 // that it must not believe.
-func (f *fence) startPortal(t *testing.T) {
+func (f *fence) startPortal(t testing.TB) {
 	t.Helper()
 	archive, err := portal.ImageOf(build(t, "havre/cmd/havre-portal"))
 	if err != nil {
@@ -137,12 +152,11 @@ func (f *fence) startPortal(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.socket = filepath.Join(dir, "portal.sock")
-	f.portal = docker(t, "run", "--detach", "--network", f.network, "--ip", f.subnet.Addr().Next().Next().String(),
+	f.portal = f.start(t, image, f.last,
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534",
 		"--dns-option", "ndots:1", "--memory", "32m",
-		"--add-host", hostsOnly[:12]+":"+f.subnet.Addr().Next().Next().Next().String(),
-		"--volume", dir+":/portal", image)
-	t.Cleanup(func() { docker(t, "rm", "--force", "--volumes", f.portal) })
+		"--add-host", hostsOnly[:12]+":"+f.last.Next().String(),
+		"--volume", dir+":/portal")
 	listening(t, f.socket)
 }
 
@@ -151,18 +165,15 @@ func (f *fence) startPortal(t *testing.T) {
 var hostsOnly = portaltest.ID("hosts")
 
 // run starts an echo at the next address.
-func (f *fence) run(t *testing.T, args ...string) portal.Target {
+func (f *fence) run(t testing.TB, args ...string) portal.Target {
 	t.Helper()
 	f.last = f.last.Next()
 	return f.runAt(t, f.last, args...)
 }
 
-func (f *fence) runAt(t *testing.T, at netip.Addr, args ...string) portal.Target {
+func (f *fence) runAt(t testing.TB, at netip.Addr, args ...string) portal.Target {
 	t.Helper()
-	args = append([]string{"run", "--detach", "--network", f.network, "--ip", at.String()}, args...)
-	id := docker(t, append(args, f.image)...)
-	t.Cleanup(func() { tryDocker("rm", "--force", id) })
-	to := portal.Target{Container: id, Address: at, Port: 7}
+	to := portal.Target{Container: f.start(t, f.image, at, args...), Address: at, Port: 7}
 	eventually(t, "the echo to listen", func() error {
 		c, err := portal.Dial(t.Context(), f.socket, to)
 		if err == nil {
@@ -278,5 +289,60 @@ func TestImageIsWhatItWasMadeOf(t *testing.T) {
 	c := images[0].Config
 	if c.User != "65534" || len(c.Entrypoint) != 1 || c.Entrypoint[0] != "/havre-portal" || len(c.Volumes) != 0 {
 		t.Errorf("config = %+v", c)
+	}
+}
+
+func BenchmarkDialIntoContainer(b *testing.B) {
+	f := newFence(b)
+	to := f.run(b)
+	for b.Loop() {
+		c, err := portal.Dial(b.Context(), f.socket, to)
+		if err != nil {
+			b.Fatal(err)
+		}
+		c.Close()
+	}
+}
+
+// BenchmarkCopyIntoContainer is what the ingress does: bytes from a client's
+// TCP connection into one that was handed over.
+func BenchmarkCopyIntoContainer(b *testing.B) {
+	f := newFence(b)
+	to := f.run(b)
+	to.Port = 9
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer l.Close()
+	client, err := net.Dial("tcp4", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer client.Close()
+	in, err := l.Accept()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := portal.Dial(b.Context(), f.socket, to)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer out.Close()
+	copied := make(chan error)
+	go func() {
+		_, err := io.Copy(out, in)
+		copied <- err
+	}()
+	chunk := make([]byte, 1<<20)
+	b.SetBytes(int64(len(chunk)))
+	for b.Loop() {
+		if _, err := client.Write(chunk); err != nil {
+			b.Fatal(err)
+		}
+	}
+	client.Close()
+	if err := <-copied; err != nil {
+		b.Error(err)
 	}
 }
