@@ -1,6 +1,7 @@
 package mail
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,16 +27,53 @@ func (s Server) WaitForMail(ctx context.Context, login Login, mailbox, subject s
 		ctx, cancel = context.WithTimeout(ctx, patience)
 		defer cancel()
 	}
-	for {
-		text, err := s.find(ctx, login, mailbox, subject)
+	var last error
+	for ctx.Err() == nil {
+		text, err := s.watch(ctx, login, mailbox, subject)
 		if err == nil || refused(err) {
 			return text, err
 		}
-		select {
-		case <-ctx.Done():
-			return "", fmt.Errorf("waited in vain for %q in %s of %s: %w", subject, mailbox, login.User, err)
-		case <-time.After(between):
+		if ctx.Err() == nil || last == nil || errors.Is(err, errNotYet) {
+			last = err
 		}
+		pause(ctx)
+	}
+	return "", fmt.Errorf("waited in vain for %q in %s of %s: %w", subject, mailbox, login.User, cmp.Or(last, ctx.Err()))
+}
+
+// watch looks again and again by one connection, until the mail is found, the
+// connection breaks or ctx ends.
+func (s Server) watch(ctx context.Context, login Login, mailbox, subject string) (string, error) {
+	c, err := s.imaps(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.Login(login.User, login.Password).Wait(); err != nil {
+		return "", fmt.Errorf("log in as %s by IMAPS: %w", login.User, err)
+	}
+	var missing error
+	for ctx.Err() == nil {
+		text, err := find(c, mailbox, subject)
+		switch {
+		case errors.Is(err, errNotYet):
+			missing = err
+			pause(ctx)
+		case err != nil && ctx.Err() != nil && missing != nil:
+			// When time is up the connection breaks; what was seen before says more.
+			return "", missing
+		default:
+			return text, err
+		}
+	}
+	return "", cmp.Or(missing, ctx.Err())
+}
+
+// pause lets some time pass, less if ctx ends.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(between):
 	}
 }
 
@@ -80,23 +118,19 @@ func (s Server) PlaintextRefused(ctx context.Context, login Login) error {
 }
 
 // find looks once. Errors: errNotYet when the mailbox or the mail is missing.
-func (s Server) find(ctx context.Context, login Login, mailbox, subject string) (string, error) {
-	c, err := s.imaps(ctx)
-	if err != nil {
-		return "", err
-	}
-	defer c.Close()
-	if err := c.Login(login.User, login.Password).Wait(); err != nil {
-		return "", fmt.Errorf("log in as %s by IMAPS: %w", login.User, err)
-	}
-	// A refused SELECT is no refused login: a filter makes folders as it needs them.
-	if _, err := c.Select(mailbox, &imap.SelectOptions{ReadOnly: true}).Wait(); err != nil {
+func find(c *imapclient.Client, mailbox, subject string) (string, error) {
+	_, err := c.Select(mailbox, &imap.SelectOptions{ReadOnly: true}).Wait()
+	if saysNo(err) {
+		// A filter makes folders as it needs them.
 		return "", fmt.Errorf("open mailbox %s: %w (%v)", mailbox, errNotYet, err)
+	}
+	if err != nil {
+		return "", fmt.Errorf("open mailbox %s: %w", mailbox, err)
 	}
 	criteria := &imap.SearchCriteria{Header: []imap.SearchCriteriaHeaderField{{Key: "Subject", Value: subject}}}
 	found, err := c.UIDSearch(criteria, nil).Wait()
 	if err != nil {
-		return "", fmt.Errorf("search mailbox %s: %w (%v)", mailbox, errNotYet, err)
+		return "", fmt.Errorf("search mailbox %s: %w", mailbox, err)
 	}
 	uids := found.AllUIDs()
 	if len(uids) == 0 {
@@ -110,7 +144,7 @@ func fetch(c *imapclient.Client, uid imap.UID) (string, error) {
 	whole := &imap.FetchItemBodySection{Peek: true}
 	mails, err := c.Fetch(imap.UIDSetNum(uid), &imap.FetchOptions{BodySection: []*imap.FetchItemBodySection{whole}}).Collect()
 	if err != nil {
-		return "", fmt.Errorf("fetch mail %d: %w (%v)", uid, errNotYet, err)
+		return "", fmt.Errorf("fetch mail %d: %w", uid, err)
 	}
 	if len(mails) != 1 {
 		return "", fmt.Errorf("fetch mail %d: %w, %d answers", uid, errNotYet, len(mails))
@@ -126,8 +160,11 @@ func (s Server) imaps(ctx context.Context) (*imapclient.Client, error) {
 	return imapclient.New(conn, nil), nil
 }
 
-// refused tells the server's NO from a lost connection.
-func refused(err error) bool {
+// refused tells a login that the server answered with NO from a lost connection
+// and from what may still come.
+func refused(err error) bool { return saysNo(err) && !errors.Is(err, errNotYet) }
+
+func saysNo(err error) bool {
 	var answer *imap.Error
-	return !errors.Is(err, errNotYet) && errors.As(err, &answer) && answer.Type == imap.StatusResponseTypeNo
+	return errors.As(err, &answer) && answer.Type == imap.StatusResponseTypeNo
 }
