@@ -2,12 +2,14 @@ package ingress
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"io"
 	"net"
 	"net/netip"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 
 	"havre/internal/portal"
@@ -18,10 +20,6 @@ import (
 // patience is how long one container may take to accept a connection; its
 // portal gives up after 5 s of its own.
 const patience = 6 * time.Second
-
-// drain is how long what is under way to one side may still take after the
-// other side broke off.
-const drain = time.Second
 
 var errNoTarget = problem.New(problem.Unavailable, "no container of the service is ready")
 
@@ -112,15 +110,36 @@ func join(ctx context.Context, a, b *net.TCPConn) {
 	b.Close()
 }
 
-// pass copies until from is done speaking, and says so to to. After a failure
-// the other direction gets what is under way, and no more.
+// pass copies until from is done speaking, and says so to to. When from broke
+// off, to hears of it at once. When to did, from may still get what to had
+// said before: the other direction carries it, and ends by itself.
 func pass(to, from *net.TCPConn) error {
 	if _, err := io.Copy(to, from); err != nil {
-		to.SetReadDeadline(time.Now().Add(drain))
+		if !dead(to) {
+			reset(to)
+		}
 		return err
 	}
 	to.CloseWrite() // fails only when to is gone, which the other direction finds out
 	return nil
+}
+
+// dead tells whether c's peer broke off. The error of a copy does not tell
+// which of the two it was.
+func dead(c *net.TCPConn) bool {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return true
+	}
+	const closed = 7 // TCP_CLOSE of linux/tcp_states.h
+	is := true
+	raw.Control(func(fd uintptr) {
+		n, err := syscall.GetsockoptInt(int(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO)
+		var info [4]byte // the first byte of struct tcp_info is the state
+		binary.NativeEndian.PutUint32(info[:], uint32(n))
+		is = err != nil || info[0] == closed
+	})
+	return is
 }
 
 // reset closes c so that its peer sees a broken connection, not a finished one.
