@@ -1,5 +1,10 @@
 package swarm
 
+import (
+	"io"
+	"iter"
+)
+
 // What the tests of translations and parsers look at from inside.
 var (
 	Translate     = translate
@@ -11,3 +16,20 @@ var (
 
 // Material is what the guard gives for a portal.
 type Material = material
+
+// Lines reads a log's stream.
+func Lines(r io.Reader, tty bool) iter.Seq2[Line, error] {
+	if tty {
+		return linesOf(rawChunks(r))
+	}
+	return linesOf(frames(r))
+}
+
+// The rest of what is looked at.
+var (
+	RenameImages = rename
+	ReadStream   = readStream
+	EngineName   = engineName
+	Refused      = refused
+	ImageOf      = imageOf
+)

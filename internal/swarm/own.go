@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"havre/internal/problem"
 )
@@ -15,35 +16,41 @@ import (
 const longestAnswer = 8 << 20
 
 // call makes one of Havre's own calls to the guard.
-func (s *Swarm) call(ctx context.Context, name string, question, answer any) error {
+func (s *Swarm) call(ctx context.Context, path string, question, answer any) error {
+	deed := "ask the guard for " + strings.TrimPrefix(path, "/havre/v1/")
 	text, err := json.Marshal(question)
 	if err != nil {
 		return err
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://guard/havre/v1/"+name, bytes.NewReader(text))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://guard"+path, bytes.NewReader(text))
 	if err != nil {
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := s.own.Do(r)
 	if err != nil {
-		if ctx.Err() != nil {
-			return fmt.Errorf("ask the guard for %s: %w", name, ctx.Err())
-		}
-		return problem.New(problem.Unavailable, "ask the guard for %s: the guard does not answer", name).With(unwell).Because(err)
+		return explainOwn(ctx, err, deed)
 	}
 	defer resp.Body.Close()
 	text, err = io.ReadAll(io.LimitReader(resp.Body, longestAnswer))
 	if err != nil {
-		return problem.New(problem.Unavailable, "ask the guard for %s: its answer broke off", name).With(unwell).Because(err)
+		return explainOwn(ctx, err, deed)
 	}
 	if resp.StatusCode != http.StatusOK {
-		return refused(name, resp.StatusCode, text)
+		return refused(deed, resp.StatusCode, text)
 	}
 	if err := json.Unmarshal(text, answer); err != nil {
-		return fmt.Errorf("ask the guard for %s: %w", name, err)
+		return fmt.Errorf("%s: %w", deed, err)
 	}
 	return nil
+}
+
+// explainOwn is for calls that got no whole answer.
+func explainOwn(ctx context.Context, err error, deed string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("%s: %w", deed, ctx.Err())
+	}
+	return problem.New(problem.Unavailable, "%s: the guard does not answer", deed).With(unwell).Because(err)
 }
 
 // kinds of an answer that is not OK; what is missing is Failed.
@@ -57,7 +64,8 @@ var kinds = map[int]problem.Kind{
 	http.StatusGatewayTimeout:     problem.Unavailable,
 }
 
-func refused(name string, status int, text []byte) error {
+// refused makes the problem of an answer that is not OK.
+func refused(deed string, status int, text []byte) error {
 	var said struct {
 		Message string `json:"message"`
 		Rule    string `json:"rule"`
@@ -75,7 +83,10 @@ func refused(name string, status int, text []byte) error {
 	if said.Rule != "" {
 		kind = problem.Denied
 	}
-	p := problem.New(kind, "ask the guard for %s: %s", name, said.Message)
+	p := problem.New(kind, "%s: %s", deed, said.Message)
 	p.Rule = said.Rule
+	if kind == problem.Unavailable {
+		p.Remedy = unwell
+	}
 	return p
 }

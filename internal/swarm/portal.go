@@ -9,6 +9,7 @@ import (
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 	"havre/internal/service"
 )
@@ -85,13 +86,12 @@ func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks [
 type material struct {
 	Image     string `json:"image"`
 	Directory string `json:"directory"`
+	User      string `json:"user"` // as whom it runs, so that the ingress may use its socket
 }
 
 func (s *Swarm) portalMaterial(ctx context.Context, environment string) (material, error) {
 	var m material
-	err := s.call(ctx, "portal", struct {
-		Environment string `json:"environment"`
-	}{environment}, &m)
+	err := s.call(ctx, dockercall.PortalPath, dockercall.Portal{Environment: dockercall.Environment(environment)}, &m)
 	return m, err
 }
 
@@ -114,6 +114,7 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 		Name: portalName(environment),
 		Config: &container.Config{
 			Image:  m.Image,
+			User:   m.User,
 			Labels: mark{kind: kindPortal, environment: environment}.labels(nil),
 		},
 		HostConfig: &container.HostConfig{

@@ -91,10 +91,7 @@ func (s *Swarm) change(ctx context.Context, verb, swarmID string, edit func(*swa
 		if !edit(&want) {
 			return nil
 		}
-		want.Labels = withoutInstance(want.Labels)
-		if c := want.TaskTemplate.ContainerSpec; c != nil {
-			c.Labels = withoutInstance(c.Labels)
-		}
+		asWritten(&want)
 		_, err = s.api.ServiceUpdate(ctx, swarmID, client.ServiceUpdateOptions{Version: r.Service.Version, Spec: want})
 		if err == nil || !outOfSequence(err) {
 			break
@@ -103,7 +100,16 @@ func (s *Swarm) change(ctx context.Context, verb, swarmID string, edit func(*swa
 	return explain(err, "%s service %s", verb, swarmID)
 }
 
-// withoutInstance leaves the label out that is only the guard's to write.
+// asWritten takes out what the guard and the engine put in.
+func asWritten(s *swarm.ServiceSpec) {
+	s.Labels = withoutInstance(s.Labels)
+	s.TaskTemplate.Runtime = ""
+	if c := s.TaskTemplate.ContainerSpec; c != nil {
+		c.Labels = withoutInstance(c.Labels)
+		c.Isolation = ""
+	}
+}
+
 func withoutInstance(labels map[string]string) map[string]string {
 	rest := maps.Clone(labels)
 	delete(rest, labelInstance)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/moby/moby/client"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
@@ -67,13 +68,11 @@ func (s *Swarm) Ready(ctx context.Context) error {
 //
 // Errors: Conflict when it is in a swarm that it does not manage.
 func (s *Swarm) EnsureSwarm(ctx context.Context) error {
-	var answer struct {
-		Node spec.NodeID `json:"node"`
-	}
-	if err := s.call(ctx, "swarm", struct{}{}, &answer); err != nil {
+	var answer dockercall.SwarmAnswer
+	if err := s.call(ctx, dockercall.SwarmPath, dockercall.Swarm{}, &answer); err != nil {
 		return err
 	}
-	s.remember(answer.Node)
+	s.remember(spec.NodeID(answer.Node))
 	return nil
 }
 

@@ -3,6 +3,7 @@ package swarm
 import (
 	"math"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -61,7 +62,7 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		Command:         s.Entrypoint, // Docker's services call the entry point Command
 		Args:            s.Command,
 		Hostname:        s.Hostname,
-		Env:             d.Variables,
+		Env:             literal(d.Variables),
 		Dir:             s.WorkingDir,
 		User:            s.User,
 		StopSignal:      s.StopSignal,
@@ -76,6 +77,15 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		c.Init = &s.Init
 	}
 	return c
+}
+
+// literal keeps the swarm from taking a variable for one of its templates.
+func literal(variables []string) []string {
+	var all []string
+	for _, v := range variables {
+		all = append(all, strings.ReplaceAll(v, "{{", `{{"{{"}}`))
+	}
+	return all
 }
 
 // translateMounts takes volumes from where they were found on this machine;

@@ -1,0 +1,190 @@
+package swarm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/client"
+
+	"havre/internal/problem"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// registry stands before every image of ours in the engine. It can never be
+// looked up (RFC 6761, 6.4), so the engine never asks a hub for our names.
+const registry = "havre.invalid/"
+
+var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// engineName is what the engine calls the image of a name in an environment.
+//
+// Errors: Invalid when there can be no such image.
+func engineName(environment, name string) (string, error) {
+	if !spec.ValidEnvironment(environment) || !spec.ValidImage(name) {
+		return "", problem.New(problem.Invalid, "%q is not an image name", name).With("write it like debian:bookworm, in lower case")
+	}
+	if strings.Contains(name, "@") {
+		return "", problem.New(problem.Invalid, "%q names an image by its digest", name).With("name it by a tag")
+	}
+	name = FullName(name)
+	// A registry's port cannot be written in the middle of a name.
+	if host, rest, found := strings.Cut(name, "/"); found {
+		name = strings.ReplaceAll(host, ":", "__") + "/" + rest
+	}
+	return registry + environment + "/" + name, nil
+}
+
+// FullName is name with its tag: one without means latest.
+func FullName(name string) string {
+	if strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+		return name
+	}
+	return name + ":latest"
+}
+
+// Image looks an environment's image up by its name, or by its id.
+//
+// Errors: NotFound with what to do about it.
+func (s *Swarm) Image(ctx context.Context, environment, name string) (service.Image, error) {
+	at := name
+	if !imageID.MatchString(name) {
+		var err error
+		if at, err = engineName(environment, name); err != nil {
+			return service.Image{}, err
+		}
+	}
+	r, err := s.api.ImageInspect(ctx, at)
+	if err = explain(err, "look at image %s", name); problem.KindOf(err) == problem.NotFound {
+		return service.Image{}, noImage(environment, name)
+	} else if err != nil {
+		return service.Image{}, err
+	}
+	return imageOf(r.InspectResponse), nil
+}
+
+func noImage(environment, name string) error {
+	return problem.New(problem.NotFound, "there is no image %s in environment %s", name, environment).
+		With("load it with: havre image load; build it with: havre image build; or make a base image with: havre image bootstrap %s", name)
+}
+
+func imageOf(i image.InspectResponse) service.Image {
+	made, _ := time.Parse(time.RFC3339Nano, i.Created) // an image may have none
+	out := service.Image{ID: i.ID, Size: i.Size, Created: made, Platform: i.Os + "/" + i.Architecture}
+	c := i.Config
+	if c == nil {
+		return out
+	}
+	out.User, out.Labels = c.User, c.Labels
+	out.Health = c.Healthcheck != nil && len(c.Healthcheck.Test) > 0 && c.Healthcheck.Test[0] != "NONE"
+	for path := range c.Volumes {
+		out.Volumes = append(out.Volumes, path)
+	}
+	for port := range c.ExposedPorts {
+		number, protocol, _ := strings.Cut(port, "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil && (protocol == "tcp" || protocol == "") {
+			out.Ports = append(out.Ports, uint16(n))
+		}
+	}
+	slices.Sort(out.Volumes)
+	slices.Sort(out.Ports)
+	out.Ports = slices.Compact(out.Ports)
+	return out
+}
+
+// Tag is a name of an image in an environment.
+type Tag struct {
+	Name    string // as people write it, always with a tag
+	ID      string // sha256:…
+	Size    int64  // in bytes
+	Created time.Time
+}
+
+// Images lists the names of an environment's images, sorted.
+func (s *Swarm) Images(ctx context.Context, environment string) ([]Tag, error) {
+	r, err := s.api.ImageList(ctx, client.ImageListOptions{})
+	if err != nil {
+		return nil, explain(err, "list images")
+	}
+	var all []Tag
+	for _, i := range r.Items {
+		for _, t := range i.RepoTags {
+			if name, in := strings.CutPrefix(t, registry+environment+"/"); in {
+				all = append(all, Tag{plainName(name), i.ID, i.Size, time.Unix(i.Created, 0)})
+			}
+		}
+	}
+	slices.SortFunc(all, func(a, b Tag) int { return strings.Compare(a.Name, b.Name) })
+	return all, nil
+}
+
+// plainName is what people call an image of the engine.
+func plainName(name string) string {
+	if host, rest, found := strings.Cut(name, "/"); found {
+		return strings.ReplaceAll(host, "__", ":") + "/" + rest
+	}
+	return name
+}
+
+// LoadImage takes in an image, as docker save writes it, under a name of the
+// environment. Names in the archive do not count. The guard needs to know the
+// name beforehand, and Docker's client has no way to say it.
+//
+// Errors: Denied with the guard's rule when it is no archive of one image.
+func (s *Swarm) LoadImage(ctx context.Context, environment, name string, archive io.Reader) (service.Image, error) {
+	at, err := engineName(environment, name)
+	if err != nil {
+		return service.Image{}, err
+	}
+	if err := s.Ready(ctx); err != nil { // also settles the version
+		return service.Image{}, err
+	}
+	path := fmt.Sprintf("http://guard/v%s/images/load?%s", s.api.ClientVersion(), url.Values{"havre": {at}, "quiet": {"1"}}.Encode())
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, path, io.NopCloser(archive)) // chunked
+	if err != nil {
+		return service.Image{}, err
+	}
+	r.Header.Set("Content-Type", "application/x-tar")
+	resp, err := s.own.Do(r)
+	if err != nil {
+		return service.Image{}, explainOwn(ctx, err, "load image "+name)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return service.Image{}, refusedLoad(name, resp)
+	}
+	if err := readStream(resp.Body, func(string) {}); err != nil {
+		return service.Image{}, problem.New(problem.Failed, "load image %s: %s", name, engineWords(err))
+	}
+	return s.Image(ctx, environment, name)
+}
+
+func refusedLoad(name string, resp *http.Response) error {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, longestAnswer)) // what came says enough
+	return refused("load image "+name, resp.StatusCode, text)
+}
+
+// RemoveImage takes a name away, and the image when it was its last. It is
+// no error when there is none.
+//
+// Errors: Conflict while a container uses the image.
+func (s *Swarm) RemoveImage(ctx context.Context, environment, name string) error {
+	at, err := engineName(environment, name)
+	if err != nil {
+		return err
+	}
+	_, err = s.api.ImageRemove(ctx, at, client.ImageRemoveOptions{PruneChildren: true})
+	if err = explain(err, "remove image %s", name); problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	return err
+}
