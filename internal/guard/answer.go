@@ -30,6 +30,7 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.ImageInspectKind:  (*Guard).imageInspect,
 	dockercall.ExecStartKind:     (*Guard).execStart,
 	dockercall.ImageLoadKind:     doing((*Guard).load),
+	dockercall.ImageBuildKind:    doing((*Guard).build),
 	dockercall.SwarmKind:         answering((*Guard).swarm),
 	dockercall.VolumeEnsureKind:  answering((*Guard).volumeEnsure),
 	dockercall.VolumeListKind:    answering((*Guard).volumeList),

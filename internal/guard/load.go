@@ -181,6 +181,11 @@ func eachEntry(spool *os.File, most int, each func(*tar.Header, *tar.Reader) err
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
+	info, err := spool.Stat()
+	if err != nil {
+		return err
+	}
+	left := info.Size() // a sparse file claims more than there is
 	t := tar.NewReader(spool)
 	for range most {
 		h, err := t.Next()
@@ -189,6 +194,9 @@ func eachEntry(spool *os.File, most int, each func(*tar.Header, *tar.Reader) err
 		}
 		if err != nil {
 			return loadRefused("the archive is no plain tar")
+		}
+		if left -= h.Size; left < 0 {
+			return loadRefused("the archive claims more bytes than it has")
 		}
 		if err := each(h, t); err != nil {
 			return err
