@@ -1,24 +1,19 @@
 package swarm
 
 import (
-	"archive/tar"
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io"
-	"path"
 	"strings"
 
 	"github.com/moby/moby/api/types/build"
 	"github.com/moby/moby/api/types/jsonstream"
 	"github.com/moby/moby/client"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 )
-
-// longestDockerfile bounds what is read of a Dockerfile.
-const longestDockerfile = 1 << 20
 
 // lastWords is how many lines of a build that failed are told.
 const lastWords = 15
@@ -33,19 +28,13 @@ type BuildRequest struct {
 	NoCache     bool
 }
 
-func (r BuildRequest) dockerfile() string {
-	if r.Dockerfile == "" {
-		return "Dockerfile"
-	}
-	return path.Clean(r.Dockerfile)
-}
-
 // BuildImage makes an image from a context, a tar archive with a Dockerfile
 // in it, with the engine's classic builder. Images that the Dockerfile names
 // are those of the environment. progress gets the builder's lines.
 //
-// Errors: NotFound when a base image is missing; Failed with the last lines
-// when a step does.
+// Errors: NotFound when a base image is missing; Denied with the guard's rule
+// when the Dockerfile asks for what it must not; Failed with the last lines
+// when a step fails.
 func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reader, progress func(line string)) error {
 	at, err := engineName(r.Environment, r.Name)
 	if err != nil {
@@ -55,18 +44,12 @@ func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reade
 	for k, v := range r.Args {
 		args[k] = &v
 	}
-	body := s.translateContext(ctx, r, archive)
-	defer body.Close()
-	built, err := s.api.ImageBuild(ctx, body, client.ImageBuildOptions{
-		Tags: []string{at}, Dockerfile: r.dockerfile(), BuildArgs: args, Target: r.Target, NoCache: r.NoCache,
+	built, err := s.api.ImageBuild(ctx, io.NopCloser(archive), client.ImageBuildOptions{
+		Tags: []string{at}, Dockerfile: r.Dockerfile, BuildArgs: args, Target: r.Target, NoCache: r.NoCache,
 		Version: build.BuilderV1, Remove: true, ForceRemove: true,
 	})
-	var p *problem.Problem
-	if errors.As(err, &p) { // from within the context
-		return fmt.Errorf("build image %s: %w", r.Name, error(p))
-	}
 	if err != nil {
-		return explain(err, "build image %s", r.Name)
+		return baseless(explain(err, "build image %s", r.Name))
 	}
 	defer built.Body.Close()
 	var last []string
@@ -76,9 +59,18 @@ func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reade
 		progress(line)
 	})
 	if err != nil && ctx.Err() == nil {
-		return problem.New(problem.Failed, "build image %s: %s; the last lines were:\n%s", r.Name, engineWords(err), strings.Join(last, "\n"))
+		return problem.New(problem.Failed, "build image %s: %s; its last lines are:\n%s", r.Name, engineWords(err), strings.Join(last, "\n"))
 	}
 	return explain(err, "build image %s", r.Name)
+}
+
+// baseless tells of a missing base image what can be done about it.
+func baseless(err error) error {
+	var p *problem.Problem
+	if errors.As(err, &p) && p.Rule == string(dockercall.BuildFrom) {
+		p.Kind, p.Remedy = problem.NotFound, "see what there is with: havre image ls; make a base image with: havre image bootstrap debian:bookworm"
+	}
+	return err
 }
 
 // readStream reads the messages of a build or load and gives their lines.
@@ -110,65 +102,4 @@ func readStream(from io.Reader, line func(string)) error {
 			line(l)
 		}
 	}
-}
-
-// translateContext passes a build's context on with the Dockerfile's images
-// named as the engine knows them. The reader's error may hold a problem.
-func (s *Swarm) translateContext(ctx context.Context, r BuildRequest, archive io.Reader) io.ReadCloser {
-	reader, writer := io.Pipe()
-	go func() { // ends when reader is closed or archive is read
-		writer.CloseWithError(s.copyContext(ctx, r, archive, writer))
-	}()
-	return reader
-}
-
-func (s *Swarm) copyContext(ctx context.Context, r BuildRequest, archive io.Reader, to io.Writer) error {
-	in, out := tar.NewReader(archive), tar.NewWriter(to)
-	for {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			return out.Close()
-		}
-		if err != nil {
-			return problem.New(problem.Invalid, "the build context is no tar archive").Because(err)
-		}
-		var body io.Reader = in
-		if h.Typeflag == tar.TypeReg && path.Clean(h.Name) == r.dockerfile() {
-			text, err := s.translateDockerfile(ctx, r, in)
-			if err != nil {
-				return err
-			}
-			h.Size, body = int64(len(text)), strings.NewReader(text)
-		}
-		if err := out.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := io.Copy(out, body); err != nil {
-			return err
-		}
-	}
-}
-
-// translateDockerfile also looks whether the images are there: the engine
-// would go and look for them on the network, and say nothing of use.
-func (s *Swarm) translateDockerfile(ctx context.Context, r BuildRequest, from io.Reader) (string, error) {
-	text, err := io.ReadAll(io.LimitReader(from, longestDockerfile+1))
-	if err != nil {
-		return "", err
-	}
-	if len(text) > longestDockerfile {
-		return "", problem.New(problem.Invalid, "%s is longer than %d bytes", r.dockerfile(), longestDockerfile)
-	}
-	out, images, err := rename(string(text), r.Args, func(name string) (string, error) {
-		return engineName(r.Environment, name)
-	})
-	if err != nil {
-		return "", err
-	}
-	for _, name := range images {
-		if _, err := s.Image(ctx, r.Environment, name); err != nil {
-			return "", err
-		}
-	}
-	return out, nil
 }

@@ -27,9 +27,8 @@ func Lines(r io.Reader, tty bool) iter.Seq2[Line, error] {
 
 // The rest of what is looked at.
 var (
-	RenameImages = rename
-	ReadStream   = readStream
-	EngineName   = engineName
-	Refused      = refused
-	ImageOf      = imageOf
+	ReadStream = readStream
+	EngineName = engineName
+	Refused    = refused
+	ImageOf    = imageOf
 )
