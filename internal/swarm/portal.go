@@ -2,12 +2,15 @@ package swarm
 
 import (
 	"context"
+	"fmt"
+	"io/fs"
 	"slices"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
+	"golang.org/x/sys/unix"
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
@@ -82,17 +85,27 @@ func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks [
 	return s.attach(ctx, *keep, networks)
 }
 
-// material is what the guard gives for a portal.
+// portalUser is nobody; the group is the ingress's, which may use its socket.
+const portalUser = 65534
+
+// material is what a portal is made of.
 type material struct {
-	Image     string `json:"image"`
-	Directory string `json:"directory"`
-	User      string `json:"user"` // as whom it runs, so that the ingress may use its socket
+	Image     string // id
+	Directory string // shared with the ingress
+	Group     uint32 // of the directory
 }
 
 func (s *Swarm) portalMaterial(ctx context.Context, environment string) (material, error) {
-	var m material
-	err := s.call(ctx, dockercall.PortalPath, dockercall.Portal{Environment: dockercall.Environment(environment)}, &m)
-	return m, err
+	var place dockercall.PortalPlace
+	err := s.call(ctx, dockercall.PortalPath, dockercall.Portal{Environment: dockercall.Environment(environment)}, &place)
+	if err != nil {
+		return material{}, err
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(place.Directory, &st); err != nil { // the guard has given it to the ingress's group
+		return material{}, fmt.Errorf("look at the portal's directory: %w", &fs.PathError{Op: "stat", Path: place.Directory, Err: err})
+	}
+	return material{string(place.Image), place.Directory, st.Gid}, nil
 }
 
 func (s *Swarm) portalsIn(ctx context.Context, environment string) ([]service.Portal, error) {
@@ -114,7 +127,7 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 		Name: portalName(environment),
 		Config: &container.Config{
 			Image:  m.Image,
-			User:   m.User,
+			User:   fmt.Sprintf("%d:%d", portalUser, m.Group),
 			Labels: mark{kind: kindPortal, environment: environment}.labels(nil),
 		},
 		HostConfig: &container.HostConfig{

@@ -64,6 +64,12 @@ func (s *Swarm) Ready(ctx context.Context) error {
 	return explain(err, "ask whether the engine is ready")
 }
 
+// Version tells the engine's own version and the API's that is spoken.
+func (s *Swarm) Version(ctx context.Context) (engine, api string, err error) {
+	r, err := s.api.ServerVersion(ctx, client.ServerVersionOptions{})
+	return r.Version, s.api.ClientVersion(), explain(err, "ask the engine for its version")
+}
+
 // EnsureSwarm makes the engine a manager of a swarm unless it is one.
 //
 // Errors: Conflict when it is in a swarm that it does not manage.
