@@ -3,14 +3,14 @@ package swarm
 import (
 	"context"
 	"fmt"
-	"io/fs"
+	"os"
 	"slices"
+	"syscall"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/client"
-	"golang.org/x/sys/unix"
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
@@ -101,9 +101,13 @@ func (s *Swarm) portalMaterial(ctx context.Context, environment string) (materia
 	if err != nil {
 		return material{}, err
 	}
-	var st unix.Stat_t
-	if err := unix.Stat(place.Directory, &st); err != nil { // the guard has given it to the ingress's group
-		return material{}, fmt.Errorf("look at the portal's directory: %w", &fs.PathError{Op: "stat", Path: place.Directory, Err: err})
+	info, err := os.Stat(place.Directory)
+	if err != nil {
+		return material{}, fmt.Errorf("look at the portal's directory: %w", err)
+	}
+	st, ok := info.Sys().(*syscall.Stat_t) // the guard has given it to the ingress's group
+	if !ok {
+		return material{}, fmt.Errorf("look at the portal's directory %s: it has no group", place.Directory)
 	}
 	return material{string(place.Image), place.Directory, st.Gid}, nil
 }

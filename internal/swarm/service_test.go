@@ -15,7 +15,7 @@ import (
 
 func TestServiceStartsScalesRestartsAndGoes(t *testing.T) {
 	w := open(t)
-	d := w.project(t, "scale222", "10.201.1.0/24")
+	d := w.project(t, "scale222", "10.87.1.0/24")
 	w.start(t, d)
 	w.start(t, d) // twice is once
 
@@ -24,7 +24,7 @@ func TestServiceStartsScalesRestartsAndGoes(t *testing.T) {
 	if o.SwarmID == "" || o.Environment != "prod" || o.Replicas != 1 {
 		t.Errorf("observed %s", describe(o))
 	}
-	if !netip.MustParsePrefix("10.201.1.0/24").Contains(first.Address) {
+	if !netip.MustParsePrefix("10.87.1.0/24").Contains(first.Address) {
 		t.Errorf("its address is %s", first.Address)
 	}
 	if len(first.Container) != 64 || first.Node == "" || first.Slot != 1 || first.Health != "" || first.Since.IsZero() || first.Created.IsZero() {
@@ -78,7 +78,7 @@ func TestScalingWhatIsNotThereSaysSo(t *testing.T) {
 
 func TestContainersOfARemovedServiceAreSeenUntilTheyEnd(t *testing.T) {
 	w := open(t)
-	d := w.project(t, "ghost222", "10.201.2.0/24")
+	d := w.project(t, "ghost222", "10.87.2.0/24")
 	d.Variables = []string{"IGNORE_TERM=1"}
 	d.Spec.StopGrace = spec.Duration(3e9)
 	w.start(t, d)

@@ -1,14 +1,20 @@
 package swarm_test
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
+	"havre/internal/guard"
 	"havre/internal/lab"
+	"havre/internal/portal"
 	"havre/internal/service"
 	"havre/internal/spec"
 	"havre/internal/swarm"
@@ -18,25 +24,64 @@ var shared lab.Shared
 
 func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 
-// world is the shared engine in a swarm of its own, and what tests run on it.
+// portalGroup stands for the ingress's group.
+const portalGroup = 23456
+
+// world is the shared engine with a guard in front of it.
 type world struct {
 	*lab.World
 	swarm *swarm.Swarm
 	image string // id of lab/app
+	data  string // the guard's data directory
 }
 
-var once sync.Once
-
+// open starts a guard that ends after everything else of the test.
 func open(t *testing.T) world {
 	t.Helper()
-	w := shared.World(t)
-	once.Do(func() { w.Docker(t, "swarm", "init", "--advertise-addr", w.Address.String()) })
-	s, err := swarm.New(w.Socket)
+	w := world{World: shared.World(t)}
+	w.data = filepath.Join(w.Dir, "havre")
+	socket := filepath.Join(w.Dir, "guard.sock")
+	if err := os.Mkdir(w.data, 0o711); err != nil && !errors.Is(err, fs.ErrExist) {
+		t.Fatal(err)
+	}
+	own := filepath.Join(w.data, "guard")
+	if err := guard.WriteBounds(own, guard.DefaultBounds(w.data, 0, portalGroup)); err != nil {
+		t.Fatal(err)
+	}
+	g, err := guard.New(guard.Settings{Dir: own, Socket: socket, Engine: w.Socket, PortalImage: portalImage, NoFirewall: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() })
-	return world{w, s, lab.ScratchImage(t, w, "havre.invalid/prod/app:latest")}
+	ctx, stop := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- g.Run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+	w.connect(t, socket)
+	w.image = lab.ScratchImage(t, w.World, "havre.invalid/prod/app:latest")
+	return w
+}
+
+func (w *world) connect(t *testing.T, socket string) {
+	t.Helper()
+	var err error
+	if w.swarm, err = swarm.New(socket); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.swarm.Close() })
+	lab.Eventually(t, "the guard", w.swarm.Ready)
+	if err := w.swarm.EnsureSwarm(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func portalImage() (io.Reader, string, error) {
+	image, err := portal.Image()
+	return bytes.NewReader(image.Bytes), image.ID, err
 }
 
 // project makes a network for a project that no other test has.
