@@ -60,8 +60,12 @@ func facts(r Record, s *Service, v View) service.Facts {
 
 func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
 	ports := service.Ports(ro.Spec)
+	started := ro.Started
+	if started.IsZero() {
+		started = v.Now // its time has not begun
+	}
 	return service.Judge(ro.Spec, o, service.Moment{
-		Now: v.Now, Started: ro.Started,
+		Now: v.Now, Started: started,
 		Accepts: func(t service.Task) bool { return len(ports) == 0 || v.Accepts(t, ports) },
 	})
 }

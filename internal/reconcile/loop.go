@@ -150,7 +150,7 @@ const (
 	soon       = 500 * time.Millisecond
 	later      = 3 * time.Second // while something that should be well is not
 	gap        = 100 * time.Millisecond
-	longestTry = 30 * time.Second
+	longestTry = 5 * time.Second
 )
 
 // Run makes passes until ctx is done. A pass that fails is reported and tried

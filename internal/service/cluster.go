@@ -44,3 +44,13 @@ type Image struct {
 	Created  time.Time
 	Platform string // os/arch
 }
+
+// Volume is a volume as a service needs it: seeded from its image when new.
+type Volume struct {
+	Environment string
+	Project     spec.ProjectID
+	Name        string
+	Image       string // id
+	Path        string // where the image has it
+	User        string // whose it is; "" is the image's user
+}
