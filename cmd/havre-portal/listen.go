@@ -9,8 +9,8 @@ import (
 
 // takeOver listens on the unix socket at path, in place of whatever portal
 // listened there before. The name changes hands in one step, so that callers
-// always find somebody. Nobody ever unlinks it: the old portal, leaving
-// later, would take the new one's name away.
+// always find somebody. It is never unlinked: closing takes away the name
+// that was listened on at first, not one that a newer portal may have by then.
 func takeOver(path string) (*net.UnixListener, error) {
 	// Every portal is process 1 of its container: a pid would not tell two apart.
 	mine := path + "." + rand.Text()[:8]
@@ -20,10 +20,8 @@ func takeOver(path string) (*net.UnixListener, error) {
 	if err != nil {
 		return nil, err
 	}
-	l.SetUnlinkOnClose(false)
 	if err := os.Rename(mine, path); err != nil {
 		l.Close()
-		os.Remove(mine)
 		return nil, err
 	}
 	return l, nil

@@ -11,10 +11,10 @@ import (
 const questions = 16
 
 // names asks the name service at server, and no file, which IPv4 addresses
-// name has. Two things it must not do take care: the standard resolver reads
+// name has. Two habits of the standard resolver are kept out: it reads
 // /etc/hosts unless nsswitch.conf says otherwise, so the image has one that
-// does; and a shared resolver gives callers the answer to an earlier
-// caller's question, so each question gets a resolver of its own.
+// does; and it gives callers the answer to an earlier caller's question when
+// it is shared, so each question gets a resolver of its own.
 func names(server string) lookupFunc {
 	asking := make(chan struct{}, questions)
 	return func(ctx context.Context, name string) ([]netip.Addr, error) {

@@ -138,8 +138,9 @@ func (f *fence) start(t testing.TB, image string, at netip.Addr, options ...stri
 	return id
 }
 
-// startPortal runs the portal as Havre does, plus one line in its hosts file
-// that it must not believe.
+// startPortal runs the portal as Havre does, plus two lines in its hosts file
+// that it must not believe. Without ndots the engine would ask the host's name
+// servers for ids that it doesn't know.
 func (f *fence) startPortal(t testing.TB) {
 	t.Helper()
 	archive, err := portal.ImageOf(build(t, "havre/cmd/havre-portal"))
@@ -156,6 +157,7 @@ func (f *fence) startPortal(t testing.TB) {
 		"--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "65534:65534",
 		"--dns-option", "ndots:1", "--memory", "32m",
 		"--add-host", hostsOnly[:12]+":"+f.last.Next().String(),
+		"--add-host", hostsOnly[:12]+".:"+f.last.Next().String(),
 		"--volume", dir+":/portal")
 	listening(t, f.socket)
 }
