@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"time"
 
@@ -46,7 +47,7 @@ func Down(l Layout) (stopped []string, err error) {
 }
 
 // Purge takes everything away that Havre made on the engine and on this
-// machine, data too. The engine, its swarm and the system users stay.
+// machine, data and system users too. The engine and its swarm stay.
 // Errors: Denied when not root; Unavailable when the engine does not answer,
 // then nothing was lost.
 func Purge(ctx context.Context, l Layout) ([]string, error) {
@@ -83,7 +84,14 @@ func Purge(ctx context.Context, l Layout) ([]string, error) {
 	if err := os.RemoveAll(l.Data); err != nil {
 		return removed, fmt.Errorf("remove %s: %w", l.Data, err)
 	}
-	return append(removed, "directory "+filepath.Clean(l.Data)), nil
+	removed = append(removed, "directory "+filepath.Clean(l.Data))
+	for _, name := range []string{ServerUser, IngressUser} {
+		// userdel refuses while another Havre on this machine runs as the user.
+		if exec.Command("userdel", name).Run() == nil {
+			removed = append(removed, "user "+name)
+		}
+	}
+	return removed, nil
 }
 
 // purgeEngine asks the guard, as root, for its last service.
