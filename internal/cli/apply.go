@@ -1,0 +1,80 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"havre/internal/api"
+	"havre/internal/client"
+)
+
+func newApply(c *console) *cobra.Command {
+	var d declaration
+	var yes bool
+	cmd := &cobra.Command{
+		Use:   "apply -f FILE…",
+		Short: "Make a project as its files declare",
+		Long: "Reads the files here, shows the plan, asks, has it carried out, and waits until every service is\n" +
+			"healthy or one is not. With -o json each line of the output is one step. Ctrl-C only stops the\n" +
+			"waiting: the deploy goes on.",
+		Example: "  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes",
+		Args:    takes(0, 0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			want, err := c.read(cmd, d)
+			if err != nil {
+				return err
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			return c.apply(cmd.Context(), cl, want, yes)
+		},
+	}
+	d.flags(cmd)
+	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
+	return c.formats(cmd, "text", "json")
+}
+
+func (c *console) apply(ctx context.Context, cl *client.Client, want api.Apply, yes bool) error {
+	p, err := cl.Plan(ctx, want)
+	if err != nil {
+		return err
+	}
+	if c.format == "json" {
+		c.plan(c.errs, p)
+	} else {
+		c.plan(c.out, p)
+	}
+	// A plan without changes is sent all the same: what was declared before may
+	// still be on its way, or have failed.
+	if !p.Nothing() {
+		if err := c.confirm(ctx, yes, "Carry this out?"); err != nil {
+			return err
+		}
+	}
+	name := known(want.Environment, want.Project.Name)
+	t := c.teller()
+	err = cl.Apply(ctx, want, func(line api.Progress) {
+		if line.Service != nil && line.Service.State == "kept" && c.format != "json" {
+			return // the plan has said so
+		}
+		t.tell(line)
+	})
+	if ctx.Err() != nil {
+		c.goesOn("the deploy of "+name, name+"/")
+		return err
+	}
+	t.done(nil, err)
+	if err == nil && !p.Nothing() && c.format != "json" {
+		c.say("done: project %s is as declared", name)
+	}
+	return err
+}
+
+// goesOn tells who interrupts us what they did not interrupt.
+func (c *console) goesOn(what, name string) {
+	c.note("\ninterrupted; %s goes on in the background", what)
+	c.note("  look at it with: havre ps %s", name)
+}

@@ -1,0 +1,48 @@
+package cli
+
+import "github.com/spf13/cobra"
+
+// The groups of havre --help.
+const (
+	everyday = "Every day"
+	nouns    = "Things"
+	machine  = "This machine"
+)
+
+// row is a command: where it stands and what makes it.
+type row struct {
+	group string
+	noun  string // the command it belongs to; "" is havre itself
+	make  func(*console) *cobra.Command
+}
+
+// commands is all of them, in the order of the help.
+func commands() []row {
+	return []row{
+		{everyday, "", newApply},
+		{everyday, "", newPlan},
+		{everyday, "", newPs},
+		{everyday, "", newLogs},
+		{everyday, "", newExec},
+		{everyday, "", newWhy},
+		{everyday, "", newStart},
+		{everyday, "", newStop},
+		{everyday, "", newRestart},
+		{everyday, "", newRm},
+		{nouns, "", noun("image", "Images that services are made of")},
+		{nouns, "image", newImageLs},
+		{nouns, "image", newImageBuild},
+		{nouns, "image", newImageLoad},
+		{nouns, "image", newImageRm},
+		{machine, "", newUp},
+		{machine, "", newDown},
+		{machine, "", newStatus},
+		{machine, "", noun("config", "Configurations of the roles")},
+		{machine, "config", newConfigCheck},
+		{machine, "config", newConfigShow},
+		{machine, "", noun("guard", "The guard before Docker")},
+		{machine, "guard", newGuardLog},
+		{machine, "", newServe},
+		{machine, "", newVersion},
+	}
+}

@@ -1,0 +1,82 @@
+package cli
+
+import (
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"havre/internal/api"
+)
+
+func newPlan(c *console) *cobra.Command {
+	var d declaration
+	cmd := &cobra.Command{
+		Use:   "plan -f FILE…",
+		Short: "Show what apply would do",
+		Args:  takes(0, 0, "nothing"),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			want, err := c.read(cmd, d)
+			if err != nil {
+				return err
+			}
+			cl, err := c.client()
+			if err != nil {
+				return err
+			}
+			p, err := cl.Plan(cmd.Context(), want)
+			if err != nil {
+				return err
+			}
+			if c.format == "json" {
+				return c.json(p)
+			}
+			c.plan(c.out, p)
+			return nil
+		},
+	}
+	d.flags(cmd)
+	return c.formats(cmd, "text", "json")
+}
+
+// plan shows a plan to a person.
+func (c *console) plan(to io.Writer, p api.Plan) {
+	for _, n := range p.Notes {
+		c.noted(n)
+	}
+	if p.Nothing() {
+		line(to, "nothing to change: project %s in %s is as declared", p.Project, p.Environment)
+		return
+	}
+	line(to, "project %s in %s:", p.Project, p.Environment)
+	widest := 0
+	for _, ch := range p.Changes {
+		widest = max(widest, len(ch.Service))
+	}
+	for _, ch := range p.Changes {
+		text := fmt.Sprintf("  %-6s  %-*s  %s", ch.Verb, widest, ch.Service, details(ch))
+		line(to, "%s", strings.TrimRight(text, " "))
+	}
+}
+
+// details is all of a change but its verb and service.
+func details(ch api.Change) string {
+	var parts []string
+	if ch.Rollout > 0 {
+		parts = append(parts, fmt.Sprintf("r%d", ch.Rollout))
+	}
+	if len(ch.Why) > 0 {
+		parts = append(parts, strings.Join(ch.Why, ", "))
+	}
+	if len(ch.Ports) > 0 {
+		parts = append(parts, "ports "+strings.Join(ch.Ports, ", "))
+	}
+	if len(ch.Volumes) > 0 {
+		parts = append(parts, "new volumes "+strings.Join(ch.Volumes, ", "))
+	}
+	if ch.Stops {
+		parts = append(parts, "stops the old one first, as both write to a volume")
+	}
+	return strings.Join(parts, "; ")
+}

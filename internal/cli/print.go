@@ -1,0 +1,100 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// json writes a value for programs.
+func (c *console) json(v any) error {
+	e := json.NewEncoder(c.out)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return problem.New(problem.Failed, "write the output").Because(err)
+	}
+	return nil
+}
+
+// list shows rows as the person wants them. The first column is the name by
+// which a row can be named to us again.
+func (c *console) list(values any, head []string, rows [][]string) error {
+	switch c.format {
+	case "json":
+		return c.json(values)
+	case "name":
+		for _, r := range rows {
+			c.say("%s", r[0])
+		}
+		return nil
+	}
+	return c.table(append([][]string{head}, rows...))
+}
+
+func (c *console) table(rows [][]string) error {
+	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	for _, r := range rows {
+		for i, cell := range r {
+			// A cell of someone else's words must not begin a new one.
+			r[i] = strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(cell))
+		}
+		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t")); err != nil {
+			return problem.New(problem.Failed, "write the output").Because(err)
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return problem.New(problem.Failed, "write the output").Because(err)
+	}
+	return nil
+}
+
+// known is a name without the environment that everybody means.
+func known(env, name string) string {
+	if env == spec.DefaultEnvironment {
+		return name
+	}
+	return env + "." + name
+}
+
+// age is the time since t in one unit.
+func age(t time.Time) string {
+	if t.IsZero() {
+		return "-"
+	}
+	d := time.Since(t)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", max(0, int(d.Seconds())))
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", int(d.Hours()))
+	}
+	return fmt.Sprintf("%dd", int(d.Hours()/24))
+}
+
+// bytesize is a size with three digits at most.
+func bytesize(n int64) string {
+	units := []string{"B", "KiB", "MiB", "GiB", "TiB"}
+	f, i := float64(n), 0
+	for f >= 1000 && i < len(units)-1 {
+		f, i = f/1024, i+1
+	}
+	if i == 0 || f >= 10 {
+		return fmt.Sprintf("%.0f %s", f, units[i])
+	}
+	return fmt.Sprintf("%.1f %s", f, units[i])
+}
+
+// dash stands for an empty cell.
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
