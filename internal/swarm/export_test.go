@@ -3,12 +3,13 @@ package swarm
 import (
 	"io"
 	"iter"
+
+	"github.com/moby/moby/api/types/container"
 )
 
 // What the tests of translations and parsers look at from inside.
 var (
 	Translate     = translate
-	LookAt        = lookAt
 	PortalRequest = portalContainer
 	Fold          = fold
 	Explain       = explain
@@ -32,3 +33,9 @@ var (
 	Refused    = refused
 	ImageOf    = imageOf
 )
+
+// LookAt is what an inspected container says of its health.
+func LookAt(c container.InspectResponse) (health, log string) {
+	l := lookAt(c)
+	return l.health, l.log
+}

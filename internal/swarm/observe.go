@@ -152,13 +152,34 @@ func (s *Swarm) addTask(ctx context.Context, v *view, t swarm.Task) error {
 			return err
 		}
 		task.Health, task.HealthLog, task.OOM = l.health, l.log, l.oom
-		if over(c.State) && l.exit != 0 {
-			task.ExitCode = l.exit
+		if over(c.State) {
+			conclude(&task, l)
 		}
 	}
 	o := v.of(m)
 	o.Tasks = append(o.Tasks, task)
 	return nil
+}
+
+// conclude adds to a task how its container ended, which the swarm learns
+// later and less of.
+func conclude(task *service.Task, l look) {
+	if l.exit != 0 {
+		task.ExitCode = l.exit
+	}
+	switch {
+	case task.State == service.Complete && l.health == string(container.Unhealthy):
+		// The swarm ends an unhealthy container; one that takes it politely
+		// and exits with 0 has not completed anything.
+		task.State = service.Failed
+	case task.State.Ended():
+	case !task.Wanted:
+		task.State = service.Stopped
+	case l.exit != 0 || l.health == string(container.Unhealthy):
+		task.State = service.Failed
+	default:
+		task.State = service.Complete
+	}
 }
 
 // fold puts into our words what the swarm itself knows of a task.
