@@ -40,6 +40,8 @@ func root(c *console) *cobra.Command {
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE:          unknown,
+
+		SuggestionsMinimumDistance: 2,
 	}
 	top.SetOut(c.out)
 	top.SetErr(c.errs)
@@ -63,13 +65,27 @@ func root(c *console) *cobra.Command {
 	top.SetCompletionCommandGroupID(machine)
 	top.InitDefaultHelpCmd()
 	top.InitDefaultCompletionCmd()
+	for _, cmd := range top.Commands() {
+		if cmd.Name() == "completion" {
+			adopt(cmd)
+		}
+	}
 	return top
+}
+
+// adopt makes cobra's own command complain as ours do.
+func adopt(cmd *cobra.Command) {
+	cmd.Short = "Write a script that completes commands and names in a shell"
+	cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknown
+	for _, shell := range cmd.Commands() {
+		shell.Args = takes(0, 0, "nothing")
+	}
 }
 
 // noun is a command that only holds others.
 func noun(name, does string) func(*console) *cobra.Command {
 	return func(*console) *cobra.Command {
-		return &cobra.Command{Use: name, Short: does, Args: cobra.ArbitraryArgs, RunE: unknown}
+		return &cobra.Command{Use: name, Short: does, Args: cobra.ArbitraryArgs, RunE: unknown, SuggestionsMinimumDistance: 2}
 	}
 }
 

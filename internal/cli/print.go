@@ -33,6 +33,9 @@ func (c *console) list(values any, head []string, rows [][]string) error {
 		}
 		return nil
 	}
+	if len(rows) == 0 {
+		return nil // the command has said what that means
+	}
 	return c.table(append([][]string{head}, rows...))
 }
 

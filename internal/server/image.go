@@ -14,7 +14,11 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 	if s.set.Backend.Images == nil {
 		return absent("images")
 	}
-	list, err := s.set.Backend.Images.List(r.Context(), r.URL.Query().Get("env"))
+	env, err := environment(r)
+	if err != nil {
+		return err
+	}
+	list, err := s.set.Backend.Images.List(r.Context(), env)
 	if err != nil {
 		return err
 	}
@@ -23,7 +27,7 @@ func (s *Server) images(w http.ResponseWriter, r *http.Request) error {
 
 // imageName reads ?env= and ?name=.
 func imageName(r *http.Request) (env, name string, err error) {
-	if env, err = environment(r); err != nil {
+	if env, err = ownEnvironment(r); err != nil {
 		return "", "", err
 	}
 	name = r.URL.Query().Get("name")

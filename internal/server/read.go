@@ -49,26 +49,29 @@ func strict(from io.Reader, into any) error {
 }
 
 // target reads what the path names.
-func target(r *http.Request, project bool) (api.Target, error) {
-	t := api.Target{Name: r.PathValue("name"), Environment: r.URL.Query().Get("env"), Project: project}
-	if t.Environment != "" && !spec.ValidEnvironment(t.Environment) {
-		return t, problem.New(problem.Invalid, "%q cannot name an environment", t.Environment).
-			With("use lower-case letters, digits and -")
-	}
-	return t, nil
+func target(r *http.Request, project bool) (t api.Target, err error) {
+	t = api.Target{Name: r.PathValue("name"), Project: project}
+	t.Environment, err = environment(r)
+	return t, err
 }
 
-// environment reads ?env=, which here has a default.
+// environment reads ?env=, which may be left out.
 func environment(r *http.Request) (string, error) {
 	env := r.URL.Query().Get("env")
-	if env == "" {
-		env = spec.DefaultEnvironment
-	}
-	if !spec.ValidEnvironment(env) {
+	if env != "" && !spec.ValidEnvironment(env) {
 		return "", problem.New(problem.Invalid, "%q cannot name an environment", env).
 			With("use lower-case letters, digits and -")
 	}
 	return env, nil
+}
+
+// ownEnvironment is environment with its default, for what must have one.
+func ownEnvironment(r *http.Request) (string, error) {
+	env, err := environment(r)
+	if env == "" {
+		env = spec.DefaultEnvironment
+	}
+	return env, err
 }
 
 func truth(r *http.Request, name string) (bool, error) {

@@ -10,8 +10,11 @@ func (s *Server) services(w http.ResponseWriter, r *http.Request) error {
 	if s.set.Backend.Services == nil {
 		return absent("services")
 	}
-	q := r.URL.Query()
-	list, err := s.set.Backend.Services.List(r.Context(), q.Get("env"), q.Get("project"))
+	env, err := environment(r)
+	if err != nil {
+		return err
+	}
+	list, err := s.set.Backend.Services.List(r.Context(), env, r.URL.Query().Get("project"))
 	if err != nil {
 		return err
 	}

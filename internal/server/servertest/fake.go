@@ -27,7 +27,7 @@ type Fake struct {
 	lines   map[string][]api.Line // by service name
 	trouble map[string]trouble    // by service name
 	held    map[string]bool       // service names that do not get on
-	starts  map[string]int        // how often one began to start
+	starts  map[string]int        // how often one began to start since Hold
 	bounds  string                // why the guard refuses every apply
 	ill     string                // what is wrong with the engine
 	changed chan struct{}         // closed and replaced at each change
@@ -83,7 +83,7 @@ func (f *Fake) Heal(service string) {
 }
 
 // Hold keeps a service from getting on until Release.
-func (f *Fake) Hold(service string) { f.set(func() { f.held[service] = true }) }
+func (f *Fake) Hold(service string) { f.set(func() { f.held[service], f.starts[service] = true, 0 }) }
 
 // Release lets it get on.
 func (f *Fake) Release(service string) { f.set(func() { delete(f.held, service) }) }

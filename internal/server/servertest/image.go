@@ -145,3 +145,10 @@ func contents(from io.Reader) (files map[string]string, size int64, err error) {
 		size += int64(len(text))
 	}
 }
+
+// Know makes an image be there.
+func (f *Fake) Know(environment, name string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.addImage(environment, tagged(name), 4<<20)
+}
