@@ -78,6 +78,7 @@ type Portal struct {
 type PortalPlace struct {
 	Image     ImageID `json:"image"`
 	Directory string  `json:"directory"`
+	User      User    `json:"user"` // as whom it runs
 }
 
 // Firewall keeps containers from Havre's own ports and the engine's.

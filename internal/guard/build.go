@@ -88,7 +88,7 @@ func (g *Guard) buildQuery(c *dockercall.ImageBuild) (url.Values, error) {
 func (g *Guard) bases(ctx context.Context, e dockercall.Environment, names []string) (map[string]dockercall.ImageID, error) {
 	ids := map[string]dockercall.ImageID{}
 	for _, name := range names {
-		ref, err := dockercall.MakeRef(e, name)
+		ref, err := baseOf(e, name)
 		if err != nil {
 			return nil, err
 		}
@@ -105,6 +105,18 @@ func (g *Guard) bases(ctx context.Context, e dockercall.Environment, names []str
 		ids[name] = i.ID
 	}
 	return ids, nil
+}
+
+// baseOf is the engine's name of a base image, which may be written out.
+func baseOf(e dockercall.Environment, name string) (dockercall.Ref, error) {
+	ref := dockercall.Ref(name)
+	if !strings.HasPrefix(name, "havre.invalid/") {
+		return dockercall.MakeRef(e, name)
+	}
+	if ref.Environment() != e {
+		return "", &problem.Problem{Kind: problem.Denied, Says: fmt.Sprintf("%s is no image of environment %s", name, e), Rule: string(dockercall.BuildFrom)}
+	}
+	return ref, nil
 }
 
 func entryRefused(format string, args ...any) error {

@@ -104,6 +104,8 @@ func (g *Guard) Run(ctx context.Context) error {
 		ErrorLog:          slog.NewLogLogger(g.log.Handler(), slog.LevelWarn),
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       withPeer,
+		// net/http would answer "OPTIONS *" by itself, unseen.
+		DisableGeneralOptionsHandler: true,
 	}
 	var rest sync.WaitGroup
 	rest.Go(func() { g.keepFirewall(ctx) })

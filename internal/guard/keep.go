@@ -59,12 +59,17 @@ func (g *Guard) sweep(ctx context.Context) {
 	if err != nil {
 		return
 	}
-	var left []struct{ Id string }
+	var left []struct {
+		Id     string
+		Labels map[string]string
+	}
 	if err := g.engine.get(ctx, "/containers/json", url.Values{"all": {"1"}, "filters": {string(text)}}.Encode(), &left); err != nil {
 		g.log.Warn("containers that a killed guard may have left were not looked for", "err", err)
 		return
 	}
 	for _, c := range left {
-		g.removeContainer(ctx, c.Id)
+		if policy.Owned(g.instance, c.Labels) && c.Labels[dockercall.KindLabel] == policy.SeedKind {
+			g.removeContainer(ctx, c.Id)
+		}
 	}
 }

@@ -49,7 +49,7 @@ func (g *Guard) portalPlace(r *http.Request, c *dockercall.Portal) (dockercall.P
 		return dockercall.PortalPlace{}, fmt.Errorf("load the portal's image: %w", err)
 	}
 	dir, err := g.portalDirectory(c.Environment)
-	return dockercall.PortalPlace{Image: id, Directory: dir}, err
+	return dockercall.PortalPlace{Image: id, Directory: dir, User: g.judge.PortalUser()}, err
 }
 
 // loadPortal gives the engine the portal's image, and the image a name, so

@@ -120,8 +120,13 @@ func createPortal(q question, c *dockercall.ContainerCreate) (dockercall.Call, e
 	return c, judgeHostAmounts(q, c.Spec.HostConfig)
 }
 
+// PortalUser is as whom portals run: nobody, in the ingress's group.
+func (b Bounds) PortalUser() dockercall.User {
+	return dockercall.User(fmt.Sprintf("65534:%d", b.PortalGroup))
+}
+
 func judgePortalProcess(q question, s dockercall.ContainerBody) error {
-	user := dockercall.User(fmt.Sprintf("65534:%d", q.bounds.PortalGroup))
+	user := q.bounds.PortalUser()
 	if s.User != user || q.bounds.PortalGroup == 0 {
 		return refuse(PortalShape, "a portal runs as %s", user)
 	}

@@ -1,0 +1,57 @@
+package guardtest
+
+// Bodies are requests that pass, for scripts to make worse. Variables are
+// put in when they are sent.
+func Bodies() map[string]string {
+	return map[string]string{
+		"network.json": networkBody, "service.json": serviceBody, "probe.json": probeBody, "portal.json": portalBody,
+		"exec.json": execBody, "config.json": configBody, "volume.json": volumeBody,
+	}
+}
+
+const networkBody = `{
+	"Name": "h-ddddddd2-1", "Driver": "overlay", "Attachable": true,
+	"IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "10.87.9.0/24"}]},
+	"Labels": {"havre.env": "prod", "havre.project": "ddddddd2", "havre.kind": "network"}
+}`
+
+const serviceBody = `{
+	"Name": "h-$PROJECT-ccccccc2-r1",
+	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.service": "ccccccc2", "havre.rollout": "1", "havre.kind": "service"},
+	"TaskTemplate": {
+		"ContainerSpec": {
+			"Image": "$IMAGE",
+			"Env": ["A=b"],
+			"Mounts": [{"Type": "bind", "Source": "$DATA/volume/prod/$PROJECT/data", "Target": "/vol/rw"}]
+		},
+		"Networks": [{"Target": "$NET", "Aliases": ["web"]}],
+		"LogDriver": {"Name": "local", "Options": {"max-size": "10m", "max-file": "3"}}
+	},
+	"Mode": {"Replicated": {"Replicas": 0}},
+	"EndpointSpec": {"Mode": "dnsrr"}
+}`
+
+const probeBody = `{
+	"Image": "$IMAGE", "Cmd": ["sleep", "1s"],
+	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.service": "$SERVICE", "havre.kind": "probe"},
+	"HostConfig": {"NetworkMode": "$NET", "Mounts": []}
+}`
+
+const portalBody = `{
+	"Image": "$PORTALIMAGE", "User": "65534:$GROUP",
+	"Labels": {"havre.env": "prod", "havre.kind": "portal"},
+	"HostConfig": {
+		"NetworkMode": "$NET", "ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "Memory": 33554432,
+		"RestartPolicy": {"Name": "always"},
+		"Mounts": [{"Type": "bind", "Source": "$DATA/portal/prod", "Target": "/portal"}]
+	}
+}`
+
+const execBody = `{"Cmd": ["/app", "print", "hello"], "AttachStdout": true, "AttachStderr": true}`
+
+const configBody = `{
+	"Name": "h-$PROJECT-motd", "Data": "aGVsbG8=",
+	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.kind": "config"}
+}`
+
+const volumeBody = `{"environment": "prod", "project": "$PROJECT", "name": "data", "image": "$IMAGE", "path": "/vol/rw", "user": "1000"}`

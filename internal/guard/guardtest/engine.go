@@ -1,0 +1,128 @@
+// Package guardtest has what attacks on the guard need: an engine that is a
+// map, which remembers what was written to it, and scripts that play a server
+// that was broken into. The same scripts run against a real engine.
+package guardtest
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// Request is what reached the engine.
+type Request struct {
+	Method, Path, Query, Body string
+}
+
+// Engine is a Docker Engine as far as the guard can tell. What it holds is
+// the JSON by path: "/networks/<id>".
+type Engine struct {
+	Socket string
+
+	mu      sync.Mutex // guards what follows
+	objects map[string]string
+	written []Request
+}
+
+// NewEngine starts an engine on a socket in dir; it ends with the test.
+func NewEngine(t testing.TB, dir string) *Engine {
+	t.Helper()
+	e := &Engine{Socket: dir + "/engine.sock", objects: map[string]string{}}
+	l, err := net.Listen("unix", e.Socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: e}
+	var serving sync.WaitGroup
+	serving.Go(func() { server.Serve(l) })
+	t.Cleanup(func() {
+		server.Close()
+		serving.Wait()
+	})
+	e.Put("/version", `{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}`)
+	e.Put("/info", `{"Name":"fake","Swarm":{"NodeID":"nodenodenodenodenodenode1","LocalNodeState":"active","ControlAvailable":true,
+		"RemoteManagers":[{"Addr":"10.0.0.1:2377"}]},"RegistryConfig":{"Mirrors":["http://secret"]}}`)
+	e.Put("/_ping", "OK")
+	return e
+}
+
+// Put gives the engine an object.
+func (e *Engine) Put(path, text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.objects[path] = text
+}
+
+// Written is every request so far that could change something.
+func (e *Engine) Written() []Request {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return append([]Request(nil), e.written...)
+}
+
+// ServeHTTP answers as an engine of API 1.41 would.
+func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path := strings.TrimPrefix(r.URL.Path, "/v1.41")
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		e.write(w, r, path)
+		return
+	}
+	e.mu.Lock()
+	text, ok := e.objects[path]
+	e.mu.Unlock()
+	switch {
+	case ok:
+		w.Header().Set("Content-Type", "application/json")
+		io.WriteString(w, text)
+	case strings.HasSuffix(path, "/logs"):
+		w.Header().Set("Content-Type", "application/vnd.docker.raw-stream")
+		io.WriteString(w, "a line of a log\n")
+	case path == "/containers/json" || path == "/networks" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/images/json":
+		io.WriteString(w, "[]")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusNotFound)
+		fmt.Fprintf(w, `{"message":"no such thing: %s"}`, path)
+	}
+}
+
+func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	e.mu.Lock()
+	e.written = append(e.written, Request{r.Method, path, r.URL.Query().Encode(), string(body)})
+	e.mu.Unlock()
+	w.Header().Set("Content-Type", "application/json")
+	switch {
+	case r.Header.Get("Upgrade") != "":
+		echo(w)
+	case strings.HasSuffix(path, "/create") || strings.HasSuffix(path, "/exec"):
+		w.WriteHeader(http.StatusCreated)
+		id := strings.Repeat("d", 64)
+		fmt.Fprintf(w, `{"Id":%q,"ID":%q}`, id, id)
+	case path == "/build" || path == "/images/load":
+		io.WriteString(w, `{"stream":"done"}`+"\n")
+	case strings.HasSuffix(path, "/update"):
+		io.WriteString(w, `{"Warnings":null}`)
+	default:
+		w.WriteHeader(http.StatusNoContent)
+	}
+}
+
+// echo plays a command that repeats its input.
+func echo(w http.ResponseWriter) {
+	conn, rest, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+	io.Copy(conn, rest.Reader)
+}
