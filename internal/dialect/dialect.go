@@ -66,6 +66,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 		r = geard.Read(texts[0], geard.ProjectName(texts[0].Name))
 		if texts[0].Name == stdin && q.Project == "" {
 			r.Refuse(problem.Place{File: stdin}, "a deployment from standard input has no name", "give the project a name")
+			r.Project.Name = "unnamed"
 		}
 	default:
 		r = compose.Read(ctx, compose.Request{Texts: texts, Dir: q.Dir, Project: q.Project, Env: q.Env})

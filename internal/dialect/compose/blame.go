@@ -32,14 +32,14 @@ func (b *blame) find(ctx context.Context, whole error) {
 	before := len(b.Mistakes)
 	for i, t := range b.forest {
 		b.index = i
-		for _, section := range keys(t.root) {
-			_, entries := child(t.root, section.Value)
+		for _, pair := range pairs(t.root) {
+			section, entries := pair[0], pair[1]
 			if entries.Kind != yaml.MappingNode {
 				b.value(ctx, t.root, []*yaml.Node{section})
 				continue
 			}
-			for _, name := range keys(entries) {
-				b.entry(ctx, entries, []*yaml.Node{section, name})
+			for _, name := range pairs(entries) {
+				b.entry(ctx, entries, []*yaml.Node{section, name[0]})
 			}
 		}
 	}
@@ -59,9 +59,9 @@ func (b *blame) entry(ctx context.Context, entries *yaml.Node, path []*yaml.Node
 		b.value(ctx, entries, path)
 		return
 	}
-	for _, field := range keys(entry) {
-		if field.Value != "extends" {
-			b.value(ctx, entry, append(path[:2:2], field))
+	for _, field := range pairs(entry) {
+		if field[0].Value != "extends" {
+			b.value(ctx, entry, append(path[:2:2], field[0]))
 		}
 	}
 }
@@ -79,11 +79,16 @@ func (b *blame) value(ctx context.Context, parent *yaml.Node, path []*yaml.Node)
 		if err == nil {
 			return
 		}
-		if b.part(wrapped(path, value), len(path), err) || b.items(ctx, path, value) {
+		if b.part(wrapped(path, value), len(path), err) || b.list(ctx, path, value) {
 			continue
 		}
-		b.Refuse(b.place(key), key.Value+": "+said(err), listed)
+		b.Refuse(b.place(key), labelled(key.Value, said(err)), listed)
 		remove(parent, key.Value)
+		names := make([]string, len(path))
+		for i, n := range path {
+			names[i] = n.Value
+		}
+		b.gone[join(names)] = taken{at: b.place(key)}
 		return
 	}
 }
@@ -128,14 +133,15 @@ func (b *blame) part(n *yaml.Node, depth int, err error) bool {
 	} else {
 		remove(parent, name.Value)
 	}
-	b.Refuse(b.place(name), label+": "+said(err), listed)
+	b.Refuse(b.place(name), labelled(label, said(err)), listed)
 	return true
 }
 
-// items takes out the items of a list that are wrong by themselves.
-func (b *blame) items(ctx context.Context, path []*yaml.Node, list *yaml.Node) bool {
-	if list.Kind != yaml.SequenceNode {
-		return false
+// list takes out the items of a list that are wrong by themselves.
+func (b *blame) list(ctx context.Context, path []*yaml.Node, list *yaml.Node) bool {
+	none := &yaml.Node{Kind: yaml.SequenceNode, Tag: "!!seq"}
+	if list.Kind != yaml.SequenceNode || b.alone(ctx, path, none) != nil {
+		return false // it should be no list at all
 	}
 	var good []*yaml.Node
 	for _, item := range list.Content {
@@ -144,11 +150,19 @@ func (b *blame) items(ctx context.Context, path []*yaml.Node, list *yaml.Node) b
 			good = append(good, item)
 			continue
 		}
-		b.Refuse(b.place(item), path[len(path)-1].Value+": "+said(err), listed)
+		b.Refuse(b.place(item), labelled(path[len(path)-1].Value, said(err)), listed)
 	}
 	some := len(good) < len(list.Content)
 	list.Content = good
 	return some
+}
+
+// labelled puts a field's name before a sentence that lacks it.
+func labelled(name, text string) string {
+	if strings.HasPrefix(text, name+" ") {
+		return text
+	}
+	return name + ": " + text
 }
 
 var (

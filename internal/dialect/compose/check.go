@@ -20,11 +20,12 @@ const extension = "x-havre"
 type checker struct {
 	*source.Reading
 	table
-	vars   variables
-	forest forest
-	index  int                        // of the tree that is walked
-	gone   map[string]taken           // what was taken out and is told of elsewhere
-	havre  map[string][]extensionNode // x-havre by service
+	vars    variables
+	forest  forest
+	index   int                        // of the tree that is walked
+	spanned int                        // ports that ranges stand for
+	gone    map[string]taken           // what was taken out and is told of elsewhere
+	havre   map[string][]extensionNode // x-havre by service
 }
 
 // taken is a field that was taken out: where it stood and its value, if short.
@@ -79,6 +80,9 @@ func (c *checker) value(n *yaml.Node, at step) {
 	switch n.Kind {
 	case yaml.ScalarNode:
 		c.interpolate(n)
+		if at.field == "services.*.ports[]" || at.field == "services.*.expose[]" {
+			c.spans(n)
+		}
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			c.value(item, at.item())
@@ -90,8 +94,8 @@ func (c *checker) value(n *yaml.Node, at step) {
 
 func (c *checker) mapping(n *yaml.Node, at step) {
 	known := c.children[at.field]
-	for _, key := range keys(n) {
-		_, value := child(n, key.Value)
+	for _, pair := range pairs(n) {
+		key, value := pair[0], pair[1]
 		switch {
 		case len(known) == 0:
 			c.value(value, at.to("*", key.Value))
@@ -101,14 +105,6 @@ func (c *checker) mapping(n *yaml.Node, at step) {
 			c.field(n, key, value, at)
 		}
 	}
-}
-
-func keys(n *yaml.Node) []*yaml.Node {
-	var all []*yaml.Node
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		all = append(all, n.Content[i])
-	}
-	return all
 }
 
 // field judges one key of a mapping whose keys the table lists.
@@ -129,6 +125,12 @@ func (c *checker) field(n, key, value *yaml.Node, at step) {
 	}
 	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
 	next := at.to(name, key.Value)
+	if _, file := child(value, "file"); f.Path == "services.*.extends" && file != nil {
+		// Without its file it would be another service.
+		c.judge(c.fields[f.Path+".file"], key, file, next)
+		remove(n, key.Value)
+		return
+	}
 	if f.Verdict == Honoured {
 		c.value(value, next)
 		return

@@ -203,21 +203,52 @@ func (c *checker) chain(service string) []string {
 	}
 }
 
-// item finds the item of a service's list that fits; else the list.
-func (c *checker) item(service, field string, fits func(*yaml.Node) bool) problem.Place {
+// items tells where the items of a service's list stand, by what keysOf makes
+// of them.
+type items struct {
+	places map[string]problem.Place
+	list   problem.Place
+}
+
+// items looks at the list once: there may be many items.
+func (c *checker) items(service, field string, keysOf func(*yaml.Node) []string) items {
+	found := items{places: map[string]problem.Place{}}
+	_, found.list = c.look(service, field)
 	for _, name := range c.chain(service) {
 		for _, t := range c.forest.all("services", name, field) {
-			items := t.root.Content
-			if t.root.Kind != yaml.SequenceNode {
-				items = append(slices.Clone(items), t.root)
+			all := t.root.Content
+			if t.root.Kind == yaml.ScalarNode {
+				all = []*yaml.Node{t.root}
 			}
-			for _, n := range items {
-				if fits(n) {
-					return problem.Place{File: t.file, Line: n.Line, Column: n.Column}
+			for _, n := range all {
+				for _, key := range keysOf(n) {
+					if _, known := found.places[key]; !known {
+						found.places[key] = problem.Place{File: t.file, Line: n.Line, Column: n.Column}
+					}
 				}
 			}
 		}
 	}
-	_, at := c.look(service, field)
-	return at
+	return found
+}
+
+// at is the place of one item; else of the list.
+func (i items) at(key string) problem.Place {
+	if p, ok := i.places[key]; ok {
+		return p
+	}
+	return i.list
+}
+
+// itself is the key of an item that is one word, or the key of a mapping.
+func itself(n *yaml.Node) []string { return []string{n.Value} }
+
+// itselfOr is the key of an item that is one word, or a mapping with that word.
+func itselfOr(name string) func(*yaml.Node) []string {
+	return func(n *yaml.Node) []string {
+		if _, value := child(n, name); value != nil {
+			return []string{value.Value}
+		}
+		return itself(n)
+	}
 }

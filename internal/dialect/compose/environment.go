@@ -8,7 +8,6 @@ import (
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
-	"go.yaml.in/yaml/v4"
 
 	"havre/internal/problem"
 	"havre/internal/spec"
@@ -27,13 +26,11 @@ func (r *reader) variables(name string, s types.ServiceConfig) map[string]string
 		}
 		return "", false
 	}
+	places := r.items(name, "env_file", itselfOr("path"))
 	for _, f := range s.EnvFiles {
-		at := r.item(name, "env_file", func(n *yaml.Node) bool {
-			_, path := child(n, "path")
-			return n.Value == f.Path || path != nil && path.Value == f.Path
-		})
-		r.envFile(at, f, env, lookup)
+		r.envFile(places.at(f.Path), f, env, lookup)
 	}
+	places = r.items(name, "environment", itself)
 	for v, value := range s.Environment {
 		if value != nil {
 			env[v] = *value
@@ -44,8 +41,7 @@ func (r *reader) variables(name string, s types.ServiceConfig) map[string]string
 			env[v] = given
 			continue
 		}
-		at := r.item(name, "environment", func(n *yaml.Node) bool { return n.Value == v })
-		r.Warn(at, "variable "+v+" has no value and is left out", "set it in the environment or in .env, or give it a value")
+		r.Warn(places.at(v), "variable "+v+" has no value and is left out", "set it in the environment or in .env, or give it a value")
 	}
 	if len(env) == 0 {
 		return nil

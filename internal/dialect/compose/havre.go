@@ -27,10 +27,8 @@ func (r *reader) extension(to *spec.Service) {
 				r.Refuse(placed(e.file, e.node), "x-havre must be a mapping", "write x-havre: {domains: [www.example.org]}")
 				continue
 			}
-			for _, key := range keys(e.node) {
-				_, value := child(e.node, key.Value)
-				h := havreKey{r, to, e.file}
-				h.read(key, value)
+			for _, pair := range pairs(e.node) {
+				havreKey{r, to, e.file}.read(pair[0], pair[1])
 			}
 		}
 	}
@@ -61,18 +59,18 @@ func (h havreKey) read(key, value *yaml.Node) {
 		h.to.Priority = n
 	case "domains":
 		h.to.Domains = nil
-		for _, item := range h.items(key, value) {
+		for _, item := range h.list(key, value) {
 			h.Origins[fmt.Sprintf("%sdomains[%d]", at, len(h.to.Domains))] = placed(h.file, item)
 			h.to.Domains = append(h.to.Domains, h.domain(item))
 		}
 	case "links":
-		for _, item := range h.items(key, value) {
+		for _, item := range h.list(key, value) {
 			h.Origins[fmt.Sprintf("%slinks[%d]", at, len(h.to.Links))] = placed(h.file, item)
 			h.to.Links = append(h.to.Links, h.link(item))
 		}
 	case "keys":
 		h.to.Keys = nil
-		for _, item := range h.items(key, value) {
+		for _, item := range h.list(key, value) {
 			if line := strings.TrimSpace(item.Value); source.UsableKey(line) {
 				h.to.Keys = append(h.to.Keys, spec.Key{Text: line})
 				continue
@@ -91,8 +89,8 @@ func (h havreKey) scalar(key, value *yaml.Node) string {
 	return value.Value
 }
 
-// items is a list; a single value is a list of one.
-func (h havreKey) items(key, value *yaml.Node) []*yaml.Node {
+// list is a list; a single value is a list of one.
+func (h havreKey) list(key, value *yaml.Node) []*yaml.Node {
 	switch {
 	case empty(value):
 		return nil
@@ -147,7 +145,7 @@ func (h havreKey) link(n *yaml.Node) spec.Link {
 		l.Alias = alias.Value
 	}
 	if key, ports := child(n, "ports"); ports != nil {
-		for _, p := range h.items(key, ports) {
+		for _, p := range h.list(key, ports) {
 			l.Ports = append(l.Ports, h.port(p, p.Value))
 		}
 	}

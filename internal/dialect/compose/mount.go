@@ -25,22 +25,22 @@ func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
 		}
 	}
 	r.options(name)
+	places := r.items(name, "volumes", target)
 	for _, v := range s.Volumes {
-		at := r.item(name, "volumes", func(n *yaml.Node) bool { return mountsAt(n, v.Target) })
+		at := places.at(clean(v.Target))
 		add(at, r.volume(at, name, v)...)
 	}
+	places = r.items(name, "tmpfs", itself)
 	for _, t := range s.Tmpfs {
-		at := r.item(name, "tmpfs", func(n *yaml.Node) bool { return n.Value == t })
+		at := places.at(t)
 		add(at, r.tmpfs(at, t)...)
 	}
 	if s.ShmSize > 0 {
 		add(r.at(name, "shm_size"), spec.Mount{Kind: spec.Tmpfs, Target: "/dev/shm", Size: spec.Bytes(s.ShmSize)})
 	}
+	places = r.items(name, "configs", itselfOr("source"))
 	for _, c := range s.Configs {
-		at := r.item(name, "configs", func(n *yaml.Node) bool {
-			_, source := child(n, "source")
-			return n.Value == c.Source || source != nil && source.Value == c.Source
-		})
+		at := places.at(c.Source)
 		add(at, r.config(at, c)...)
 	}
 	return mounts
@@ -54,14 +54,19 @@ func clean(target string) string {
 	return path.Clean(target)
 }
 
-// mountsAt tells whether n is the mount at target.
-func mountsAt(n *yaml.Node, target string) bool {
+// target is where an item mounts something.
+func target(n *yaml.Node) []string {
 	if n.Kind == yaml.ScalarNode {
 		v, err := format.ParseVolume(n.Value)
-		return err == nil && v.Target == target
+		if err != nil {
+			return nil
+		}
+		return []string{clean(v.Target)}
 	}
-	_, t := child(n, "target")
-	return t != nil && (t.Value == target || clean(t.Value) == target)
+	if _, t := child(n, "target"); t != nil {
+		return []string{clean(t.Value)}
+	}
+	return nil
 }
 
 // options judges the third part of short mounts: the library ignores options

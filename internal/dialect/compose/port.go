@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,8 +18,9 @@ import (
 
 func (r *reader) ports(name string, s types.ServiceConfig) []spec.Port {
 	var ports []spec.Port
+	places := r.items(name, "ports", portKeys)
 	for _, p := range s.Ports {
-		at := r.item(name, "ports", func(n *yaml.Node) bool { return isPort(n, p) })
+		at := places.at(portKey(p))
 		port, ok := r.port(at, p)
 		if !ok || slices.Contains(ports, port) { // as when published for 127.0.0.1 and for ::1
 			continue
@@ -29,17 +31,30 @@ func (r *reader) ports(name string, s types.ServiceConfig) []spec.Port {
 	return ports
 }
 
-// isPort tells whether p came from n.
-func isPort(n *yaml.Node, p types.ServicePortConfig) bool {
+func portKey(p types.ServicePortConfig) string {
+	return fmt.Sprintf("%s|%s|%d", p.HostIP, p.Published, p.Target)
+}
+
+// portKeys are the ports that one item makes.
+func portKeys(n *yaml.Node) []string {
 	if n.Kind == yaml.ScalarNode {
 		made, err := types.ParsePortConfig(n.Value)
-		return err == nil && slices.ContainsFunc(made, func(q types.ServicePortConfig) bool {
-			return q.Target == p.Target && q.Published == p.Published && q.HostIP == p.HostIP && q.Protocol == p.Protocol
-		})
+		if err != nil {
+			return nil
+		}
+		keys := make([]string, len(made))
+		for i, p := range made {
+			keys[i] = portKey(p)
+		}
+		return keys
 	}
-	_, target := child(n, "target")
-	_, published := child(n, "published")
-	return target != nil && target.Value == strconv.Itoa(int(p.Target)) && (published == nil || published.Value == p.Published)
+	word := func(name string) string {
+		if _, value := child(n, name); value != nil {
+			return value.Value
+		}
+		return ""
+	}
+	return []string{fmt.Sprintf("%s|%s|%s", word("host_ip"), word("published"), word("target"))}
 }
 
 func (r *reader) port(at problem.Place, p types.ServicePortConfig) (spec.Port, bool) {
@@ -75,8 +90,9 @@ func (r *reader) port(at problem.Place, p types.ServicePortConfig) (spec.Port, b
 // health checks that look at it.
 func (r *reader) expose(name string, s types.ServiceConfig) []uint16 {
 	var ports []uint16
+	places := r.items(name, "expose", itself)
 	for _, e := range s.Expose {
-		at := r.item(name, "expose", func(n *yaml.Node) bool { return n.Value == e })
+		at := places.at(e)
 		span, protocol, _ := strings.Cut(e, "/")
 		first, last, isSpan := strings.Cut(span, "-")
 		if !isSpan {
@@ -99,4 +115,25 @@ func (r *reader) expose(name string, s types.ServiceConfig) []uint16 {
 	}
 	slices.Sort(ports)
 	return slices.Compact(ports)
+}
+
+// maxPorts is the most ports that the ranges of a project may stand for.
+const maxPorts = 1000
+
+var span = regexp.MustCompile(`(\d+)-(\d+)`)
+
+// spans refuses ranges that stand for too many ports, and leaves their first.
+func (c *checker) spans(n *yaml.Node) {
+	more := 0
+	for _, s := range span.FindAllStringSubmatch(n.Value, -1) {
+		from, _ := strconv.Atoi(s[1]) // too large a number is an error later
+		to, _ := strconv.Atoi(s[2])
+		more = max(more, to-from)
+	}
+	if c.spanned+more > maxPorts {
+		c.Refuse(c.place(n), fmt.Sprintf("%s: ranges of ports come to more than %d", n.Value, maxPorts), "name the ports that are needed")
+		n.Value = span.ReplaceAllString(n.Value, "$1")
+		return
+	}
+	c.spanned += more
 }

@@ -6,8 +6,6 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
-	"go.yaml.in/yaml/v4"
-
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
@@ -36,8 +34,9 @@ func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 		needs = append(needs, spec.Need{Service: other, Condition: condition})
 	}
 	slices.SortFunc(needs, func(a, b spec.Need) int { return strings.Compare(a.Service, b.Service) })
+	places := r.items(name, "depends_on", itself)
 	for i, n := range needs {
-		r.Origins[fmt.Sprintf("services.%s.needs[%d]", name, i)] = r.item(name, "depends_on", func(item *yaml.Node) bool { return item.Value == n.Service })
+		r.Origins[fmt.Sprintf("services.%s.needs[%d]", name, i)] = places.at(n.Service)
 	}
 	return needs
 }
@@ -57,12 +56,13 @@ func awaited(p *types.Project) map[string]bool {
 
 // links reads Compose's links: a need, and variables.
 func (r *reader) links(to *spec.Service, s types.ServiceConfig) {
+	places := r.items(to.Name, "links", itself)
 	for _, l := range s.Links {
 		other, alias, _ := strings.Cut(l, ":")
 		if alias == other {
 			alias = ""
 		}
-		at := r.item(to.Name, "links", func(n *yaml.Node) bool { return n.Value == l })
+		at := places.at(l)
 		r.Origins[fmt.Sprintf("services.%s.links[%d]", to.Name, len(to.Links))] = at
 		to.Links = append(to.Links, spec.Link{To: other, Alias: alias})
 		if other != to.Name && !slices.ContainsFunc(to.Needs, func(n spec.Need) bool { return n.Service == other }) {
@@ -79,8 +79,9 @@ func (r *reader) aliases(to *spec.Service, s types.ServiceConfig) {
 		names = append(names, network)
 	}
 	slices.Sort(names)
+	places := r.items(to.Name, "networks", itself)
 	for _, network := range names {
-		at := r.item(to.Name, "networks", func(n *yaml.Node) bool { return n.Value == network })
+		at := places.at(network)
 		if declared, _ := r.forest.find("networks", network); declared == nil && network != "default" {
 			r.Refuse(at, fmt.Sprintf("network %s is not declared", network), "take it out: all services of a project share one network")
 		}

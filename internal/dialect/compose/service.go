@@ -59,7 +59,10 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 func (r *reader) image(name string, s types.ServiceConfig) string {
 	for _, service := range r.chain(name) {
 		built, ok := r.gone["services."+service+".build"]
+		_, wrong := r.gone["services."+service+".image"]
 		switch {
+		case wrong && s.Image == "":
+			return unnamed
 		case ok && s.Image == "":
 			r.Refuse(built.at, fmt.Sprintf("%s has a build and no image: nothing is built here", name),
 				fmt.Sprintf("build it with havre image build -t %s DIR, and write image: %s", name, name))

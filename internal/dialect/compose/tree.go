@@ -17,7 +17,7 @@ import (
 
 // Bounds on a file, so that a few lines of aliases of aliases stay few.
 const (
-	maxNodes = 50_000
+	maxNodes = 20_000
 	maxDepth = 60
 )
 
@@ -196,6 +196,15 @@ func child(n *yaml.Node, name string) (key, value *yaml.Node) {
 		}
 	}
 	return nil, nil
+}
+
+// pairs are the keys and values of a mapping. They may be removed meanwhile.
+func pairs(n *yaml.Node) [][2]*yaml.Node {
+	var all [][2]*yaml.Node
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		all = append(all, [2]*yaml.Node{n.Content[i], n.Content[i+1]})
+	}
+	return all
 }
 
 // remove takes the key called name out of a mapping.

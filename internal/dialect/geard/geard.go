@@ -58,14 +58,15 @@ func Read(t source.Text, name string) *source.Reading {
 	top := r.object(root, "")
 	r.Origins["name"] = problem.Place{File: t.Name}
 	keys := r.keys(top)
-	for _, n := range r.list(top, "Containers") {
+	containers := r.list(top, "Containers")
+	for _, n := range containers {
 		if s, links, ok := r.container(n); ok {
 			s.Keys = slices.Clone(keys)
 			r.Project.Services = append(r.Project.Services, s)
 			r.pending = append(r.pending, links)
 		}
 	}
-	if len(r.Project.Services) == 0 {
+	if len(containers) == 0 {
 		r.Refuse(top.place("Containers"), "the deployment has no containers", `write "containers": [{"name": …, "image": …, "count": 1}]`)
 	}
 	r.instances(top)
@@ -219,7 +220,7 @@ func (r *reader) link(n *node, from spec.Service) (spec.Link, bool) {
 	}
 	r.loopback(f, l.To)
 	for _, p := range r.list(f, "Ports") {
-		if r.is(p, number, "Ports") {
+		if r.is(p, number, "Ports[]") {
 			l.Ports = append(l.Ports, uint16(r.whole(p, "Ports", 1, math.MaxUint16)))
 		}
 	}

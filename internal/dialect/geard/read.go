@@ -77,10 +77,12 @@ func (r *reader) is(n *node, want kind, path string) bool {
 	}
 	if n.kind != null {
 		name := path[strings.LastIndex(path, ".")+1:]
-		if name == "" {
+		if list, ok := strings.CutSuffix(name, "[]"); ok {
+			name = "what is in " + list
+		} else if name == "" {
 			name = "the file"
 		}
-		r.Refuse(n.at, fmt.Sprintf("%s must be %s, not %s", strings.TrimSuffix(name, "[]"), want, n.kind), "write "+string(want))
+		r.Refuse(n.at, fmt.Sprintf("%s must be %s, not %s", name, want, n.kind), "write "+string(want))
 	}
 	return false
 }

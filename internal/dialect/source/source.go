@@ -79,6 +79,7 @@ func Tidy(l problem.List) problem.List {
 			strings.Compare(a.Where.File, b.Where.File),
 			cmp.Compare(a.Where.Line, b.Where.Line),
 			cmp.Compare(a.Where.Column, b.Where.Column),
+			strings.Compare(a.Says, b.Says),
 		)
 	})
 	return kept

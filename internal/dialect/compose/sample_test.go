@@ -1,0 +1,97 @@
+package compose_test
+
+import "havre/internal/problem"
+
+type problemOf = *problem.Problem
+
+// structure is fields that only hold others, whose samples show them.
+var structure = map[string]bool{
+	"services": true, "services.*": true, "networks": true, "networks.*": true, "volumes": true, "volumes.*": true, "configs": true, "configs.*": true,
+	"services.*.healthcheck": true, "services.*.depends_on.*": true, "services.*.networks": true, "services.*.networks.*": true,
+	"services.*.volumes[].bind": true, "services.*.volumes[].volume": true, "services.*.volumes[].tmpfs": true,
+	"services.*.deploy": true, "services.*.deploy.resources": true, "services.*.deploy.resources.limits": true,
+	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.x-havre": true,
+}
+
+type m = map[string]any
+
+func web(name string, value any) m { return m{"services": m{"web": m{name: value}}} }
+
+func deploy(name string, value any) m { return web("deploy", m{name: value}) }
+
+func resources(which, name string, value any) m {
+	return deploy("resources", m{which: m{name: value}})
+}
+
+func port(name string, value any) m {
+	p := m{"target": 80, name: value}
+	return web("ports", []any{p})
+}
+
+func volume(name string, value any) m {
+	v := m{"type": "volume", "source": "data", "target": "/data", name: value}
+	return web("volumes", []any{v})
+}
+
+func health(name string, value any) m { return web("healthcheck", m{"test": "true", name: value}) }
+
+func havre(name string, value any) m { return web("x-havre", m{name: value}) }
+
+func config(name, value string) m {
+	return m{"services": m{"web": m{"configs": []any{"thing"}}}, "configs": m{"thing": m{name: value}}}
+}
+
+func configUse(name string, value any) m {
+	return m{"services": m{"web": m{"configs": []any{m{"source": "thing", name: value}}}}, "configs": m{"thing": m{"content": "x"}}}
+}
+
+// samples are files in which the field makes a difference.
+var samples = map[string]m{
+	"name": {"name": "other-name"},
+
+	"configs.*.file": config("file", "file.txt"), "configs.*.content": config("content", "x"), "configs.*.environment": config("environment", "GIVEN"),
+
+	"services.*.image": web("image", "other:1"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
+	"services.*.environment": web("environment", m{"A": "b"}), "services.*.env_file": web("env_file", "file.env"),
+	"services.*.env_file[].path": web("env_file", []any{m{"path": "file.env"}}), "services.*.env_file[].required": web("env_file", []any{m{"path": "none.env", "required": false}}),
+	"services.*.user": web("user", "1000"), "services.*.working_dir": web("working_dir", "/srv"), "services.*.hostname": web("hostname", "h"),
+	"services.*.labels": web("labels", m{"a": "b"}), "services.*.stop_signal": web("stop_signal", "SIGINT"), "services.*.stop_grace_period": web("stop_grace_period", "1m"),
+	"services.*.read_only": web("read_only", true), "services.*.init": web("init", true), "services.*.restart": web("restart", "on-failure:3"),
+	"services.*.profiles":        web("profiles", []any{"debug"}),
+	"services.*.extends":         {"services": m{"web": m{"extends": "base"}, "base": m{"image": "base", "user": "5"}}},
+	"services.*.extends.service": {"services": m{"web": m{"extends": m{"service": "base"}}, "base": m{"image": "base", "user": "5"}}},
+
+	"services.*.healthcheck.test": health("test", []any{"CMD", "a"}), "services.*.healthcheck.interval": health("interval", "1s"),
+	"services.*.healthcheck.timeout": health("timeout", "1s"), "services.*.healthcheck.retries": health("retries", 7),
+	"services.*.healthcheck.start_period": health("start_period", "1s"), "services.*.healthcheck.disable": health("disable", true),
+
+	"services.*.ports": web("ports", []any{"80:80"}), "services.*.ports[].target": port("target", 81), "services.*.ports[].published": port("published", "8080"),
+	"services.*.ports[].protocol": port("protocol", "udp"), "services.*.ports[].host_ip": port("host_ip", "127.0.0.1"),
+	"services.*.expose": web("expose", []any{"3000-3001"}), "services.*.networks.*.aliases": web("networks", m{"default": m{"aliases": []any{"w"}}}),
+
+	"services.*.x-havre.domains":        havre("domains", []any{"www.example.org:8080"}),
+	"services.*.x-havre.domains[].host": havre("domains", []any{m{"host": "www.example.org"}}), "services.*.x-havre.domains[].port": havre("domains", []any{m{"host": "a.org", "port": 5}}),
+	"services.*.x-havre.access": havre("access", "private"), "services.*.x-havre.links": havre("links", []any{"other:o"}),
+	"services.*.x-havre.links[].to": havre("links", []any{m{"to": "other"}}), "services.*.x-havre.links[].alias": havre("links", []any{m{"to": "other", "alias": "o"}}),
+	"services.*.x-havre.links[].ports": havre("links", []any{m{"to": "other", "ports": []any{25}}}),
+	"services.*.x-havre.keys":          havre("keys", []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"}),
+	"services.*.x-havre.priority":      havre("priority", 5),
+
+	"services.*.volumes": web("volumes", []any{"data:/data"}), "services.*.volumes[].type": web("volumes", []any{m{"type": "tmpfs", "target": "/run"}}),
+	"services.*.volumes[].source": volume("source", "data"), "services.*.volumes[].target": volume("target", "/x"), "services.*.volumes[].read_only": volume("read_only", true),
+	"services.*.volumes[].tmpfs.size": web("volumes", []any{m{"type": "tmpfs", "target": "/run", "tmpfs": m{"size": 65536}}}),
+	"services.*.tmpfs":                web("tmpfs", "/run:size=64m"), "services.*.shm_size": web("shm_size", "64m"),
+	"services.*.configs": config("content", "y"), "services.*.configs[].source": configUse("source", "thing"),
+	"services.*.configs[].target": configUse("target", "/etc/thing"), "services.*.configs[].mode": configUse("mode", 256),
+
+	"services.*.depends_on": web("depends_on", []any{"other"}), "services.*.depends_on.*.condition": web("depends_on", m{"other": m{"condition": "service_completed_successfully"}}),
+	"services.*.depends_on.*.required": web("depends_on", m{"missing": m{"condition": "service_started", "required": false}}), "services.*.links": web("links", []any{"other"}),
+
+	"services.*.scale": web("scale", 2), "services.*.mem_limit": web("mem_limit", "64m"), "services.*.mem_reservation": web("mem_reservation", "64m"),
+	"services.*.cpus": web("cpus", 0.1), "services.*.pids_limit": web("pids_limit", 9),
+	"services.*.deploy.replicas": deploy("replicas", 2), "services.*.deploy.restart_policy.condition": deploy("restart_policy", m{"condition": "none"}),
+	"services.*.deploy.restart_policy.max_attempts": deploy("restart_policy", m{"condition": "on-failure", "max_attempts": 3}),
+	"services.*.deploy.resources.limits.cpus":       resources("limits", "cpus", "0.5"), "services.*.deploy.resources.limits.memory": resources("limits", "memory", "64m"),
+	"services.*.deploy.resources.limits.pids": resources("limits", "pids", 9), "services.*.deploy.resources.reservations.cpus": resources("reservations", "cpus", "0.5"),
+	"services.*.deploy.resources.reservations.memory": resources("reservations", "memory", "64m"),
+}
