@@ -108,7 +108,7 @@ func (c *console) formats(cmd *cobra.Command, forms ...string) *cobra.Command {
 			c.format = forms[0]
 		}
 	}
-	cmd.Flags().VarP(choice{&c.format, forms}, "output", "o", "form of the output")
+	cmd.Flags().VarP(choice{&c.format, forms}, "output", "o", "form of the output; "+forms[0]+" when it is not given")
 	return cmd
 }
 

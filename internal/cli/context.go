@@ -12,6 +12,7 @@ import (
 
 	"havre/internal/client"
 	"havre/internal/problem"
+	"havre/internal/role"
 	"havre/internal/secret"
 )
 
@@ -24,11 +25,9 @@ type place struct {
 	Env       string `json:"env,omitempty"`
 }
 
-// Where a server is found that nobody named.
-const (
-	defaultSocket = "/var/lib/havre/run/server.sock"
-	defaultURL    = "http://127.0.0.1:7080"
-)
+// defaultURL is where a server is found that nobody named and whose socket is
+// not ours to use.
+const defaultURL = "http://127.0.0.1:7080"
 
 // context is the saved place with what the variables say over it. A saved
 // token is never shown to another address than the one it was saved with.
@@ -45,8 +44,9 @@ func (c *console) context() (place, error) {
 	}
 	if p.URL == "" {
 		p.URL = defaultURL
-		if unix.Access(defaultSocket, unix.R_OK|unix.W_OK) == nil {
-			p.URL = "unix://" + defaultSocket
+		socket := role.Layout{Data: role.DefaultData}.ServerSocket()
+		if unix.Access(socket, unix.R_OK|unix.W_OK) == nil {
+			p.URL = "unix://" + socket
 		}
 	}
 	return p, nil

@@ -66,7 +66,7 @@ func New(c Config) (*Client, error) {
 
 func invalidURL(u string) *problem.Problem {
 	return problem.New(problem.Invalid, "%q is not the address of a Havre server", u).
-		With("write it like http://localhost:7080 or unix:///var/lib/havre/run/server.sock")
+		With("write it like http://localhost:7080 or unix:///path/of/its.sock")
 }
 
 func local(host string) bool {
