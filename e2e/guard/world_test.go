@@ -1,0 +1,231 @@
+// Package guard_test attacks the guard before a real engine, as the user of
+// a server that was broken into, through the socket that a server has.
+package guard_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/dockercall"
+	"havre/internal/guard"
+	"havre/internal/guard/guardtest"
+	"havre/internal/lab"
+	"havre/internal/portal"
+)
+
+// serverUser is a user that nothing on the machine belongs to.
+const serverUser, ingressGroup = 64001, 64002
+
+const projectID, otherProject, serviceID = "aaaaaaa2", "ccccccc2", "bbbbbbb2"
+
+var shared lab.Shared
+
+func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
+
+// site is a guard on the shared engine, and what the scripts talk about.
+type site struct {
+	*lab.World
+	data   string
+	socket string
+	vars   map[string]string
+}
+
+var (
+	once    sync.Once
+	theSite *site
+)
+
+// open gives the one site of the package.
+func open(t *testing.T) *site {
+	t.Helper()
+	w := shared.World(t)
+	once.Do(func() {
+		// The guard outlives the test that needed it first.
+		theSite = newSite(t, w)
+	})
+	if theSite == nil {
+		t.Fatal("the site could not be made")
+	}
+	return theSite
+}
+
+func newSite(t *testing.T, w *lab.World) *site {
+	t.Helper()
+	s := &site{World: w, data: w.Dir + "/havre", socket: w.Dir + "/guard.sock"}
+	if err := guard.WriteBounds(s.data+"/guard", guard.DefaultBounds(s.data, serverUser, ingressGroup)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(s.data, 0o711); err != nil {
+		t.Fatal(err)
+	}
+	g := guardtest.Start(lasting{t}, guard.Settings{
+		Dir: s.data + "/guard", Socket: s.socket, SocketGroup: serverUser, Engine: w.Socket, NoFirewall: true,
+		PortalImage: func() (io.Reader, string, error) {
+			a, err := portal.NewArchive(portal.Recipe{Repository: "havre.invalid/portal", User: "65534", Entrypoint: []string{"/none"},
+				Files: []portal.File{{Path: "portal", Mode: os.ModeDir | 0o555}}})
+			return bytes.NewReader(a.Bytes), a.ID, err
+		},
+	})
+	s.vars = map[string]string{"INSTANCE": g.Instance(), "PROJECT": projectID, "SERVICE": serviceID, "DATA": s.data, "GROUP": fmt.Sprint(ingressGroup)}
+	s.stock(t)
+	return s
+}
+
+// lasting is a test whose end is the package's: the world goes with it.
+type lasting struct{ *testing.T }
+
+func (lasting) Cleanup(func()) {}
+
+// dial connects as the server: this thread alone takes its user on.
+func (s *site) dial() (net.Conn, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	set := func(user, group uintptr) error {
+		// Only the raw calls change one thread.
+		if _, _, err := unix.RawSyscall(unix.SYS_SETRESGID, ^uintptr(0), group, ^uintptr(0)); err != 0 {
+			return err
+		}
+		if _, _, err := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), user, ^uintptr(0)); err != 0 {
+			return err
+		}
+		return nil
+	}
+	if err := set(serverUser, serverUser); err != nil {
+		return nil, err
+	}
+	conn, err := net.Dial("unix", s.socket)
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESUID, ^uintptr(0), 0, ^uintptr(0)); e != 0 {
+		panic(e)
+	}
+	if _, _, e := unix.RawSyscall(unix.SYS_SETRESGID, ^uintptr(0), 0, ^uintptr(0)); e != 0 {
+		panic(e)
+	}
+	return conn, err
+}
+
+// ask makes a call as the server and reads the answer into out.
+func (s *site) ask(method, path, content string, out any) error {
+	conn, err := s.dial()
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	client := &http.Client{Transport: &http.Transport{
+		Dial:              func(string, string) (net.Conn, error) { return conn, nil },
+		DisableKeepAlives: true,
+	}}
+	text := os.Expand(content, func(v string) string { return s.vars[v] })
+	r, err := http.NewRequest(method, "http://guard"+os.Expand(path, func(v string) string { return s.vars[v] }), strings.NewReader(text))
+	if err != nil {
+		return err
+	}
+	if content != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	a, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	answer, err := io.ReadAll(a.Body)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode >= 300 {
+		return fmt.Errorf("%s %s: %d %s", method, path, a.StatusCode, answer)
+	}
+	if out == nil {
+		return nil
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// must is ask for what has to succeed.
+func (s *site) must(t testing.TB, method, path, content string, out any) {
+	t.Helper()
+	if err := s.ask(method, path, content, out); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// stock makes things of Havre's, by the guard, and things of others, by
+// docker.
+func (s *site) stock(t testing.TB) {
+	t.Helper()
+	s.Docker(t, "swarm", "init", "--advertise-addr", s.Address.String())
+	var node dockercall.SwarmAnswer
+	s.must(t, "POST", dockercall.SwarmPath, "{}", &node)
+	s.vars["NODE"] = string(node.Node)
+	s.stockImages(t)
+	var place dockercall.PortalPlace
+	s.must(t, "POST", dockercall.PortalPath, `{"environment":"prod"}`, &place)
+	s.vars["PORTALIMAGE"] = string(place.Image)
+
+	var made struct{ Id, ID string }
+	network := guardtest.Bodies()["network.json"]
+	for v, id := range map[string]string{"NET": projectID, "NET2": otherProject} {
+		subnet := map[string]string{"NET": "10.87.1.0/24", "NET2": "10.87.2.0/24"}[v]
+		body := strings.NewReplacer("ddddddd2", id, "10.87.9.0/24", subnet).Replace(network)
+		s.must(t, "POST", "/v1.41/networks/create", body, &made)
+		s.vars[v] = made.Id
+	}
+	s.must(t, "POST", dockercall.VolumeEnsurePath, guardtest.Bodies()["volume.json"], nil)
+	s.must(t, "POST", "/v1.41/configs/create", strings.Replace(guardtest.Bodies()["config.json"], "motd", "conf", 1), &made)
+	s.vars["CONFIG"] = made.ID
+	service := strings.NewReplacer("ccccccc2", serviceID, `"Replicas": 0`, `"Replicas": 1`).Replace(guardtest.Bodies()["service.json"])
+	s.must(t, "POST", "/v1.41/services/create", service, &made)
+	s.vars["SVC"] = made.ID
+	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod", guardtest.Bodies()["portal.json"], &made)
+	s.vars["PORTAL"] = made.Id
+	probe := strings.Replace(guardtest.Bodies()["probe.json"], `"1s"`, `"1h"`, 1)
+	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-box", probe, &made)
+	s.vars["BOX"] = made.Id
+	s.must(t, "POST", "/v1.41/containers/$BOX/start", "", nil)
+	s.stockOthers(t)
+}
+
+func (s *site) stockImages(t testing.TB) {
+	t.Helper()
+	s.vars["IMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/app:latest", lab.File{Path: "seeded/file", Text: "from the image"})
+	s.Docker(t, "tag", "havre.invalid/prod/app:latest", "debian:bookworm")
+	s.vars["OTHERIMAGE"] = lab.ScratchImage(t, s.World, "secret:latest", lab.File{Path: "secret", Text: "x"})
+	s.vars["LABELIMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/labelled:latest", lab.File{Path: "Dockerfile", Text: "LABEL havre.instance=x"})
+	lab.ScratchImage(t, s.World, "havre.invalid/prod/trigger:latest", lab.File{Path: "Dockerfile", Text: "ONBUILD RUN evil"})
+}
+
+func (s *site) stockOthers(t testing.TB) {
+	t.Helper()
+	v := s.vars
+	v["OTHERNET"] = s.Docker(t, "network", "create", "-d", "overlay", "--attachable", "--label", "havre.env=prod", "theirs")
+	v["OTHERBOX"] = s.Docker(t, "run", "-d", "--name", "theirs", "secret:latest", "sleep", "1h")
+	v["OTHERSVC"] = s.Docker(t, "service", "create", "--detach", "--replicas", "0", "--name", "theirs", "secret:latest")
+	file := filepath.Join(s.Dir, "config")
+	if err := os.WriteFile(file, []byte("secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v["OTHERCONFIG"] = s.Docker(t, "config", "create", "theirs", file)
+}
+
+// world is the site as one script needs it.
+func (s *site) world(t testing.TB) *guardtest.World {
+	t.Helper()
+	var exec struct{ Id string }
+	s.must(t, "POST", "/v1.41/containers/$BOX/exec", guardtest.Bodies()["exec.json"], &exec)
+	s.vars["EXEC"] = exec.Id
+	var service struct{ Version struct{ Index uint64 } }
+	s.must(t, "GET", "/v1.41/services/$SVC", "", &service)
+	s.vars["VERSION"] = fmt.Sprint(service.Version.Index)
+	return &guardtest.World{Dial: s.dial, Audit: s.data + "/guard/audit.jsonl", Vars: s.vars, Files: guardtest.Bodies()}
+}
