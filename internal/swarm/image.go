@@ -2,10 +2,6 @@ package swarm
 
 import (
 	"context"
-	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -133,44 +129,6 @@ func plainName(name string) string {
 		return strings.ReplaceAll(host, "__", ":") + "/" + rest
 	}
 	return name
-}
-
-// LoadImage takes in an image, as docker save writes it, under a name of the
-// environment. Names in the archive do not count. The guard needs to know the
-// name beforehand, and Docker's client has no way to say it.
-//
-// Errors: Denied with the guard's rule when it is no archive of one image.
-func (s *Swarm) LoadImage(ctx context.Context, environment, name string, archive io.Reader) (service.Image, error) {
-	at, err := engineName(environment, name)
-	if err != nil {
-		return service.Image{}, err
-	}
-	if err := s.Ready(ctx); err != nil { // also settles the version
-		return service.Image{}, err
-	}
-	path := fmt.Sprintf("http://guard/v%s/images/load?%s", s.api.ClientVersion(), url.Values{"havre": {at}, "quiet": {"1"}}.Encode())
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, path, io.NopCloser(archive)) // chunked
-	if err != nil {
-		return service.Image{}, err
-	}
-	r.Header.Set("Content-Type", "application/x-tar")
-	resp, err := s.own.Do(r)
-	if err != nil {
-		return service.Image{}, explainOwn(ctx, err, "load image "+name)
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode != http.StatusOK {
-		return service.Image{}, refusedLoad(name, resp)
-	}
-	if err := readStream(resp.Body, func(string) {}); err != nil {
-		return service.Image{}, problem.New(problem.Failed, "load image %s: %s", name, engineWords(err))
-	}
-	return s.Image(ctx, environment, name)
-}
-
-func refusedLoad(name string, resp *http.Response) error {
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, longestAnswer)) // what came says enough
-	return refused("load image "+name, resp.StatusCode, text)
 }
 
 // RemoveImage takes a name away, and the image when it was its last. It is

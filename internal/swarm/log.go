@@ -93,7 +93,12 @@ func linesOf(chunks iter.Seq2[chunk, error]) iter.Seq2[Line, error] {
 			}
 			l := open[c.stream]
 			at, text := stamp(c.data)
-			if l.Text == "" && !at.IsZero() {
+			// All pieces of a line have the time of its first. Engines of version
+			// 20.10 forget to end a line in pieces; then only the time tells.
+			if l.Text != "" && !at.IsZero() && !at.Equal(l.Time) && !l.give(yield) {
+				return
+			}
+			if !at.IsZero() {
 				l.Time = at
 			}
 			for piece := range bytes.SplitAfterSeq(text, []byte("\n")) {

@@ -2,12 +2,17 @@ package swarm_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	"havre/internal/problem"
+	"havre/internal/service"
 	"havre/internal/swarm"
 )
 
@@ -54,7 +59,7 @@ func TestLogLinesKeepTimeAndStream(t *testing.T) {
 }
 
 func TestLineInPiecesIsPutTogether(t *testing.T) {
-	got, err := lines(t, frame(1, t1+"a b")+frame(2, t1+"other\n")+frame(1, t2+" c\n")+frame(1, t2+"open"), false)
+	got, err := lines(t, frame(1, t1+"a b")+frame(2, t1+"other\n")+frame(1, t1+" c\n")+frame(1, t2+"open"), false)
 	if err != nil || len(got) != 3 {
 		t.Fatalf("%v, %v", got, err)
 	}
@@ -63,6 +68,13 @@ func TestLineInPiecesIsPutTogether(t *testing.T) {
 	}
 	if got[2].Text != "open" || got[2].Time.Second() != 6 {
 		t.Errorf("the last is %+v", got[2])
+	}
+}
+
+func TestLineWhoseEndTheEngineForgotEndsWithItsTime(t *testing.T) {
+	got, err := lines(t, frame(1, t1+"long")+frame(1, t1+"er")+frame(1, t2+"next\n"), false)
+	if err != nil || len(got) != 2 || got[0].Text != "longer" || got[1].Text != "next" || got[1].Time.Second() != 6 {
+		t.Errorf("%+v, %v", got, err)
 	}
 }
 
@@ -123,4 +135,74 @@ func FuzzLogFrames(f *testing.F) {
 			t.Errorf("%d bytes out of %d", total, len(packed))
 		}
 	})
+}
+
+func TestLogsOfAContainer(t *testing.T) {
+	w := open(t)
+	d := w.project(t, "logs2222", "10.87.11.0/24")
+	long := strings.Repeat("x", 40000)
+	d.Spec.Command = []string{"print", "one", "", long, "four"}
+	d.Spec.Restart.Policy = "no"
+	w.start(t, d)
+	o := w.until(t, d, "its end", func(o service.Observed) bool { return len(o.Tasks) == 1 && o.Tasks[0].State == service.Complete })
+	box := o.Tasks[0].Container
+
+	read := func(o swarm.LogOptions) (texts []string) {
+		t.Helper()
+		for l, err := range w.swarm.Logs(t.Context(), box, o) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if l.Time.IsZero() || l.Stream != swarm.Stdout {
+				t.Errorf("a line is %+v", l)
+			}
+			texts = append(texts, l.Text)
+		}
+		return texts
+	}
+	if got := read(swarm.LogOptions{}); !slices.Equal(got, []string{"one", "", long, "four"}) {
+		t.Errorf("the log is %.200q", got)
+	}
+	if got := read(swarm.LogOptions{Tail: 1}); !slices.Equal(got, []string{"four"}) {
+		t.Errorf("its last line is %.200q", got)
+	}
+	if got := read(swarm.LogOptions{Since: time.Now().Add(time.Hour)}); got != nil {
+		t.Errorf("in an hour it printed %q", got)
+	}
+	if got := read(swarm.LogOptions{Until: time.Now().Add(-time.Hour)}); got != nil {
+		t.Errorf("an hour ago it printed %q", got)
+	}
+	for l, err := range w.swarm.Logs(t.Context(), strings.Repeat("0", 64), swarm.LogOptions{}) {
+		if problem.KindOf(err) != problem.NotFound {
+			t.Errorf("of no container: %+v, %v", l, err)
+		}
+	}
+}
+
+func TestLogsAreFollowed(t *testing.T) {
+	w := open(t)
+	d := w.project(t, "follow22", "10.87.12.0/24")
+	d.Variables = []string{"PRINT=again", "PRINT_EVERY=100ms", "EXIT_AFTER=4s"}
+	d.Spec.Restart.Policy = "no"
+	box := w.running(t, d)
+
+	n := 0
+	for l, err := range w.swarm.Logs(t.Context(), box, swarm.LogOptions{Follow: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if l.Text == "again" {
+			n++
+		}
+	}
+	if n < 20 {
+		t.Errorf("until its end %d lines", n)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, err := range w.swarm.Logs(ctx, box, swarm.LogOptions{Follow: true}) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error = %v", err)
+		}
+	}
 }

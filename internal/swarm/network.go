@@ -15,10 +15,12 @@ import (
 	"havre/internal/service"
 )
 
-// How long RemoveNetwork waits for the last container, and how often it looks.
+// How long is waited for the last container of a network that goes, and for
+// the addresses of one that comes; and how often is looked.
 const (
-	emptyWithin = 30 * time.Second
-	emptyLook   = 200 * time.Millisecond
+	emptyWithin     = 30 * time.Second
+	addressedWithin = 10 * time.Second
+	emptyLook       = 100 * time.Millisecond
 )
 
 // networks are our overlays, sorted by name.
@@ -45,10 +47,10 @@ func networkOf(n network.Network) service.Network {
 }
 
 // EnsureNetwork makes the network of want's name, unless it is there, and
-// returns its id.
+// returns its id once the swarm has given it its addresses.
 //
-// Errors: Conflict when there is one of that name with another subnet, or the
-// engine has the subnet elsewhere; Invalid when the subnet is none.
+// Errors: Conflict when there is one of that name with another subnet, or
+// another network has the addresses; Invalid when the subnet is none.
 func (s *Swarm) EnsureNetwork(ctx context.Context, want service.Network) (string, error) {
 	subnet, err := netip.ParsePrefix(want.Subnet)
 	if err != nil {
@@ -58,13 +60,47 @@ func (s *Swarm) EnsureNetwork(ctx context.Context, want service.Network) (string
 	if err != nil {
 		return "", err
 	}
-	if there == nil {
-		return s.createNetwork(ctx, want, subnet)
+	if there != nil {
+		return there.ID, s.awaitAddresses(ctx, want)
 	}
-	if there.Subnet != subnet.String() || there.Project != want.Project {
-		return "", problem.New(problem.Conflict, "make network %s: there is one already, with subnet %s", want.Name, there.Subnet)
+	id, err := s.createNetwork(ctx, want, subnet)
+	if err != nil {
+		return "", err
 	}
-	return there.ID, nil
+	err = s.awaitAddresses(ctx, want)
+	if problem.KindOf(err) == problem.Conflict {
+		_, _ = s.api.NetworkRemove(ctx, id, client.NetworkRemoveOptions{}) // the conflict is what matters; Snapshot shows what is left
+		id = ""
+	}
+	return id, err
+}
+
+// awaitAddresses waits until the swarm has set the subnet aside: for a moment
+// a new network has none, and one that overlaps another never gets any, which
+// nobody is told.
+func (s *Swarm) awaitAddresses(ctx context.Context, want service.Network) error {
+	waiting, cancel := context.WithTimeout(ctx, addressedWithin)
+	defer cancel()
+	for {
+		there, err := s.networkNamed(ctx, want.Name)
+		switch {
+		case err != nil:
+			return err
+		case there == nil:
+			return problem.New(problem.Conflict, "make network %s: it was removed meanwhile", want.Name)
+		case there.Subnet == want.Subnet && there.Project == want.Project:
+			return nil
+		case there.Subnet != "":
+			return problem.New(problem.Conflict, "make network %s: there is one already, with subnet %s", want.Name, there.Subnet)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("make network %s: %w", want.Name, ctx.Err())
+		case <-waiting.Done():
+			return problem.New(problem.Conflict, "make network %s: the swarm does not give it the addresses %s", want.Name, want.Subnet).With("see which other network of the engine has them: docker network ls")
+		case <-time.After(emptyLook):
+		}
+	}
 }
 
 // networkNamed is nil when there is none of that name.
