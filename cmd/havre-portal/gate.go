@@ -7,11 +7,11 @@ import (
 
 // atOnceEach is how many connections to one container are made at a time. A
 // container that hangs must not take the places that others need.
-const atOnceEach = 32
+const atOnceEach = 16
 
-// atGate is how long a burst may take to pass: a container that is well
-// takes thousands of connections in this time.
-const atGate = 250 * time.Millisecond
+// atGate is how long a burst may take to pass: a container that is well takes
+// thousands of connections in this time, even on a small machine.
+const atGate = time.Second
 
 // gate lets a bounded number in for each container. The zero gate is open.
 type gate struct {

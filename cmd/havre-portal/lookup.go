@@ -4,11 +4,16 @@ import (
 	"context"
 	"net"
 	"net/netip"
+	"time"
 )
 
 // questions is how many names are asked for at a time: Go's resolver needs
-// much memory for each, and an engine has its answer at once.
-const questions = 16
+// much memory for each.
+const questions = 32
+
+// overdue is when an answer won't be the engine's own, which come at once:
+// it asks the host's name servers, or has too much to do.
+const overdue = 2 * time.Second
 
 // names asks the name service at server, and no file, which IPv4 addresses
 // name has. Two habits of the standard resolver are kept out: it reads
@@ -24,6 +29,8 @@ func names(server string) lookupFunc {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
+		ctx, cancel := context.WithTimeout(ctx, overdue)
+		defer cancel()
 		r := net.Resolver{
 			PreferGo: true,
 			Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {

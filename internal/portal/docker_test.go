@@ -63,7 +63,7 @@ func newFence(t testing.TB) *fence {
 	f.image = load(t, archiveOf(t, portal.Recipe{
 		User:       "65534",
 		Entrypoint: []string{"/echo"},
-		Files:      []portal.File{{Path: "echo", Mode: 0o555, Body: build(t, "./testdata/echo")}},
+		Files:      []portal.File{{Path: "echo", Mode: 0o555, Body: bytesOf(t, "./testdata/echo")}},
 	}))
 	f.makeNetwork(t)
 	f.startPortal(t)
@@ -82,16 +82,20 @@ func archiveOf(t testing.TB, r portal.Recipe) portal.Archive {
 // load gives the engine an image, and holds it to the id that was computed.
 func load(t testing.TB, a portal.Archive) string {
 	t.Helper()
+	name := a.ID
+	if a.Tag != "" {
+		name = a.Tag
+	}
+	_, err := tryDocker("image", "inspect", name)
+	there := err == nil // a Havre that runs here may have the same one
 	cmd := exec.Command("docker", "load", "--quiet")
 	cmd.Stdin = bytes.NewReader(a.Bytes)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("docker load: %v: %s", err, out)
 	}
-	name := a.ID
-	if a.Tag != "" {
-		name = a.Tag
+	if !there {
+		t.Cleanup(func() { tryDocker("image", "rm", name) })
 	}
-	t.Cleanup(func() { tryDocker("image", "rm", name) })
 	if id := docker(t, "image", "inspect", "--format", "{{.Id}}", name); id != a.ID && id != a.Digest {
 		t.Errorf("the engine calls the image %s; computed were %s and, for containerd, %s", id, a.ID, a.Digest)
 	}
@@ -143,7 +147,7 @@ func (f *fence) start(t testing.TB, image string, at netip.Addr, options ...stri
 // servers for ids that it doesn't know.
 func (f *fence) startPortal(t testing.TB) {
 	t.Helper()
-	archive, err := portal.ImageOf(build(t, "havre/cmd/havre-portal"))
+	archive, err := portal.ImageOf(bytesOf(t, "havre/cmd/havre-portal"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -29,10 +30,16 @@ func odd(t *testing.T, serve func(*net.UnixConn)) (socket string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { l.Close() })
-	go accept(l, func(c net.Conn) {
-		c.Read(make([]byte, 4096))
-		serve(c.(*net.UnixConn))
+	var served sync.WaitGroup
+	served.Go(func() {
+		accept(l, func(c net.Conn) {
+			c.Read(make([]byte, 4096))
+			serve(c.(*net.UnixConn))
+		})
+	})
+	t.Cleanup(func() {
+		l.Close()
+		served.Wait()
 	})
 	return socket
 }

@@ -221,9 +221,9 @@ func TestPortalStaysSmallWhileAllItsPlacesAreTaken(t *testing.T) {
 	t.Parallel()
 	w, n, pid := open(t)
 	var all sync.WaitGroup
-	for i := range 4 {
+	for i := range 8 {
 		deaf := n.deaf(t, fmt.Sprintf("10.87.1.%d:9", i+1))
-		for range 40 {
+		for range 16 {
 			all.Go(func() {
 				if c, err := portal.Dial(t.Context(), w.Socket, deaf); err == nil {
 					c.Close()
@@ -261,7 +261,7 @@ func TestDeafContainerLeavesPlacesForOthers(t *testing.T) {
 	for k := range kinds {
 		seen[k]++
 	}
-	if seen[portal.Timeout] != 32 {
-		t.Errorf("answers = %v; want 32 of them %q", seen, portal.Timeout)
+	if seen[portal.Timeout] != 16 {
+		t.Errorf("answers = %v; want 16 of them %q", seen, portal.Timeout)
 	}
 }

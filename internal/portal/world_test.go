@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"io"
+	"log"
 	"net"
 	"net/netip"
 	"os"
@@ -31,26 +32,46 @@ func needed(what string) bool {
 	return false
 }
 
-// builds makes each program once for all tests.
-var builds sync.Map // package → func() ([]byte, error)
+// programs is where tests build programs.
+var programs string
 
-// build compiles the program of a package as make does, and returns it.
-func build(t testing.TB, pkg string) []byte {
+func TestMain(m *testing.M) {
+	var err error
+	if programs, err = os.MkdirTemp("", "portal"); err != nil {
+		log.Fatal(err)
+	}
+	code := m.Run()
+	os.RemoveAll(programs)
+	os.Exit(code)
+}
+
+// builds makes each program once for all tests.
+var builds sync.Map // package → func() error
+
+// build compiles the program of a package as make does, and says where it is.
+// It is not copied from there: a program can't be run while any process has
+// it open for writing, even one that was forked a moment ago.
+func build(t testing.TB, pkg string) (path string) {
 	t.Helper()
-	once, _ := builds.LoadOrStore(pkg, sync.OnceValues(func() ([]byte, error) {
-		out := filepath.Join(os.TempDir(), "portal-build-"+strings.ToLower(portaltest.ID(pkg + time.Now().String())[:12]))
-		defer os.Remove(out)
-		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", out, pkg)
+	path = filepath.Join(programs, filepath.Base(pkg))
+	once, _ := builds.LoadOrStore(pkg, sync.OnceValue(func() error {
+		cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", path, pkg)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		cmd.Stderr = os.Stderr
-		if err := cmd.Run(); err != nil {
-			return nil, err
-		}
-		return os.ReadFile(out)
+		return cmd.Run()
 	}))
-	program, err := once.(func() ([]byte, error))()
-	if err != nil {
+	if err := once.(func() error)(); err != nil {
 		t.Fatalf("build %s: %v", pkg, err)
+	}
+	return path
+}
+
+// bytesOf builds the program of a package and reads it.
+func bytesOf(t testing.TB, pkg string) []byte {
+	t.Helper()
+	program, err := os.ReadFile(build(t, pkg))
+	if err != nil {
+		t.Fatal(err)
 	}
 	return program
 }
@@ -152,16 +173,19 @@ func (n *namespace) echo(t testing.TB, on string) {
 	})
 }
 
+// accept serves until l is closed, and then waits for those it serves.
 func accept(l net.Listener, serve func(net.Conn)) {
+	var served sync.WaitGroup
+	defer served.Wait()
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		go func() {
+		served.Go(func() {
 			defer c.Close()
 			serve(c)
-		}()
+		})
 	}
 }
 
@@ -217,11 +241,7 @@ func (n *namespace) answer(q []byte) []byte {
 // start runs the portal program in the namespace until the test ends.
 func (n *namespace) start(t testing.TB, socket string) *exec.Cmd {
 	t.Helper()
-	path := filepath.Join(filepath.Dir(socket), "havre-portal")
-	if err := os.WriteFile(path, build(t, "havre/cmd/havre-portal"), 0o755); err != nil && !os.IsExist(err) && !isBusy(err) {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(path, "-socket", socket)
+	cmd := exec.Command(build(t, "havre/cmd/havre-portal"), "-socket", socket)
 	cmd.Stderr = os.Stderr
 	n.in(t, cmd.Start)
 	t.Cleanup(func() {
@@ -229,12 +249,6 @@ func (n *namespace) start(t testing.TB, socket string) *exec.Cmd {
 		cmd.Wait()
 	})
 	return cmd
-}
-
-// isBusy is what writing over a program that runs gives: it's there already.
-func isBusy(err error) bool {
-	pe, ok := err.(*os.PathError)
-	return ok && pe.Err == unix.ETXTBSY
 }
 
 // socketDir is a directory whose name is short enough to hold sockets.
