@@ -13,15 +13,24 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"havre/internal/ingress"
 	"havre/internal/route"
 )
 
-// childSettings makes the test program an ingress, as the user of childUser.
-const childSettings, childUser = "HAVRE_TEST_INGRESS", "HAVRE_TEST_USER"
+// childSettings makes the test program an ingress: as nobody with childUser,
+// with few descriptors with childFiles.
+const (
+	childSettings = "HAVRE_TEST_INGRESS"
+	childUser     = "HAVRE_TEST_USER"
+	childFiles    = "HAVRE_TEST_FILES"
+)
 
-const nobody = 65534
+const (
+	nobody = 65534
+	few    = 60
+)
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childSettings); text != "" {
@@ -38,6 +47,11 @@ func beIngress(text string) error {
 	}
 	if os.Getenv(childUser) != "" { // not sooner: another user may not read the program
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
+			return err
+		}
+	}
+	if os.Getenv(childFiles) != "" {
+		if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: few, Max: few}); err != nil {
 			return err
 		}
 	}
@@ -260,4 +274,48 @@ func TestMissingRightToALowPortIsSaid(t *testing.T) {
 	if p := w.put(onlyTCP(1)); len(p) != 1 || !strings.Contains(p[0].Says, "may not listen on port 1") {
 		t.Errorf("problems = %+v", p)
 	}
+}
+
+func TestIngressOutOfDescriptorsRecovers(t *testing.T) {
+	w, port := newWorld(t), freePort(t)
+	w.startChild(childFiles + "=few")
+	w.must(onlyTCP(port, w.echoes()))
+	talk(t, dial(t, port), "hello")
+	var crowd []net.Conn // the kernel takes them, the ingress cannot
+	defer func() {
+		for _, c := range crowd {
+			c.Close()
+		}
+	}()
+	refused := 0
+	for range 2 * few {
+		c, err := net.Dial("tcp", local(port))
+		if err != nil {
+			refused++
+			continue
+		}
+		crowd = append(crowd, c)
+	}
+	for _, c := range crowd[:min(few, len(crowd))] {
+		c.SetDeadline(time.Now().Add(50 * time.Millisecond))
+		if exchange(c, "me too") != nil {
+			refused++
+		}
+	}
+	if refused == 0 {
+		t.Error("there were descriptors for all; the test shows nothing")
+	}
+	for _, c := range crowd {
+		c.Close()
+	}
+	eventually(t, "service as before", func() error {
+		c, err := net.Dial("tcp", local(port))
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(5 * time.Second))
+		return exchange(c, "and now")
+	})
+	w.must(route.Table{})
 }

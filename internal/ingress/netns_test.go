@@ -24,11 +24,12 @@ import (
 // insideNetns says that the test runs in a network namespace of its own.
 const insideNetns = "HAVRE_TEST_NETNS"
 
-// Real clients on real networks: one that looks like the engine's, a local one
-// and a foreign one. All of it is in network namespaces that end with the test.
-func TestAccessHoldsOnRealNetworks(t *testing.T) {
+// inNetns runs test in a copy of this program that has a network namespace of
+// its own, in which nothing is up.
+func inNetns(t *testing.T, test func(*testing.T)) {
+	t.Helper()
 	if os.Getenv(insideNetns) != "" {
-		accessOnRealNetworks(t)
+		test(t)
 		return
 	}
 	_, err := exec.LookPath("ip")
@@ -46,6 +47,32 @@ func TestAccessHoldsOnRealNetworks(t *testing.T) {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
+
+func TestMachineWithoutIPv6Serves(t *testing.T) {
+	inNetns(t, func(t *testing.T) {
+		ip(t, "link set lo up")
+		if err := os.WriteFile("/proc/sys/net/ipv6/conf/all/disable_ipv6", []byte("1"), 0); err != nil {
+			t.Skip("it has none at all: ", err)
+		}
+		if l, err := net.Listen("tcp6", "[::1]:0"); err == nil {
+			l.Close()
+			t.Fatal("there is IPv6 still")
+		}
+		w := open(t, func(s *ingress.Settings) { s.Bind = netip.Addr{} })
+		everywhere, near := tcpRoute(freePort(t), w.says("hi")), tcpRoute(freePort(t), w.says("hi"))
+		near.Access = spec.Localhost
+		w.must(route.Table{TCP: []route.TCP{everywhere, near}})
+		for _, port := range []uint16{everywhere.Listen, near.Listen} {
+			if word, err := read(t, port); err != nil || word != "hi" {
+				t.Errorf("%d: %q, %v", port, word, err)
+			}
+		}
+	})
+}
+
+// Real clients on real networks: one that looks like the engine's, a local one
+// and a foreign one. All of it is in network namespaces that end with the test.
+func TestAccessHoldsOnRealNetworks(t *testing.T) { inNetns(t, accessOnRealNetworks) }
 
 // outside runs functions in another network namespace.
 type outside struct {

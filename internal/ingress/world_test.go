@@ -185,8 +185,15 @@ func (w *world) container(handle func(net.Conn)) route.Target {
 		w.t.Fatal(err)
 	}
 	var serving sync.WaitGroup
+	var mu sync.Mutex // guards open
+	open := map[net.Conn]bool{}
 	w.t.Cleanup(func() {
 		l.Close()
+		mu.Lock()
+		for c := range open { // a test that failed leaves some
+			c.Close()
+		}
+		mu.Unlock()
 		serving.Wait()
 	})
 	serving.Go(func() {
@@ -195,7 +202,15 @@ func (w *world) container(handle func(net.Conn)) route.Target {
 			if err != nil {
 				return
 			}
-			serving.Go(func() { handle(c) })
+			mu.Lock()
+			open[c] = true
+			mu.Unlock()
+			serving.Go(func() {
+				handle(c)
+				mu.Lock()
+				delete(open, c)
+				mu.Unlock()
+			})
 		}
 	})
 	return w.placed(at, uint16(l.Addr().(*net.TCPAddr).Port))
@@ -224,12 +239,17 @@ func echo(c net.Conn) {
 	io.Copy(c, c)
 }
 
-// freePort is one that nobody listens on, below those that the kernel gives to
-// outgoing connections: with so many of them one might get it first.
+// handedOut is the last port that freePort gave.
+var handedOut atomic.Uint32
+
+// freePort is one that nobody listens on and that no other test was given. It
+// is below those that the kernel gives to outgoing connections: with so many
+// of them one might get it first.
 func freePort(t testing.TB) uint16 {
 	t.Helper()
+	handedOut.CompareAndSwap(0, 10_000+rand.Uint32N(15_000)) // two runs at once should not meet
 	for range 100 {
-		port := uint16(10_000 + rand.IntN(20_000))
+		port := uint16(handedOut.Add(1))
 		if l, err := net.Listen("tcp", fmt.Sprintf(":%d", port)); err == nil {
 			l.Close()
 			return port
