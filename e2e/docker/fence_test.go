@@ -1,0 +1,227 @@
+package docker_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+const pair = `
+services:
+  a:
+    image: app:1
+    ports: ["%d:8080"]
+  b: {image: "app:1"}
+`
+
+// inside asks a container to dial, and gives its answer.
+func (h *havre) inside(t *testing.T, service, address string) string {
+	t.Helper()
+	return strings.TrimSpace(h.must(t, "exec", service, "--", "/app", "dial", address))
+}
+
+func TestProjectsReachEachOtherOnlyByPublicPorts(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "east", fmt.Sprintf(pair, 18030))
+	h.apply(t, "west", "services: {c: {image: 'app:1'}}")
+	if got := h.inside(t, "east.b", "a:8080"); got != "ok" {
+		t.Errorf("services of one project see each other by name: %s", got)
+	}
+	for _, id := range strings.Fields(h.world.Docker(t, "ps", "-q", "--filter", "label=havre.kind=service")) {
+		for _, address := range strings.Fields(h.world.Docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", id)) {
+			own := h.world.Docker(t, "inspect", "-f", "{{index .Config.Labels \"havre.project\"}}", id)
+			if own == h.projectOf(t, "west") {
+				continue
+			}
+			if got := h.inside(t, "west.c", address+":8080"); got == "ok" {
+				t.Errorf("west.c reaches %s of another project", address)
+			}
+		}
+	}
+	if got := h.inside(t, "west.c", "a:8080"); got == "ok" {
+		t.Error("west.c finds a service of another project by name")
+	}
+	gateway := h.world.Address.String()
+	if got := h.inside(t, "west.c", gateway+":18030"); got != "ok" {
+		t.Errorf("the public port must be open to everybody: %s", got)
+	}
+	for _, closed := range []string{"7080", "2377", "7946"} {
+		if got := h.inside(t, "west.c", gateway+":"+closed); got == "ok" {
+			t.Errorf("a container reaches port %s of the machine", closed)
+		}
+	}
+}
+
+// projectOf is the id that labels carry.
+func (h *havre) projectOf(t *testing.T, project string) string {
+	t.Helper()
+	for _, id := range strings.Fields(h.world.Docker(t, "ps", "-q", "--filter", "label=havre.kind=service")) {
+		s, err := h.service(t.Context(), project+".c")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(s.Tasks[0].Container, id) {
+			return h.world.Docker(t, "inspect", "-f", "{{index .Config.Labels \"havre.project\"}}", id)
+		}
+	}
+	t.Fatalf("no container of %s", project)
+	return ""
+}
+
+func TestFirewallKeepsContainersFromTheClusterPorts(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		out, err := h.world.Command(t.Context(), tool, "-w", "-S").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, port := range []string{"4789", "7946", "2377", "7080"} {
+			if !strings.Contains(string(out), port) {
+				t.Errorf("%s has no rule for %s:\n%s", tool, port, out)
+			}
+		}
+	}
+}
+
+func TestAccessIsJudgedByTheTrueClientAddress(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "access", `
+services:
+  s:
+    image: app:1
+    ports: ["18040:8080", "127.0.0.1:18041:8080"]
+    environment: {HTTP: "8080", TCP: "9000"}
+`)
+	outside := &net.Dialer{Timeout: 3 * time.Second}
+	remote := func(ctx context.Context, _, addr string) (net.Conn, error) {
+		_, port, _ := net.SplitHostPort(addr)
+		return outside.DialContext(ctx, "tcp", net.JoinHostPort(h.world.Address.String(), port))
+	}
+	if got, err := ask(t.Context(), remote, "http://public:18040/"); err != nil || got != "v1" {
+		t.Errorf("public from outside: %q, %v", got, err)
+	}
+	if _, err := ask(t.Context(), remote, "http://local:18041/"); err == nil {
+		t.Error("a port of localhost answers from outside")
+	}
+	if got, err := h.get(t.Context(), "http://127.0.0.1:18041/"); err != nil || got != "v1" {
+		t.Errorf("localhost from the machine: %q, %v", got, err)
+	}
+}
+
+func TestPrivateAccessLetsLocalNetworksInAndContainersNot(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "private", `
+services:
+  s:
+    image: app:1
+    x-havre: {domains: ["private.test"], access: private}
+  c: {image: "app:1"}
+`)
+	if h.world.Gateway.IsPrivate() || h.world.Gateway.As4()[0] == 100 {
+		req := func(dial func(context.Context, string, string) (net.Conn, error)) (string, error) {
+			return ask(t.Context(), dial, "http://private.test/")
+		}
+		got, err := req(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			return (&net.Dialer{}).DialContext(ctx, "tcp", netip.AddrPortFrom(h.world.Address, 80).String())
+		})
+		if err != nil || got != "v1" {
+			t.Logf("from the host, %s: %q, %v", h.world.Gateway, got, err)
+		}
+	}
+	code := h.must(t, "exec", "private.c", "--", "/app", "dial", h.world.Address.String()+":80")
+	t.Logf("dial from a container: %s", code)
+	if got, err := ask(t.Context(), h.fromMachine(80), "http://private.test/"); err != nil || got != "v1" {
+		t.Errorf("from this machine: %q, %v", got, err)
+	}
+}
+
+// fromMachine dials the machine's own port whatever the URL's host is.
+func (h *havre) fromMachine(port int) func(context.Context, string, string) (net.Conn, error) {
+	return func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return h.world.Dial(ctx, network, fmt.Sprintf("127.0.0.1:%d", port))
+	}
+}
+
+func TestDomainIsServedWithTLSOfOurOwnAuthority(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "domain", "services: {s: {image: 'app:1', x-havre: {domains: [shop.test]}}}")
+	if got, err := ask(t.Context(), h.fromMachine(80), "http://shop.test/host"); err != nil || got != "shop.test" {
+		t.Errorf("plain: %q, %v", got, err)
+	}
+	roots := x509.NewCertPool()
+	if pem := h.authority(t); !roots.AppendCertsFromPEM(pem) {
+		t.Fatalf("no certificate: %s", pem)
+	}
+	web := &http.Client{Transport: &http.Transport{DialContext: h.fromMachine(443), TLSClientConfig: &tls.Config{RootCAs: roots}}}
+	resp, err := web.Get("https://shop.test/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if text, _ := io.ReadAll(resp.Body); strings.TrimSpace(string(text)) != "v1" {
+		t.Errorf("got %q", text)
+	}
+	if _, err := web.Get("https://unknown.test/"); err == nil {
+		t.Error("an unknown name must get no certificate")
+	}
+	if _, err := ask(t.Context(), h.fromMachine(80), "http://unknown.test/"); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("an unknown host must get 404: %v", err)
+	}
+}
+
+// authority asks the API for its root certificate.
+func (h *havre) authority(t *testing.T) []byte {
+	t.Helper()
+	web := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return (&net.Dialer{}).DialContext(ctx, "unix", h.data+"/run/server/server.sock")
+	}}}
+	resp, err := web.Get("http://localhost/v1/authority")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
+}
+
+func TestPortalHasNoRights(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "rights", "services: {s: {image: 'app:1'}}")
+	id := h.world.Docker(t, "ps", "-q", "--no-trunc", "--filter", "label=havre.kind=portal")
+	if strings.Contains(id, "\n") || id == "" {
+		t.Fatalf("portals: %q, want one", id)
+	}
+	got := h.world.Docker(t, "inspect", "-f", "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Privileged}} {{.HostConfig.SecurityOpt}} {{.Config.User}}", id)
+	if !strings.HasPrefix(got, "true [ALL] false [no-new-privileges") || !strings.Contains(got, "65534:") {
+		t.Errorf("portal: %s", got)
+	}
+	pid := h.world.Docker(t, "inspect", "-f", "{{.State.Pid}}", id)
+	text, err := os.ReadFile("/proc/" + pid + "/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 && kib > 8<<10 {
+			t.Errorf("the portal has %d KiB resident, more than 8 MiB", kib)
+		}
+	}
+}
