@@ -65,10 +65,10 @@ func state(r Record, s *Service, cur *Rollout, verdict service.Verdict, v View) 
 		return "healthy", lastFailure(s)
 	case verdict.Done && s.Active != 0:
 		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target)
-	case cur.State == Failed:
-		return "failing", cur.Reason
 	case verdict.Failed || looping(s, v):
 		return "failing", verdict.Reason
+	case cur.State == Failed:
+		return "failing", cur.Reason
 	case s.Active == 0 && !ready(r, s, v):
 		return "starting", "it waits for " + missing(r, s, v)
 	}

@@ -66,20 +66,26 @@ func lastLines(s *Service) []string {
 
 // trouble finds the container that has most to say, and what to do about it.
 func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
-	if cur == nil {
-		return "", ""
-	}
 	full := ref.String()
-	for _, t := range observed(v.Snapshot, ref.Service.ID)[cur.Number].Tasks {
+	tasks := observed(v.Snapshot, ref.Service.ID)[cur.Number].Tasks
+	for _, t := range tasks { // one that ended badly says more than the next try
 		switch {
+		case t.State != service.Failed:
 		case t.OOM:
 			return t.Container, fmt.Sprintf("give it more memory (now %d MiB) and apply again, or find out what it needs it for", cur.Spec.Limits.Memory>>20)
-		case t.Health == "unhealthy" || t.Health == "starting":
-			return t.Container, "run the check by hand: havre exec " + full + " -- sh"
-		case t.State == service.Failed && t.Container != "":
-			return t.Container, "read its log: havre logs " + full + "; mend it and apply again"
-		case t.State == service.Failed:
+		case t.Health == "unhealthy":
+			return t.Container, "see what its check does: havre exec " + full + " -- sh"
+		case t.Container == "":
 			return "", "mend what the engine names and apply again"
+		default:
+			return t.Container, "read its log: havre logs " + full + "; mend it and apply again"
+		}
+	}
+	for _, t := range tasks {
+		switch {
+		case t.State.Ended():
+		case t.Health == "unhealthy" || t.Health == "starting":
+			return t.Container, "see what its check does: havre exec " + full + " -- sh"
 		case t.State == service.Running:
 			return t.Container, "see whether it listens on the port that was declared, on all addresses and not only on 127.0.0.1"
 		}

@@ -2,8 +2,10 @@ package swarm
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/client"
@@ -95,10 +97,23 @@ func (s *Swarm) look(ctx context.Context, c container.Summary) (look, error) {
 		return look{}, err
 	}
 	l := lookAt(r.Container)
-	if r.Container.State != nil && over(r.Container.State.Status) {
+	if final(r.Container.State, l, time.Now()) {
 		s.seen.put(c.ID, l)
 	}
 	return l, nil
+}
+
+// oomDelay is how long after a container's end the engine may still learn that
+// the kernel killed it for its memory (cgroup events come on a way of their own).
+const oomDelay = 5 * time.Second
+
+// final tells whether a container has ended and nothing more will be known of it.
+func final(st *container.State, l look, now time.Time) bool {
+	if st == nil || !over(st.Status) {
+		return false
+	}
+	end, err := time.Parse(time.RFC3339Nano, st.FinishedAt)
+	return l.exit != 137 || l.oom || err != nil || now.Sub(end) > oomDelay
 }
 
 func lookAt(c container.InspectResponse) look {
@@ -128,10 +143,16 @@ func retriesOf(c *container.Config) int {
 	return c.Healthcheck.Retries
 }
 
-// lastFailure is the end of what the last failed check printed.
+// lastFailure is the end of what the last failed check printed. A check that
+// could not be run has code -1 and says nothing of the service, as when the
+// container just stopped: it counts only when no other failed.
 func lastFailure(log []*container.HealthcheckResult) string {
+	said := func(r *container.HealthcheckResult) bool { return r != nil && r.ExitCode > 0 }
+	if !slices.ContainsFunc(log, said) {
+		said = func(r *container.HealthcheckResult) bool { return r != nil && r.ExitCode != 0 }
+	}
 	for i := len(log) - 1; i >= 0; i-- {
-		if r := log[i]; r != nil && r.ExitCode != 0 {
+		if r := log[i]; said(r) {
 			text := strings.ToValidUTF8(strings.TrimSpace(r.Output), "?")
 			if cut := len(text) - longestHealthLog; cut > 0 {
 				text = strings.ToValidUTF8(text[cut:], "")
