@@ -52,9 +52,12 @@ func (e *expansion) one(s string, depth int) (value, rest string, err error) {
 	if n := nameLength(s); n > 0 {
 		return e.plain(s[:n]), s[n:], nil
 	}
+	if !strings.HasPrefix(s, "{") {
+		return "$", s, nil
+	}
 	end := closing(s)
 	if end < 0 || depth > maxDepth {
-		return "", "", fmt.Errorf("a $ must be followed by a name, {NAME} or another $")
+		return "", "", fmt.Errorf("a ${ has no } that closes it")
 	}
 	value, err = e.braced(s[1:end], depth)
 	return value, s[end+1:], err
@@ -71,16 +74,14 @@ func nameLength(s string) int {
 	return len(s)
 }
 
-// closing finds the brace that closes the one s begins with; -1 without.
+// closing finds the brace that closes the one s begins with; -1 when none does.
 func closing(s string) int {
 	open := 0
 	for i := range len(s) {
-		switch {
-		case i == 0 && s[i] != '{':
-			return -1
-		case s[i] == '{':
+		switch s[i] {
+		case '{':
 			open++
-		case s[i] == '}':
+		case '}':
 			open--
 		}
 		if open == 0 {

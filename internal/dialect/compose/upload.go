@@ -122,7 +122,14 @@ func (u *uploads) take(at problem.Place, name string, f fs.File) ([]byte, uint32
 		u.Refuse(at, fmt.Sprintf("%s is larger than %d KiB", name, spec.MaxFile/1024), "put it into a volume or into the image")
 		return nil, 0, false
 	}
-	return content, uint32(info.Mode().Perm()), true
+	if u.passed(at, 0, len(content)) {
+		return nil, 0, false
+	}
+	mode := uint32(info.Mode().Perm())
+	if mode&0o004 == 0 {
+		u.Warn(at, fmt.Sprintf("%s has mode %04o and belongs to root in the container: only root can read it there", name, mode), "chmod a+r, if the app runs as another user")
+	}
+	return content, mode, true
 }
 
 // keep adds a file, or finds the same one from before, and gives its name.
@@ -161,7 +168,7 @@ func (u *uploads) directory(at problem.Place, v types.ServiceVolumeConfig, where
 		if err != nil || entry.IsDir() {
 			return err
 		}
-		if seen++; u.passed(at, seen) {
+		if seen++; u.passed(at, seen, 0) {
 			return fs.SkipAll
 		}
 		file, ok := u.entry(at, v.Source, root, name)
@@ -201,9 +208,10 @@ func (u *uploads) entry(at problem.Place, source string, root *os.Root, name str
 	return spec.File{Name: shown, Content: content, Mode: mode}, ok
 }
 
-// passed tells whether the project has more files than may be uploaded.
-func (u *uploads) passed(at problem.Place, more int) bool {
-	if len(u.files) < maxUploads && more <= maxUploads && u.size <= maxUploadSize {
+// passed tells whether more may be uploaded with the project: files seen in
+// one directory, and bytes.
+func (u *uploads) passed(at problem.Place, seen, size int) bool {
+	if len(u.files) < maxUploads && seen <= maxUploads && u.size+size <= maxUploadSize {
 		return false
 	}
 	if !u.full {

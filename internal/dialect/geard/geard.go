@@ -170,7 +170,7 @@ func (r *reader) environment(f fields, itemPath string) map[string]string {
 	var env map[string]string
 	for _, n := range r.list(f, "Environment") {
 		v := r.object(n, itemPath)
-		name := r.text(v, "Name")
+		name, value := r.text(v, "Name"), r.text(v, "Value")
 		if name == "" {
 			r.Refuse(v.place("Name"), "a variable has no name", `write {"name": …, "value": …}`)
 			continue
@@ -181,7 +181,7 @@ func (r *reader) environment(f fields, itemPath string) map[string]string {
 		if _, twice := env[name]; twice {
 			r.Warn(v.place("Name"), "variable "+name+" is given twice; the last one counts", "keep one of them")
 		}
-		env[name] = r.text(v, "Value")
+		env[name] = value
 	}
 	return env
 }
