@@ -189,7 +189,8 @@ func (s *site) stock(t testing.TB) {
 	s.vars["SVC"] = made.ID
 	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod", guardtest.Bodies()["portal.json"], &made)
 	s.vars["PORTAL"] = made.Id
-	probe := strings.Replace(guardtest.Bodies()["probe.json"], `"1s"`, `"1h"`, 1)
+	probe := strings.NewReplacer(`"1s"`, `"1h"`, `"Mounts": []`, `"Mounts": [{"Type": "bind", "Source": "$DATA/volume/prod/$PROJECT/data", "Target": "/vol/rw"}]`).
+		Replace(guardtest.Bodies()["probe.json"])
 	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-box", probe, &made)
 	s.vars["BOX"] = made.Id
 	s.must(t, "POST", "/v1.41/containers/$BOX/start", "", nil)

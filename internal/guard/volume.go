@@ -175,18 +175,37 @@ func (g *Guard) volumeRemove(_ *http.Request, c *dockercall.VolumeRemove) (struc
 // mounted tells whether a container that runs, or is about to, mounts source
 // or a part of it.
 func (g *Guard) mounted(ctx context.Context, source string) (bool, error) {
+	type mounts []struct{ Source string }
+	has := func(all mounts) bool {
+		return slices.ContainsFunc(all, func(m struct{ Source string }) bool {
+			return m.Source == source || strings.HasPrefix(m.Source, source+"/")
+		})
+	}
 	var containers []struct {
 		State  string
-		Mounts []struct{ Source string }
+		Mounts mounts
 	}
 	if err := g.engine.get(ctx, "/containers/json", "all=1", &containers); err != nil {
 		return false, err
 	}
 	for _, c := range containers {
-		for _, m := range c.Mounts {
-			if c.State != "exited" && c.State != "dead" && (m.Source == source || strings.HasPrefix(m.Source, source+"/")) {
-				return true, nil
-			}
+		if c.State != "exited" && c.State != "dead" && has(c.Mounts) {
+			return true, nil
+		}
+	}
+	// Between two containers of a service there is none for a moment.
+	var services []struct {
+		Spec struct {
+			TaskTemplate struct{ ContainerSpec struct{ Mounts mounts } }
+			Mode         struct{ Replicated struct{ Replicas uint64 } }
+		}
+	}
+	if err := g.engine.get(ctx, "/services", "", &services); err != nil && problem.KindOf(err) != problem.Unavailable {
+		return false, err
+	}
+	for _, s := range services {
+		if s.Spec.Mode.Replicated.Replicas > 0 && has(s.Spec.TaskTemplate.ContainerSpec.Mounts) {
+			return true, nil
 		}
 	}
 	return false, nil
