@@ -83,6 +83,7 @@ func (c *checker) value(n *yaml.Node, at step) {
 		if at.field == "services.*.ports[]" || at.field == "services.*.expose[]" {
 			c.spans(n)
 		}
+		c.truth(n, at)
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
 			c.value(item, at.item())
@@ -221,6 +222,31 @@ func (c *checker) extended(n, key, value *yaml.Node, at step) {
 		c.Warn(c.place(key), key.Value+" has no effect", "did you mean x-havre, on a service?")
 	}
 	remove(n, key.Value)
+}
+
+// truths are the honoured fields that are true or false.
+var truths = []string{
+	"services.*.read_only", "services.*.init", "services.*.healthcheck.disable", "services.*.env_file[].required",
+	"services.*.depends_on.*.required", "services.*.volumes[].read_only",
+}
+
+// truth makes true and false of YAML 1.1's words for them. The library would
+// do it too, with a line on the standard error stream.
+func (c *checker) truth(n *yaml.Node, at step) {
+	if !slices.Contains(truths, at.field) {
+		return
+	}
+	said := n.Value
+	switch strings.ToLower(said) {
+	case "y", "yes", "on":
+		n.Value = "true"
+	case "n", "no", "off":
+		n.Value = "false"
+	default:
+		return
+	}
+	n.Tag, n.Style = "!!bool", 0
+	c.Warn(c.place(n), fmt.Sprintf("%s is a word of old YAML, read as %s", said, n.Value), "write "+n.Value)
 }
 
 // interpolate puts variables into a text. What cannot be put in becomes empty.
