@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"havre/internal/spec"
@@ -51,39 +52,33 @@ type Verdict struct {
 	Reason  string // why it failed, or what it still waits for; one clause
 }
 
-// Judge looks at one rollout. started is when it was first seen.
+// loops is how many bad ends of one container in a row make a crash loop.
+const loops = 3
+
+// Judge looks at one rollout.
 func Judge(want spec.Service, o Observed, at Moment) Verdict {
 	v := Verdict{}
-	failures := 0
-	var last *Task
 	complete := 0
-	for i, t := range o.Tasks {
+	for _, t := range o.Tasks {
 		switch {
 		case Healthy(t, at.Accepts, at.Now):
 			v.Healthy++
-		case t.State == Complete:
+		case t.State == Complete && !t.Since.Before(at.Started):
 			complete++
-		case t.State == Failed:
-			failures++
-		}
-		if t.State == Failed && last == nil {
-			last = &o.Tasks[i]
 		}
 	}
+	once := want.Restart.Policy == spec.Never || want.Restart.Policy == spec.OnFailure
+	last, most := failures(want, o, at.Started)
 	switch {
-	case want.Restart.Policy == spec.Never && complete >= want.Replicas,
-		want.Restart.Policy == spec.OnFailure && complete >= want.Replicas && v.Healthy == 0:
+	case v.Healthy >= want.Replicas, once && v.Healthy+complete >= want.Replicas:
 		v.Done = true
 		return v
-	case v.Healthy >= want.Replicas:
-		v.Done = true
-		return v
-	case last != nil && (failures >= 3 || want.Restart.Policy == spec.Never):
+	case last != nil && (most >= loops || spent(want, o, most)):
 		v.Failed, v.Reason = true, Ending(*last)
 		return v
 	}
 	v.Reason = waitsFor(o)
-	if limit := patience(want, o); at.Now.Sub(at.Started) > limit {
+	if limit := patience(want); at.Now.Sub(at.Started) > limit {
 		v.Failed = true
 		v.Reason = fmt.Sprintf("not healthy after %s: %s", limit, v.Reason)
 		if last != nil {
@@ -93,16 +88,51 @@ func Judge(want spec.Service, o Observed, at Moment) Verdict {
 	return v
 }
 
+// failures gives the newest task that ended badly since a time, and how often
+// that happened to the container that fares worst.
+func failures(want spec.Service, o Observed, since time.Time) (last *Task, most int) {
+	count := map[int]int{}
+	for i, t := range o.Tasks {
+		if !Bad(want, t) || t.Since.Before(since) {
+			continue
+		}
+		if last == nil {
+			last = &o.Tasks[i]
+		}
+		count[t.Slot]++
+		most = max(most, count[t.Slot])
+	}
+	return last, most
+}
+
+// Bad tells whether a task ended as it should not: with a failure, or at all
+// when its service is always to run.
+func Bad(want spec.Service, t Task) bool {
+	always := want.Restart.Policy == "" || want.Restart.Policy == spec.Always
+	return t.State == Failed || t.State == Complete && always
+}
+
+// spent tells whether the swarm will not start the service's containers again.
+func spent(want spec.Service, o Observed, failed int) bool {
+	switch want.Restart.Policy {
+	case spec.Never:
+		return true
+	case spec.OnFailure:
+		return want.Restart.Attempts > 0 && failed > want.Restart.Attempts && len(o.Live()) == 0
+	}
+	return false
+}
+
 // Moment is when and how Judge looks.
 type Moment struct {
 	Now     time.Time
-	Started time.Time
+	Started time.Time // when it was asked for; what failed before does not count
 	Accepts Accepts
 }
 
-func patience(want spec.Service, o Observed) time.Duration {
+func patience(want spec.Service) time.Duration {
 	limit := Patience
-	if h := want.Health; h != nil {
+	if h := want.Health; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
 		interval, retries := h.Interval.Std(), h.Retries
 		if interval == 0 {
 			interval = 30 * time.Second
@@ -122,14 +152,19 @@ func Ending(t Task) string {
 		return "it was killed for using more memory than its limit (OOM, exit code 137)"
 	case t.Health == "unhealthy":
 		return "its health check failed: " + oneLine(t.HealthLog)
+	case t.Error != "" && (t.ExitCode == 0 || !plainExit(t.Error)):
+		return "the engine says: " + oneLine(t.Error)
 	case t.ExitCode != 0:
 		return fmt.Sprintf("it exited with code %d", t.ExitCode)
-	case t.Error != "":
-		return "the engine says: " + oneLine(t.Error)
 	default:
-		return "it ended"
+		return "it ended by itself, with exit code 0"
 	}
 }
+
+// plainExit tells whether the engine's words say no more than the exit code.
+// SwarmKit gives a container that could not be started a code, too, and tells
+// why in words only (agent/exec, ExitError).
+func plainExit(words string) bool { return strings.HasPrefix(words, "task: non-zero exit") }
 
 func waitsFor(o Observed) string {
 	live := o.Live()

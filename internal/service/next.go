@@ -49,23 +49,28 @@ func Next(f Facts) []Step {
 	case f.Target == f.Active:
 		return append(steps, f.keep(f.Active)...)
 	}
-	o, there := f.Observed[f.Target]
-	if !there || o.SwarmID == "" {
+	o := f.Observed[f.Target]
+	if o.SwarmID == "" {
 		return append(steps, f.begin()...)
 	}
 	v := f.Verdict[f.Target]
 	switch {
-	case v.Done:
+	case v.Done && o.Replicas == f.Replicas[f.Target]:
 		return append(steps, Step{Verb: Activate, Rollout: f.Target})
 	case v.Failed && f.Active != 0:
 		return append(steps, Step{Verb: Fail, Rollout: f.Target, Reason: v.Reason})
 	case v.Failed && !f.Failed:
 		steps = append(steps, Step{Verb: Fail, Rollout: f.Target, Reason: v.Reason})
 	}
-	if o.Replicas != f.Replicas[f.Target] {
-		steps = append(steps, f.scale(f.Target, f.Replicas[f.Target])...)
+	return append(append(steps, f.serveOn()...), f.grow()...)
+}
+
+// serveOn keeps the old rollout until the switch, if both may run.
+func (f Facts) serveOn() []Step {
+	if f.excludes(f.Target, f.Active) {
+		return nil
 	}
-	return steps
+	return f.keep(f.Active)
 }
 
 // strays are swarm services of rollouts that neither serve nor should.
@@ -84,15 +89,35 @@ func strays(f Facts) []Step {
 // write to one volume, so a writer's predecessor has to be gone first.
 func (f Facts) begin() []Step {
 	if !f.Ready {
-		return f.keep(f.Active) // the old one serves on
+		return f.keep(f.Active)
 	}
-	if old, serving := f.Observed[f.Active]; serving && old.Replicas > 0 && f.Writes[f.Target] && f.Writes[f.Active] {
+	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
 		return f.scale(f.Active, 0)
 	}
 	if f.crowded(f.Target) {
+		return f.serveOn()
+	}
+	return append(f.serveOn(), Step{Verb: Start, Rollout: f.Target})
+}
+
+// grow brings the target to its number, but no writer beside another.
+func (f Facts) grow() []Step {
+	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
+		return f.scale(f.Active, 0)
+	}
+	if f.Observed[f.Target].Replicas < f.Replicas[f.Target] && f.crowded(f.Target) {
 		return nil
 	}
-	return []Step{{Verb: Start, Rollout: f.Target}}
+	return f.scale(f.Target, f.Replicas[f.Target])
+}
+
+// excludes tells whether rollouts n and m must not run at once: both write, or
+// one is so old that nobody knows.
+func (f Facts) excludes(n, m int) bool { return n != m && f.writes(n) && f.writes(m) }
+
+func (f Facts) writes(n int) bool {
+	w, known := f.Writes[n]
+	return w || !known && n != 0
 }
 
 // keep makes sure that a rollout that should run is there in its full number.
@@ -109,11 +134,14 @@ func (f Facts) keep(n int) []Step {
 	return f.scale(n, f.Replicas[n])
 }
 
-// crowded tells whether a container of another rollout, perhaps one that is
-// just stopping, may still write to what rollout n would write to.
+// crowded tells whether a container of another rollout may write to what
+// rollout n would write to: one that runs, that is just stopping, or that the
+// swarm was asked for and has not begun to make. Containers that n itself left
+// when its swarm service went count, too.
 func (f Facts) crowded(n int) bool {
 	for m, o := range f.Observed {
-		if m != n && f.Writes[n] && f.Writes[m] && len(o.Live()) > 0 {
+		lives := len(o.Live()) > 0
+		if f.excludes(n, m) && (lives || o.SwarmID != "" && o.Replicas > 0) || n == m && o.SwarmID == "" && f.writes(n) && lives {
 			return true
 		}
 	}
@@ -135,8 +163,8 @@ func (f Facts) scale(n, replicas int, more ...int) []Step {
 func oneLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	last := strings.TrimSpace(lines[len(lines)-1])
-	if len(last) > 300 {
-		last = last[:300] + "…"
+	if r := []rune(last); len(r) > 300 {
+		last = string(r[:300]) + "…"
 	}
 	if last == "" {
 		return "(it printed nothing)"

@@ -3,11 +3,13 @@
 package service
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -58,11 +60,7 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 func Digest(s spec.Service, image string, files []spec.File) string {
 	s.Domains, s.Access, s.Keys, s.Priority, s.Needs = nil, "", nil, 0, nil
 	s.Replicas = 0
-	ports := s.Ports
-	s.Ports = nil
-	for _, p := range ports { // health looks at them, so the inner side counts
-		s.Ports = append(s.Ports, spec.Port{Internal: p.Internal, Protocol: p.Protocol})
-	}
+	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
 		Spec  spec.Service
 		Image string
@@ -73,6 +71,19 @@ func Digest(s spec.Service, image string, files []spec.File) string {
 	}
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:])
+}
+
+// innerSide is what a container knows of its ports: not how often, in which
+// order and by which numbers they are published.
+func innerSide(ports []spec.Port) []spec.Port {
+	var inner []spec.Port
+	for _, p := range ports {
+		inner = append(inner, spec.Port{Internal: p.Internal, Protocol: p.Protocol})
+	}
+	slices.SortFunc(inner, func(a, b spec.Port) int {
+		return cmp.Or(cmp.Compare(a.Internal, b.Internal), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	return slices.Compact(inner)
 }
 
 // Observed is a swarm service of ours as the engine reports it. When the swarm
