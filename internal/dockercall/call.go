@@ -103,6 +103,7 @@ var rows = []row{
 	{"POST", own + "portal", false, small, func() Call { return new(Portal) }},
 	{"POST", own + "firewall", false, small, func() Call { return new(Firewall) }},
 	{"POST", own + "purge", false, small, func() Call { return new(Purge) }},
+	{"POST", own + "holder", false, small, func() Call { return new(Holder) }},
 }
 
 // Kinds is every kind of the closed list, in its order.

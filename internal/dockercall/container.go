@@ -62,9 +62,10 @@ type HostConfig struct {
 	PidsLimit      *int64        `json:",omitzero"`
 	LogConfig      LogConfig     `json:",omitzero"`
 	Init           *bool         `json:",omitzero"`
+	DnsOptions     []DNSOption   `json:",omitzero"`
 
 	// Never set.
-	Binds, ContainerIDFile, PortBindings, VolumeDriver, VolumesFrom, ConsoleSize, Annotations, CgroupnsMode, Dns, DnsOptions,
+	Binds, ContainerIDFile, PortBindings, VolumeDriver, VolumesFrom, ConsoleSize, Annotations, CgroupnsMode, Dns,
 	DnsSearch, ExtraHosts, GroupAdd, IpcMode, Cgroup, Links, OomScoreAdj, PidMode, Privileged, PublishAllPorts, StorageOpt,
 	Tmpfs, UTSMode, UsernsMode, ShmSize, Sysctls, Runtime, Umask, Isolation, CpuShares, CgroupParent, BlkioWeight,
 	BlkioWeightDevice, BlkioDeviceReadBps, BlkioDeviceWriteBps, BlkioDeviceReadIOps, BlkioDeviceWriteIOps, CpuPeriod,
@@ -101,6 +102,17 @@ func (n RestartName) check() error {
 		return nil
 	}
 	return refuse(BadValue, "%.20q is not a restart policy", string(n))
+}
+
+// DNSOption makes the resolver ask for names with a dot in them as they are,
+// and for nothing else.
+type DNSOption string
+
+func (o DNSOption) check() error {
+	if o != "ndots:1" {
+		return refuse(ForbiddenField, "the DNS option %.60q must not be set", string(o))
+	}
+	return nil
 }
 
 // SecurityOpt only ever takes rights away.

@@ -9,6 +9,7 @@ const (
 	PortalKind       Kind = "Portal"
 	FirewallKind     Kind = "Firewall"
 	PurgeKind        Kind = "Purge"
+	HolderKind       Kind = "Holder"
 )
 
 // The paths of Havre's own calls.
@@ -20,6 +21,7 @@ const (
 	PortalPath       = own + "portal"
 	FirewallPath     = own + "firewall"
 	PurgePath        = own + "purge"
+	HolderPath       = own + "holder"
 )
 
 // Swarm makes the engine a swarm of one node if it is in none.
@@ -94,7 +96,19 @@ type PurgeAnswer struct {
 	Removed []string `json:"removed"`
 }
 
+// Holder asks which process of the machine listens on a TCP port.
+type Holder struct {
+	Port uint16 `json:"port"`
+}
+
+// HolderAnswer answers Holder; PID 0 is nobody.
+type HolderAnswer struct {
+	PID  int    `json:"pid"`
+	Name string `json:"name"`
+}
+
 // Kind is the call's kind.
+func (Holder) Kind() Kind       { return HolderKind }
 func (Swarm) Kind() Kind        { return SwarmKind }
 func (VolumeEnsure) Kind() Kind { return VolumeEnsureKind }
 func (VolumeList) Kind() Kind   { return VolumeListKind }

@@ -38,6 +38,7 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.PortalKind:        answering((*Guard).portalPlace),
 	dockercall.FirewallKind:      answering((*Guard).firewall),
 	dockercall.PurgeKind:         answering((*Guard).purge),
+	dockercall.HolderKind:        answering((*Guard).holder),
 }
 
 // carryOut writes the call afresh to the engine, and its answer back.

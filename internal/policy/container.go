@@ -145,6 +145,11 @@ func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 	if !tight {
 		return refuse(PortalShape, "a portal has a read-only root, no capabilities and no-new-privileges")
 	}
+	// Without it the engine asks the machine's name servers for ids it does not
+	// know, and an answer from outside would be believed.
+	if !slices.Equal(h.DnsOptions, []dockercall.DNSOption{"ndots:1"}) {
+		return refuse(PortalShape, "a portal asks the engine for ids with the DNS option ndots:1")
+	}
 	if h.Memory < 8<<20 || h.Memory > 256<<20 || h.AutoRemove {
 		return refuse(PortalShape, "a portal has from 8 to 256 MiB of memory and stays when it ends")
 	}

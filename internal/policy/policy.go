@@ -141,6 +141,7 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.SwarmKind:        harmless, // only ever makes a swarm where there is none
 	dockercall.VolumeEnsureKind: on(volumeEnsure),
 	dockercall.VolumeListKind:   harmless, // names only
+	dockercall.HolderKind:       harmless, // a process's name and number
 	dockercall.VolumeRemoveKind: on(volumeRemove),
 	dockercall.PortalKind:       on(portal),
 	dockercall.FirewallKind:     on(firewall),

@@ -137,6 +137,7 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 		HostConfig: &container.HostConfig{
 			NetworkMode:    container.NetworkMode(firstNetwork),
 			ReadonlyRootfs: true,
+			DNSOptions:     []string{"ndots:1"}, // ids are the engine's to answer, never the machine's name servers'
 			CapDrop:        []string{"ALL"},
 			SecurityOpt:    []string{"no-new-privileges"},
 			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},

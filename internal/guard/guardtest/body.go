@@ -41,7 +41,7 @@ const portalBody = `{
 	"Image": "$PORTALIMAGE", "User": "65534:$GROUP",
 	"Labels": {"havre.env": "prod", "havre.kind": "portal"},
 	"HostConfig": {
-		"NetworkMode": "$NET", "ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "Memory": 33554432,
+		"NetworkMode": "$NET", "ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "DnsOptions": ["ndots:1"], "Memory": 33554432,
 		"RestartPolicy": {"Name": "always"},
 		"Mounts": [{"Type": "bind", "Source": "$DATA/portal/prod", "Target": "/portal"}]
 	}

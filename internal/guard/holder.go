@@ -1,0 +1,57 @@
+package guard
+
+import (
+	"bufio"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"havre/internal/dockercall"
+)
+
+// holder names the process that listens on a TCP port. Only root sees whose
+// sockets are whose, and people want to be told who has their port.
+func (g *Guard) holder(_ *http.Request, c *dockercall.Holder) (dockercall.HolderAnswer, error) {
+	inodes := listening(c.Port)
+	if len(inodes) == 0 {
+		return dockercall.HolderAnswer{}, nil
+	}
+	open, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
+	for _, fd := range open {
+		to, err := os.Readlink(fd)
+		if err != nil || !inodes[to] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(fd))
+		name, err := os.ReadFile(filepath.Join(process, "comm"))
+		pid, perr := strconv.Atoi(filepath.Base(process))
+		if err == nil && perr == nil {
+			return dockercall.HolderAnswer{PID: pid, Name: strings.TrimSpace(string(name))}, nil
+		}
+	}
+	return dockercall.HolderAnswer{}, nil
+}
+
+// listening gives the sockets that listen on a port, as /proc/PID/fd names
+// them (proc(5), /proc/net/tcp: field 1 is the address, 3 the state, 9 the inode).
+func listening(port uint16) map[string]bool {
+	found := map[string]bool{}
+	suffix := fmt.Sprintf(":%04X", port)
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		f, err := os.Open(table)
+		if err != nil {
+			continue // no IPv6
+		}
+		for lines := bufio.NewScanner(f); lines.Scan(); {
+			field := strings.Fields(lines.Text())
+			if len(field) > 9 && strings.HasSuffix(field[1], suffix) && field[3] == "0A" {
+				found["socket:["+field[9]+"]"] = true
+			}
+		}
+		_ = f.Close() // read, never written
+	}
+	return found
+}
