@@ -38,7 +38,7 @@ type Loop interface {
 // Machine is what the machine itself has.
 type Machine interface {
 	Routes() ([]netip.Prefix, error)           // networks it already reaches
-	Holder(port Port) (who string, taken bool) // a program that is not ours and has the port
+	Holder(ctx context.Context, port Port) (who string, taken bool) // a program that is not ours and has the port
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
 }
 
@@ -121,7 +121,7 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 		}
 		found.Images[s.Name] = img
 	}
-	wrong = append(wrong, d.held(old, want.Project)...)
+	wrong = append(wrong, d.held(ctx, old, want.Project)...)
 	if len(wrong) > 0 {
 		return Outcome{}, wrong
 	}
@@ -167,7 +167,7 @@ func (d *Deployer) former(records []Record, want api.Apply) (Record, error) {
 }
 
 // held finds ports that are new to the project and that some other program has.
-func (d *Deployer) held(old Record, p spec.Project) problem.List {
+func (d *Deployer) held(ctx context.Context, old Record, p spec.Project) problem.List {
 	ours := Ports([]Record{old}, "")
 	var wrong problem.List
 	for _, s := range p.Services {
@@ -176,7 +176,7 @@ func (d *Deployer) held(old Record, p spec.Project) problem.List {
 			if _, mine := ours[port]; mine || want.External == 0 {
 				continue
 			}
-			if who, taken := d.Machine.Holder(port); taken {
+			if who, taken := d.Machine.Holder(ctx, port); taken {
 				wrong = append(wrong, problem.New(problem.Conflict, "port %d/%s, which %s wants, is taken by %s", port.Number, port.Protocol, s.Name, who).
 					With("end that program, choose another port, or shift them all with: havre apply --port-offset 10000"))
 			}

@@ -67,6 +67,11 @@ type Ingress interface {
 	Probe(ctx context.Context, t route.Target) error
 }
 
+// Holders names the program that has a port of the machine.
+type Holders interface {
+	Holder(ctx context.Context, port uint16) (who string, err error)
+}
+
 // Certificates gives certificates for hosts.
 type Certificates interface {
 	For(hosts []string, now time.Time) ([]route.Certificate, error)
@@ -82,6 +87,7 @@ type Hands struct {
 	Logs
 	Records
 	Ingress
+	Holders
 	Certificates
 }
 
@@ -225,13 +231,17 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 }
 
 // listeners keeps which ports the ingress could not bind.
-func (l *Loop) listeners(problems []route.Problem) {
+func (l *Loop) listeners(ctx context.Context, problems []route.Problem) {
 	bad := map[uint16]string{}
 	for _, p := range problems { // ":25/tcp"
 		_, number, _ := strings.Cut(p.Listen, ":")
 		number, _, _ = strings.Cut(number, "/")
 		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
 			bad[uint16(n)] = p.Says
+			// The ingress, without rights, cannot see whose the port is.
+			if who, err := l.hands.Holder(ctx, uint16(n)); err == nil && who != "" {
+				bad[uint16(n)] = fmt.Sprintf("port %d is taken by %s", n, who)
+			}
 		}
 	}
 	l.mu.Lock()

@@ -301,5 +301,5 @@ func (w *work) routes(ctx context.Context, records []project.Record) {
 		return
 	}
 	w.loop.told, w.loop.toldAt = digest, w.view.Now
-	w.loop.listeners(problems)
+	w.loop.listeners(ctx, problems)
 }

@@ -64,6 +64,19 @@ type where struct {
 	cluster
 }
 
+// Holder names the program that has a port, by its user's name when the guard
+// cannot say more.
+func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
+	who, taken := w.machine.holder(p)
+	if !taken {
+		return "", false
+	}
+	if name, err := w.engine.Holder(ctx, p.Number); err == nil && name != "" {
+		who = name
+	}
+	return who, true
+}
+
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Switcher: b, Remover: b,

@@ -55,9 +55,9 @@ func littleEndian(hexed string) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), true
 }
 
-// Holder tells which user's program listens on a port, unless it is the
+// holder tells which user's program listens on a port, unless it is the
 // ingress (/proc/net/tcp: field 4 is the state, 0A is listening, field 8 the uid).
-func (m machine) Holder(p project.Port) (who string, taken bool) {
+func (m machine) holder(p project.Port) (who string, taken bool) {
 	if p.Protocol != spec.TCP {
 		return "", false
 	}
