@@ -124,6 +124,11 @@ func TestDataIsSeededOwnedAndKept(t *testing.T) {
 	h.must(t, "image", "build", "-t", "seeded:1", dir)
 	h.apply(t, "seeded", "services: {s: {image: 'seeded:1', environment: {WRITE: /vol/rw/log}}}")
 	has(t, "the seeded volume", h.must(t, "exec", "seeded.s", "--", "/app", "cat", "/data/seed.txt"), "from the image")
+	for line := range strings.Lines(h.must(t, "exec", "seeded.s", "--", "/app", "cat", "/proc/self/mountinfo")) {
+		if f := strings.Fields(line); len(f) > 5 && f[4] == "/data" && !(strings.Contains(f[5], "nosuid") && strings.Contains(f[5], "nodev")) {
+			t.Errorf("the volume is not nosuid,nodev: %s", line)
+		}
+	}
 	h.must(t, "restart", "seeded.s")
 	if text := h.must(t, "exec", "seeded.s", "--", "/app", "cat", "/vol/rw/log"); strings.Count(text, "v1") != 2 {
 		t.Errorf("the app's user must be able to write and a restart must keep it: %q", text)
