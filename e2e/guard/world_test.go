@@ -37,9 +37,10 @@ func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 // site is a guard on the shared engine, and what the scripts talk about.
 type site struct {
 	*lab.World
-	data   string
-	socket string
-	vars   map[string]string
+	settings guard.Settings
+	data     string
+	socket   string
+	vars     map[string]string
 }
 
 var (
@@ -70,14 +71,15 @@ func newSite(t *testing.T, w *lab.World) *site {
 	if err := os.Chmod(s.data, 0o711); err != nil {
 		t.Fatal(err)
 	}
-	g := guardtest.Start(lasting{t}, guard.Settings{
+	s.settings = guard.Settings{
 		Dir: s.data + "/guard", Socket: s.socket, SocketGroup: serverUser, Engine: w.Socket, NoFirewall: true,
 		PortalImage: func() (io.Reader, string, error) {
 			a, err := portal.NewArchive(portal.Recipe{Repository: "havre.invalid/portal", User: "65534", Entrypoint: []string{"/none"},
 				Files: []portal.File{{Path: "portal", Mode: os.ModeDir | 0o555}}})
 			return bytes.NewReader(a.Bytes), a.ID, err
 		},
-	})
+	}
+	g := guardtest.Start(lasting{t}, s.settings)
 	s.vars = map[string]string{"INSTANCE": g.Instance(), "PROJECT": projectID, "SERVICE": serviceID, "DATA": s.data, "GROUP": fmt.Sprint(ingressGroup)}
 	s.stock(t)
 	return s
@@ -88,8 +90,12 @@ type lasting struct{ *testing.T }
 
 func (lasting) Cleanup(func()) {}
 
-// dial connects as the server: this thread alone takes its user on.
-func (s *site) dial() (net.Conn, error) {
+// dial connects as the server.
+func (s *site) dial() (net.Conn, error) { return s.dialAs(serverUser) }
+
+// dialAs connects as a user of the server's group: this thread alone takes
+// the user on.
+func (s *site) dialAs(user uintptr) (net.Conn, error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	set := func(user, group uintptr) error {
@@ -102,7 +108,7 @@ func (s *site) dial() (net.Conn, error) {
 		}
 		return nil
 	}
-	if err := set(serverUser, serverUser); err != nil {
+	if err := set(user, serverUser); err != nil {
 		return nil, err
 	}
 	conn, err := net.Dial("unix", s.socket)
@@ -121,6 +127,11 @@ func (s *site) ask(method, path, content string, out any) error {
 	if err != nil {
 		return err
 	}
+	return s.askOn(conn, method, path, content, out)
+}
+
+// askOn makes a call on a connection of its own.
+func (s *site) askOn(conn net.Conn, method, path, content string, out any) error {
 	defer conn.Close()
 	client := &http.Client{Transport: &http.Transport{
 		Dial:              func(string, string) (net.Conn, error) { return conn, nil },

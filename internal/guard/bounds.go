@@ -140,7 +140,6 @@ func (b Bounds) validate() error {
 }
 
 func (b Bounds) volumes() string { return b.Data + "/volume" }
-func (b Bounds) staging() string { return b.Data + "/volume/.staging" }
 func (b Bounds) portals() string { return b.Data + "/portal" }
 
 func (b Bounds) policy() policy.Bounds {

@@ -125,7 +125,7 @@ func (g *Guard) Run(ctx context.Context) error {
 
 // prepare makes what the guard needs on disk.
 func (g *Guard) prepare() error {
-	for _, dir := range []string{g.spool(), g.bounds.volumes(), g.bounds.staging()} {
+	for _, dir := range []string{g.spool(), g.bounds.volumes()} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return err
 		}
@@ -144,9 +144,22 @@ func (g *Guard) prepare() error {
 			return fmt.Errorf("mount %s nosuid,nodev: %w", g.bounds.volumes(), err)
 		}
 	}
+	if err := g.clearStaging(); err != nil {
+		return err
+	}
 	audit, err := openAudit(filepath.Join(g.set.Dir, "audit.jsonl"))
 	g.audit = audit
 	return err
+}
+
+// clearStaging removes the halves of volumes that a killed guard left.
+func (g *Guard) clearStaging() error {
+	root, err := os.OpenRoot(g.bounds.volumes())
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	return errors.Join(root.RemoveAll(".staging"), root.Mkdir(".staging", 0o700))
 }
 
 func (g *Guard) spool() string { return filepath.Join(g.set.Dir, "spool") }

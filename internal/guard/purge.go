@@ -3,6 +3,7 @@ package guard
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -27,6 +28,11 @@ func (g *Guard) purge(r *http.Request, _ *dockercall.Purge) (dockercall.PurgeAns
 		if err != nil {
 			return dockercall.PurgeAnswer{}, fmt.Errorf("purge: %w", err)
 		}
+		// A network that goes while a task of it still stops stays behind as
+		// a ghost (Engine 20.10).
+		if noun.name == "service" {
+			g.tasksGone(ctx)
+		}
 	}
 	images, err := g.purgeImages(ctx)
 	removed = append(removed, images...)
@@ -44,15 +50,16 @@ func (g *Guard) purge(r *http.Request, _ *dockercall.Purge) (dockercall.PurgeAns
 // noun is a sort of object that purge removes.
 type noun struct {
 	name, list, path, query string
+	look                    string // behind the id, to look at one
 	labels                  func(json.RawMessage) map[string]string
 	id                      string
 }
 
 var purged = []noun{
-	{"service", "/services", "/services/", "", labelsAt("Spec", "Labels"), "ID"},
-	{"container", "/containers/json?all=1", "/containers/", "force=1&v=1", labelsAt("Labels"), "Id"},
-	{"config", "/configs", "/configs/", "", labelsAt("Spec", "Labels"), "ID"},
-	{"network", "/networks", "/networks/", "", labelsAt("Labels"), "Id"},
+	{"service", "/services", "/services/", "", "", labelsAt("Spec", "Labels"), "ID"},
+	{"container", "/containers/json?all=1", "/containers/", "force=1&v=1", "/json", labelsAt("Labels"), "Id"},
+	{"config", "/configs", "/configs/", "", "", labelsAt("Spec", "Labels"), "ID"},
+	{"network", "/networks", "/networks/", "", "", labelsAt("Labels"), "Id"},
 }
 
 func (g *Guard) purgeNoun(ctx context.Context, n noun) ([]string, error) {
@@ -70,16 +77,35 @@ func (g *Guard) purgeNoun(ctx context.Context, n noun) ([]string, error) {
 	return removed, err
 }
 
-// removeUntilGone removes an object that others may still hold for a moment:
-// a network is held until its last task has stopped.
+// tasksGone waits until the tasks of removed services have stopped, for a
+// while: what does not stop is removed as a container next.
+func (g *Guard) tasksGone(ctx context.Context) {
+	ctx, stop := context.WithTimeout(ctx, 30*time.Second)
+	defer stop()
+	containers := noun{list: "/containers/json", labels: labelsAt("Labels"), id: "Id"}
+	tasks := noun{list: "/tasks", labels: labelsAt("Spec", "ContainerSpec", "Labels"), id: "ID"}
+	for {
+		left, err := g.owned(ctx, tasks)
+		running, err2 := g.owned(ctx, containers)
+		if err == nil && err2 == nil && (len(left) == 0 || len(running) == 0) || !wait(ctx, 200*time.Millisecond) {
+			return
+		}
+	}
+}
+
+// removeUntilGone removes an object that others may still hold for a moment,
+// and looks whether it is gone.
 func (g *Guard) removeUntilGone(ctx context.Context, n noun, id string) error {
 	for {
-		err := unlessMissing(g.engine.call(ctx, dockercall.Wire{Method: http.MethodDelete, Path: n.path + id, Query: n.query}, nil))
-		if err == nil {
+		err := g.engine.call(ctx, dockercall.Wire{Method: http.MethodDelete, Path: n.path + id, Query: n.query}, nil)
+		if problem.KindOf(err) == problem.NotFound {
 			return nil
 		}
-		if !wait(ctx, 500*time.Millisecond) {
-			return err
+		if err == nil && problem.KindOf(g.engine.get(ctx, n.path+id+n.look, "", nil)) == problem.NotFound {
+			return nil
+		}
+		if !wait(ctx, 200*time.Millisecond) {
+			return errors.Join(err, ctx.Err())
 		}
 	}
 }
