@@ -1,6 +1,8 @@
 package project
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"maps"
 	"reflect"
@@ -18,6 +20,7 @@ import (
 type Outcome struct {
 	Plan   api.Plan
 	Record Record
+	Same   bool // the record is as it was
 }
 
 // Declare compares a declaration with what is remembered. It looks at nothing
@@ -26,14 +29,10 @@ type Outcome struct {
 func Declare(old Record, want spec.Project, found Found, now time.Time) (Outcome, error) {
 	services := make([]spec.Service, 0, len(want.Services))
 	for _, s := range want.Services {
-		had := old.Service(s.Name)
-		var former *Rollout
-		if had != nil {
-			former = had.Rollout(had.Target)
-		}
-		services = append(services, complete(s, found.Images[s.Name], former))
+		services = append(services, complete(s, found.Images[s.Name]))
 	}
 	name(services)
+	keepPorts(services, old, found.Taken)
 	wrong := givePorts(services, found.Taken)
 	full := want
 	full.Services = services
@@ -41,7 +40,14 @@ func Declare(old Record, want spec.Project, found Found, now time.Time) (Outcome
 	if len(wrong) > 0 {
 		return Outcome{}, wrong
 	}
-	return outcome(old, want, full, found, now), nil
+	return declaration{want, full, found, now}.outcome(old), nil
+}
+
+// declaration is what a person wants, as written and with everything filled in.
+type declaration struct {
+	want, full spec.Project
+	found      Found
+	now        time.Time
 }
 
 // name gives the target of a link the names by which its sources call it.
@@ -56,29 +62,29 @@ func name(services []spec.Service) {
 	}
 }
 
-func outcome(old Record, want, full spec.Project, found Found, now time.Time) Outcome {
+func (d declaration) outcome(old Record) Outcome {
 	r := old
-	r.Name, r.Declared, r.Removed = want.Name, want, false
+	r.Name, r.Declared, r.Removed = d.want.Name, d.want, false
 	r.Services = slices.Clone(old.Services)
 	plan := api.Plan{Environment: r.Environment, Project: r.Name}
-	order, _ := spec.StartOrder(want)
+	order, _ := spec.StartOrder(d.want)
 	for _, n := range order {
-		s, _ := full.Service(n)
+		s, _ := d.full.Service(n)
 		// Variables of links are part of how a container runs.
-		s.Environment = fromList(variables(full, s))
-		next := Rollout{State: Pending, Spec: s, Files: filesOf(want, s), Image: found.Images[n], Created: now}
+		s.Environment = fromList(variables(d.full, s))
+		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Image: d.found.Images[n], Created: d.now}
 		next.Digest = service.Digest(s, next.Image.ID, next.Files)
 		plan.Changes = append(plan.Changes, r.take(n, next, old.Removed))
 	}
 	for i := range r.Services {
 		s := &r.Services[i]
-		if _, still := want.Service(s.Name); !still && !s.Removed {
+		if _, still := d.want.Service(s.Name); !still && !s.Removed {
 			plan.Changes = append(plan.Changes, api.Change{Verb: "remove", Service: s.Name, Why: []string{"it is no longer declared"}})
 			s.Removed = true
 		}
 	}
 	slices.SortFunc(r.Services, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
-	return Outcome{plan, r}
+	return Outcome{plan, r, plan.Nothing() && sameJSON(old, r)}
 }
 
 // take puts one declared service into the record and says what changes.
@@ -95,7 +101,11 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 	switch {
 	case !fresh && had.Digest == next.Digest && had.State != Failed:
 		c.Verb, c.Rollout, c.Why = sameContainers(had.Spec, next.Spec), had.Number, Differences(had.Spec, next.Spec)
+		if c.Verb == "scale" {
+			had.again(next.Created)
+		}
 		had.Spec = next.Spec
+		s.forgive()
 		return c
 	case fresh:
 		c.Verb = "create"
@@ -108,7 +118,8 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 		if !slices.EqualFunc(had.Files, next.Files, sameFile) {
 			c.Why = append(c.Why, "files")
 		}
-		c.Stops = s.Active != 0 && had.Spec.WritesData() && next.Spec.WritesData()
+		serves := s.Rollout(s.Active)
+		c.Stops = serves != nil && serves.Spec.WritesData() && next.Spec.WritesData()
 	}
 	if had != nil && had.State == Pending {
 		had.State = Retired
@@ -125,7 +136,7 @@ func sameContainers(had, next spec.Service) string {
 	switch {
 	case had.Replicas != next.Replicas:
 		return "scale"
-	case !reflect.DeepEqual(had, next):
+	case len(Differences(had, next)) > 0:
 		return "route"
 	}
 	return "keep"
@@ -155,12 +166,21 @@ func Differences(had, next spec.Service) []string {
 	return fields
 }
 
-// same compares as JSON does: nil and empty are one.
+// same takes nil and empty for one, as records that were stored do.
 func same(a, b reflect.Value) bool {
 	if k := a.Kind(); (k == reflect.Slice || k == reflect.Map) && a.Len() == 0 && b.Len() == 0 {
 		return true
 	}
-	return reflect.DeepEqual(a.Interface(), b.Interface())
+	return sameJSON(a.Interface(), b.Interface())
+}
+
+func sameJSON(a, b any) bool {
+	x, err := json.Marshal(a)
+	if err != nil {
+		panic(fmt.Sprintf("what is remembered is always JSON: %v", err)) // only types of ours, all marshallable
+	}
+	y, err := json.Marshal(b)
+	return err == nil && bytes.Equal(x, y)
 }
 
 func filesOf(p spec.Project, s spec.Service) []spec.File {

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"havre/internal/api"
@@ -37,7 +38,7 @@ type Loop interface {
 
 // Machine is what the machine itself has.
 type Machine interface {
-	Routes() ([]netip.Prefix, error)           // networks it already reaches
+	Routes() ([]netip.Prefix, error)                                // networks it already reaches
 	Holder(ctx context.Context, port Port) (who string, taken bool) // a program that is not ours and has the port
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
 }
@@ -57,6 +58,8 @@ type Deployer struct {
 	Volumes      Volumes
 	Environments []string     // those that there are
 	Pool         netip.Prefix // of projects' networks
+
+	giving sync.Mutex // held while ports, networks and names are given
 }
 
 // Plan says what Apply would do, and changes nothing.
@@ -70,26 +73,39 @@ func (d *Deployer) Plan(ctx context.Context, want api.Apply) (api.Plan, error) {
 // What it has reported as its plan is remembered even if nobody listens on.
 // Errors: as Plan; Failed with the reason when a service did not get healthy.
 func (d *Deployer) Apply(ctx context.Context, want api.Apply, report func(api.Progress)) error {
-	var o Outcome
-	var err error
-	for range 5 { // the loop may write between our reading and saving
-		if o, err = d.declare(ctx, want); err != nil {
-			return err
-		}
-		if o.Plan.Nothing() {
-			break
-		}
-		if err = d.Records.SaveProject(ctx, o.Record); problem.KindOf(err) != problem.Busy {
-			break
-		}
-	}
+	o, err := d.remember(ctx, want)
 	if err != nil {
 		return err
 	}
 	report(api.Progress{Plan: &o.Plan})
 	d.Loop.Poke()
-	return d.follow(ctx, o.Record.ID, report)
+	w := watch{project: o.Record.ID}
+	if !o.Plan.Nothing() {
+		w.since = time.Now()
+	}
+	return d.follow(ctx, w, report)
 }
+
+// remember saves the declaration. One at a time, so that no two projects are
+// given the same port, network or name.
+func (d *Deployer) remember(ctx context.Context, want api.Apply) (Outcome, error) {
+	d.giving.Lock()
+	defer d.giving.Unlock()
+	for try := 0; ; try++ {
+		o, err := d.declare(ctx, want)
+		if err != nil || o.Same {
+			return o, err
+		}
+		err = d.Records.SaveProject(ctx, o.Record)
+		if problem.KindOf(err) == problem.Busy && try < tries { // the loop wrote between our reading and saving
+			continue
+		}
+		return o, err
+	}
+}
+
+// tries is how often a change is done anew when someone else was quicker.
+const tries = 10
 
 func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error) {
 	if want.Environment == "" {
@@ -125,7 +141,30 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 	if len(wrong) > 0 {
 		return Outcome{}, wrong
 	}
-	return Declare(old, want.Project, found, time.Now().UTC())
+	return d.free(ctx, old, want.Project, found)
+}
+
+// free declares with open ports that no other program has either.
+func (d *Deployer) free(ctx context.Context, old Record, want spec.Project, found Found) (Outcome, error) {
+	ours := Ports([]Record{old}, "")
+	for {
+		o, err := Declare(old, want, found, time.Now().UTC())
+		if err != nil {
+			return o, err
+		}
+		again := false
+		for port := range Ports([]Record{o.Record}, "") {
+			if _, mine := ours[port]; mine {
+				continue
+			}
+			if who, taken := d.Machine.Holder(ctx, port); taken {
+				found.Taken[port], again = who, true
+			}
+		}
+		if !again {
+			return o, nil
+		}
+	}
 }
 
 func mistakes(p spec.Project) problem.List {
@@ -185,138 +224,6 @@ func (d *Deployer) held(ctx context.Context, old Record, p spec.Project) problem
 	return wrong
 }
 
-// step is how often follow looks.
-const step = 200 * time.Millisecond
-
-// follow reports how a project's services fare until all are settled.
-// Errors: Failed, one problem per service that did not get there.
-func (d *Deployer) follow(ctx context.Context, id spec.ProjectID, report func(api.Progress)) error {
-	told := map[string]api.Step{}
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	for {
-		r, err := d.record(ctx, id)
-		if err != nil {
-			return err
-		}
-		done, wrong := d.progress(ctx, r, told, report)
-		if done {
-			return wrong.AsError()
-		}
-		select {
-		case <-ctx.Done():
-			return problem.New(problem.Unavailable, "the server stops; the deploy goes on when it is back").With("look with: havre ps")
-		case <-tick.C:
-		}
-	}
-}
-
-func (d *Deployer) record(ctx context.Context, id spec.ProjectID) (Record, error) {
-	records, err := d.Records.Projects(ctx)
-	if err != nil {
-		return Record{}, err
-	}
-	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == id })
-	if i < 0 {
-		return Record{}, problem.New(problem.Conflict, "the project was removed meanwhile").With("apply it again")
-	}
-	return records[i], nil
-}
-
-// progress reports what changed since told, and whether all is settled.
-func (d *Deployer) progress(ctx context.Context, r Record, told map[string]api.Step, report func(api.Progress)) (bool, problem.List) {
-	view, out := d.Loop.View(), d.Loop.Outside()
-	all := true
-	var wrong problem.List
-	for _, s := range r.Present() {
-		st := progressOf(r, s, view, out)
-		if told[s.Name] != st {
-			told[s.Name] = st
-			report(api.Progress{Service: &st})
-		}
-		done, ok := ended(r, s, st, view)
-		all = all && done
-		if done && !ok {
-			wrong = append(wrong, d.failure(ctx, Ref{&r, s}, st))
-		}
-	}
-	if !all {
-		return false, nil
-	}
-	for _, p := range wrong {
-		for _, line := range r.Service(serviceOf(p)).lastWords() {
-			report(api.Progress{Line: serviceOf(p) + " | " + line})
-		}
-	}
-	return true, wrong
-}
-
-func (s *Service) lastWords() []string {
-	if s == nil {
-		return nil
-	}
-	return lastLines(s)
-}
-
-// serviceOf is the service a problem of failure is about.
-func serviceOf(p *problem.Problem) string { return p.Where.File }
-
-// ended tells whether nothing more will happen to s. A service that waits for
-// one that failed has failed, too; one that serves still has to be seen well.
-func ended(r Record, s *Service, st api.Step, v View) (done, ok bool) {
-	done, ok = s.Settled()
-	cur := s.Rollout(s.Target)
-	switch {
-	case done && ok && cur != nil && cur.Spec.Runs() && !s.Stopped:
-		return st.State == "healthy" || st.State == "completed" || st.State == "failed", st.State != "failed"
-	case done:
-		return true, ok
-	}
-	declared, _ := r.Declared.Service(s.Name)
-	for _, n := range declared.Needs {
-		if t := r.Service(n.Service); t != nil && !met(r, n, v) {
-			if settled, well := t.Settled(); settled && !well {
-				return true, false
-			}
-		}
-	}
-	return false, false
-}
-
-func progressOf(r Record, s *Service, v View, out Outside) api.Step {
-	a := Status(r, s, v, out)
-	st := api.Step{Name: s.Name, State: a.State, Says: a.Says}
-	switch a.State {
-	case "failing":
-		st.State = "failed"
-	case "starting":
-		if s.Active == 0 && !ready(r, s, v) {
-			st.State = "waiting"
-		}
-	case "idle":
-		st.State = "stopped"
-	case "healthy":
-		if s.Active != s.Target {
-			st.State, st.Says = "starting", fmt.Sprintf("r%d starts beside r%d", s.Target, s.Active)
-		}
-	}
-	return st
-}
-
-func (d *Deployer) failure(_ context.Context, ref Ref, st api.Step) *problem.Problem {
-	s := ref.Service
-	reason := st.Says
-	if last := s.Rollout(s.Last()); last != nil && last.State == Failed {
-		reason = last.Reason
-	}
-	says := fmt.Sprintf("%s did not get healthy: %s", ref, reason)
-	if s.Active != 0 && s.Last() != s.Active {
-		says += fmt.Sprintf("; r%d serves on", s.Active)
-	}
-	p := problem.New(problem.Failed, "%s", says).With("havre why %s", ref)
-	return p.At(problem.Place{File: s.Name})
-}
-
 // find is the service or project a target names.
 // Errors: NotFound; Conflict when it could mean several.
 func (d *Deployer) find(ctx context.Context, t api.Target) (Ref, []Record, error) {
@@ -352,7 +259,7 @@ func (d *Deployer) change(ctx context.Context, t api.Target, do func(Ref) error)
 			return ref, err
 		}
 		err = d.Records.SaveProject(ctx, *ref.Record)
-		if problem.KindOf(err) == problem.Busy && try < 5 {
+		if problem.KindOf(err) == problem.Busy && try < tries {
 			continue
 		}
 		d.Loop.Poke()

@@ -2,6 +2,9 @@ package project
 
 import (
 	"context"
+	"maps"
+	"slices"
+	"strings"
 
 	"havre/internal/api"
 	"havre/internal/problem"
@@ -18,7 +21,7 @@ func (d *Deployer) List(ctx context.Context, environment, project string) ([]api
 	list := []api.Service{}
 	hit := project == ""
 	for _, r := range records {
-		if r.Removed || environment != "" && r.Environment != environment || project != "" && r.Name != project {
+		if r.Removed || environment != "" && r.Environment != environment || project != "" && !strings.EqualFold(r.Name, project) {
 			continue
 		}
 		hit = true
@@ -54,6 +57,9 @@ func (d *Deployer) Why(ctx context.Context, t api.Target) (api.Why, error) {
 		if lines, err := d.Machine.LastLines(ctx, from, 15); err == nil {
 			why.Lines = lines
 		}
+		if cur := ref.Service.Current(); len(why.Lines) == 0 && cur != nil {
+			why.Lines = cur.Lines // the container may be gone by now
+		}
 	}
 	return why, nil
 }
@@ -67,7 +73,9 @@ func (d *Deployer) Containers(ctx context.Context, t api.Target, ended bool) ([]
 	}
 	var all []Container
 	for _, s := range ref.those() {
-		for _, o := range observed(d.Loop.View().Snapshot, s.ID) {
+		of := observed(d.Loop.View().Snapshot, s.ID)
+		for _, n := range slices.Backward(slices.Sorted(maps.Keys(of))) {
+			o := of[n]
 			for _, task := range o.Tasks {
 				if task.Container != "" && (ended || !task.State.Ended()) {
 					all = append(all, Container{ID: task.Container, Service: s.Name, Environment: ref.Record.Environment, Slot: task.Slot, Rollout: o.Rollout, Serving: o.Rollout == s.Active, Running: task.State == "running" || task.State == "starting"})

@@ -64,6 +64,9 @@ func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
 	if started.IsZero() {
 		started = v.Now // its time has not begun
 	}
+	if ro.State == Active && len(o.Tasks) > 0 && o.Tasks[0].Created.After(started) {
+		started = o.Tasks[0].Created // a container that was replaced has its time, too
+	}
 	return service.Judge(ro.Spec, o, service.Moment{
 		Now: v.Now, Started: started,
 		Accepts: func(t service.Task) bool { return len(ports) == 0 || v.Accepts(t, ports) },

@@ -1,6 +1,8 @@
 package project
 
 import (
+	"slices"
+
 	"havre/internal/route"
 	"havre/internal/spec"
 )
@@ -29,8 +31,8 @@ func Ports(records []Record, except spec.ProjectID) map[Port]string {
 			continue
 		}
 		for _, s := range r.Present() {
-			if cur := s.Rollout(s.Target); cur != nil {
-				for _, p := range cur.Spec.Ports {
+			for _, ro := range s.held() {
+				for _, p := range ro.Spec.Ports {
 					taken[Port{p.External, p.Protocol}] = r.Environment + "." + r.Name + "." + s.Name
 				}
 			}
@@ -47,12 +49,24 @@ func Hosts(records []Record, except spec.ProjectID) map[string]string {
 			continue
 		}
 		for _, s := range r.Present() {
-			if cur := s.Rollout(s.Target); cur != nil {
-				for _, d := range cur.Spec.Domains {
+			for _, ro := range s.held() {
+				for _, d := range ro.Spec.Domains {
 					taken[d.Host] = r.Environment + "." + r.Name + "." + s.Name
 				}
 			}
 		}
 	}
 	return taken
+}
+
+// held are the rollouts whose ports and domains are the service's: during an
+// update those of the one that serves and of the one that comes.
+func (s *Service) held() []*Rollout {
+	var held []*Rollout
+	for _, n := range []int{s.Active, s.Target} {
+		if r := s.Rollout(n); r != nil && !slices.Contains(held, r) {
+			held = append(held, r)
+		}
+	}
+	return held
 }

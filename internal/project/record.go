@@ -88,6 +88,23 @@ func (s *Service) Current() *Rollout {
 	return s.Rollout(s.Target)
 }
 
+// again lets a rollout's time to get healthy begin anew, if it began at all.
+func (r *Rollout) again(now time.Time) {
+	if !r.Started.IsZero() {
+		r.Started = now
+	}
+}
+
+// forgive makes history of rollouts that failed after the target: the person
+// has asked for the target since.
+func (s *Service) forgive() {
+	for i := range s.Rollouts {
+		if r := &s.Rollouts[i]; r.Number > s.Target && r.State == Failed {
+			r.State = Retired
+		}
+	}
+}
+
 // Service finds a service by name, removed or not.
 func (r *Record) Service(name string) *Service {
 	for i := range r.Services {

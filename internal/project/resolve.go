@@ -1,8 +1,13 @@
 package project
 
 import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
+	"path"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -18,40 +23,72 @@ type Found struct {
 	Hosts  map[string]string        // domains and who has them, other projects only
 }
 
-// complete fills in what a declaration leaves open: volumes that the image
-// asks for, and ports of the machine. had is the service's former rollout.
-func complete(s spec.Service, img service.Image, had *Rollout) spec.Service {
+// complete fills in what a declaration leaves open and its image says: volumes
+// and the ports inside.
+func complete(s spec.Service, img service.Image) spec.Service {
 	s.Mounts = slices.Clone(s.Mounts)
-	for _, path := range img.Volumes {
+	for _, at := range img.Volumes {
+		at = path.Clean(at)
 		// The engine gives each container an anonymous volume for such a path,
 		// also below another mount: data would be lost with the container.
-		if !slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Target == path }) {
-			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, path), Target: path})
+		if !slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Target == at }) {
+			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, at), Target: at})
 		}
 	}
 	s.Ports = slices.Clone(s.Ports)
-	for i, p := range s.Ports {
-		if p.External == 0 && had != nil {
-			s.Ports[i].External = formerPort(had.Spec, p)
-		}
-	}
 	if len(s.Expose) == 0 {
 		s.Expose = slices.Clone(img.Ports)
 	}
 	return s
 }
 
-func imageVolume(service, path string) string {
-	return strings.ToLower(service) + "-" + strings.ReplaceAll(strings.Trim(path, "/"), "/", "-")
+// imageVolume names the volume of a service's image at a path: the service's
+// name, a dot, the path. Where the path has to be bent to fit into a name, a
+// digest keeps it apart from others.
+func imageVolume(service, at string) string {
+	plain := cmp.Or(strings.ReplaceAll(strings.Trim(at, "/"), "/", "-"), "root")
+	name := strings.ToLower(service) + "." + plain
+	if inPath.MatchString(at) && len(name) <= 100 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(at))
+	bent := notInName.ReplaceAllString(plain, "_")
+	return strings.ToLower(service) + "." + bent[:min(len(bent), 30)] + "." + hex.EncodeToString(sum[:4])
 }
 
-func formerPort(s spec.Service, p spec.Port) uint16 {
-	for _, old := range s.Ports {
-		if old.Internal == p.Internal && old.Protocol == p.Protocol {
-			return old.External
+var (
+	inPath    = regexp.MustCompile(`^(/[A-Za-z0-9_]+)+$`) // no "-", which stands for "/"
+	notInName = regexp.MustCompile(`[^A-Za-z0-9_]`)
+)
+
+// keepPorts gives open ports the numbers they had before, as far as nobody has
+// them by now. services are changed in place.
+func keepPorts(services []spec.Service, old Record, taken map[Port]string) {
+	used := maps.Clone(taken)
+	if used == nil {
+		used = map[Port]string{}
+	}
+	for _, s := range services {
+		for _, p := range s.Ports {
+			used[Port{p.External, p.Protocol}] = s.Name
 		}
 	}
-	return 0
+	for _, s := range services {
+		had := old.Service(s.Name)
+		if had == nil || had.Rollout(had.Target) == nil {
+			continue
+		}
+		for i, p := range s.Ports {
+			for _, was := range had.Rollout(had.Target).Spec.Ports {
+				key := Port{was.External, p.Protocol}
+				if _, gone := used[key]; gone || p.External != 0 || s.Ports[i].External != 0 || was.Internal != p.Internal || was.Protocol != p.Protocol {
+					continue
+				}
+				s.Ports[i].External = was.External
+				used[key] = s.Name
+			}
+		}
+	}
 }
 
 // givePorts chooses numbers for the ports that are still open, and finds those

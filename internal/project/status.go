@@ -28,7 +28,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	a.Ports, a.URLs = PortWords(cur.Spec), URLs(cur.Spec, out.HTTPSPort)
 	o := observed(v.Snapshot, s.ID)[cur.Number]
 	for _, t := range o.Tasks {
-		if t.State == service.Failed {
+		if service.Bad(cur.Spec, t) {
 			a.Restarts++
 		}
 		a.Tasks = append(a.Tasks, task(t))
@@ -38,7 +38,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	}
 	verdict := judge(cur, o, v)
 	a.Healthy = verdict.Healthy
-	a.State, a.Says = state(r, s, cur, verdict, v)
+	a.State, a.Says = state(Ref{&r, s}, verdict, v)
 	if says := portTrouble(cur.Spec, out); says != "" && a.State != "stopped" && a.State != "idle" {
 		a.State, a.Says = "failing", says
 	}
@@ -53,7 +53,9 @@ func task(t service.Task) api.Task {
 	return a
 }
 
-func state(r Record, s *Service, cur *Rollout, verdict service.Verdict, v View) (state, says string) {
+func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
+	r, s, cur := *ref.Record, ref.Service, ref.Service.Current()
+	loop := looping(s, v)
 	switch {
 	case s.Stopped:
 		return "stopped", "it was stopped with: havre stop"
@@ -65,8 +67,10 @@ func state(r Record, s *Service, cur *Rollout, verdict service.Verdict, v View) 
 		return "healthy", lastFailure(s)
 	case verdict.Done && s.Active != 0:
 		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target)
-	case verdict.Failed || looping(s, v):
+	case verdict.Failed:
 		return "failing", verdict.Reason
+	case loop != nil:
+		return "failing", "it starts again and again: " + service.Ending(*loop)
 	case cur.State == Failed:
 		return "failing", cur.Reason
 	case s.Active == 0 && !ready(r, s, v):
@@ -89,24 +93,43 @@ const (
 	loopCount  = 3
 )
 
-func looping(s *Service, v View) bool {
+// looping finds the last bad end of a crash loop of the rollout that serves.
+func looping(s *Service, v View) *service.Task {
+	cur := s.Rollout(s.Active)
+	if cur == nil {
+		return nil
+	}
+	var last *service.Task
 	n := 0
 	for _, t := range observed(v.Snapshot, s.ID)[s.Active].Tasks {
-		if t.State == service.Failed && v.Now.Sub(t.Since) < loopWindow {
-			n++
+		if service.Bad(cur.Spec, t) && v.Now.Sub(t.Since) < loopWindow {
+			if n++; last == nil {
+				last = &t
+			}
 		}
 	}
-	return n >= loopCount
+	if n < loopCount {
+		return nil
+	}
+	return last
 }
 
 func missing(r Record, s *Service, v View) string {
+	if n := unmet(r, s, v); n.Service != "" {
+		return fmt.Sprintf("%s to be %s", n.Service, n.Condition)
+	}
+	return "its turn"
+}
+
+// unmet is the first need of s that is not met.
+func unmet(r Record, s *Service, v View) spec.Need {
 	declared, _ := r.Declared.Service(s.Name)
 	for _, n := range declared.Needs {
 		if !met(r, n, v) {
-			return fmt.Sprintf("%s to be %s", n.Service, n.Condition)
+			return n
 		}
 	}
-	return "its turn"
+	return spec.Need{}
 }
 
 func portTrouble(s spec.Service, out Outside) string {
@@ -116,9 +139,7 @@ func portTrouble(s spec.Service, out Outside) string {
 		}
 	}
 	if len(s.Domains) > 0 {
-		for _, says := range []string{out.Listeners[out.HTTPSPort]} {
-			return says
-		}
+		return out.Listeners[out.HTTPSPort]
 	}
 	return ""
 }

@@ -27,7 +27,16 @@ func (d *Deployer) Start(ctx context.Context, t api.Target, report func(api.Prog
 	if err != nil {
 		return err
 	}
-	return d.follow(ctx, ref.Record.ID, only(ref, report))
+	return d.follow(ctx, ref.watch(), report)
+}
+
+// watch is what to follow after a change of ref.
+func (r Ref) watch() watch {
+	w := watch{project: r.Record.ID, since: time.Now()}
+	if r.Service != nil {
+		w.service = r.Service.ID
+	}
+	return w
 }
 
 // Stop stops services until somebody starts them again.
@@ -38,7 +47,7 @@ func (d *Deployer) Stop(ctx context.Context, t api.Target, report func(api.Progr
 		return err
 	}
 	for _, s := range ref.those() {
-		if err := d.gone(ctx, s, func(o service.Observed) bool { return len(o.Live()) == 0 }); err != nil {
+		if err := d.gone(ctx, ref, s, func(o service.Observed) bool { return len(o.Live()) == 0 }); err != nil {
 			return err
 		}
 		report(api.Progress{Service: &api.Step{Name: s.Name, State: "stopped"}})
@@ -49,10 +58,16 @@ func (d *Deployer) Stop(ctx context.Context, t api.Target, report func(api.Progr
 func stop(ref Ref, stopped bool) error {
 	changed := false
 	for _, s := range ref.those() {
-		changed = changed || s.Stopped != stopped
-		s.Stopped = stopped
-		if t := s.Rollout(s.Target); !stopped && t != nil && t.State == Pending {
-			t.Started = time.Time{} // its time to get healthy begins anew
+		if s.Stopped == stopped {
+			continue
+		}
+		changed, s.Stopped = true, stopped
+		if t := s.Rollout(s.Target); !stopped && t != nil {
+			t.again(time.Now().UTC())
+			if t.State == Failed {
+				t.State = Pending
+			}
+			s.forgive()
 		}
 	}
 	if !changed {
@@ -85,60 +100,22 @@ func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Pr
 	if err != nil {
 		return err
 	}
-	return d.follow(ctx, ref.Record.ID, only(ref, report))
-}
-
-// only passes on what is about ref.
-func only(ref Ref, report func(api.Progress)) func(api.Progress) {
-	return func(p api.Progress) {
-		if p.Service == nil || ref.Service == nil || p.Service.Name == ref.Service.Name {
-			report(p)
-		}
-	}
-}
-
-// gone waits until every observed rollout of s satisfies enough.
-func (d *Deployer) gone(ctx context.Context, s *Service, enough func(service.Observed) bool) error {
-	tick := time.NewTicker(step)
-	defer tick.Stop()
-	asked := time.Now()
-	for {
-		v := d.Loop.View()
-		left := slices.ContainsFunc(v.Snapshot.Services, func(o service.Observed) bool { return o.ID == s.ID && !enough(o) })
-		if !left && v.Snapshot.At.After(asked) {
-			return nil
-		}
-		d.Loop.Poke()
-		select {
-		case <-ctx.Done():
-			return problem.New(problem.Unavailable, "the server stops; %s is taken care of when it is back", s.Name).With("look with: havre ps")
-		case <-tick.C:
-		}
-	}
+	return d.follow(ctx, ref.watch(), report)
 }
 
 // Remove takes a service or a project away and waits until it is gone.
 // Volumes stay unless they are named to go.
 // Errors: NotFound, Conflict; Invalid when another service needs it.
 func (d *Deployer) Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error) {
-	var mounted []string
+	var those []*Service
 	ref, err := d.change(ctx, t, func(ref Ref) error {
-		mounted = nil
-		for _, s := range ref.those() {
+		those = ref.those()
+		names := map[string]bool{}
+		for _, s := range those {
 			if user := neededBy(ref, s); user != "" {
 				return problem.New(problem.Invalid, "%s needs %s", user, s.Name).With("remove %s first, or the whole project with: havre rm %s/", user, ref.Record.Name)
 			}
-			if cur := s.Current(); cur != nil {
-				mounted = append(mounted, volumesOf(cur.Spec)...)
-			}
-			s.Removed = true
-		}
-		names := map[string]bool{}
-		for _, s := range ref.those() {
-			names[s.Name] = true
-		}
-		if ref.Service != nil {
-			names[ref.Service.Name] = true
+			s.Removed, names[s.Name] = true, true
 		}
 		ref.Record.Declared.Services = slices.DeleteFunc(slices.Clone(ref.Record.Declared.Services), func(s spec.Service) bool { return names[s.Name] })
 		if ref.Service == nil {
@@ -149,7 +126,23 @@ func (d *Deployer) Remove(ctx context.Context, t api.Target, volumes bool) (api.
 	if err != nil {
 		return api.Removed{}, err
 	}
-	return d.cleared(ctx, ref, mounted, volumes)
+	done, err := d.gathered(ctx, ref, those)
+	if err != nil {
+		return done, err
+	}
+	return d.cleared(ctx, ref, volumes, done)
+}
+
+// gathered waits until services are gone.
+func (d *Deployer) gathered(ctx context.Context, ref Ref, those []*Service) (api.Removed, error) {
+	var done api.Removed
+	for _, s := range those {
+		if err := d.gone(ctx, ref, s, func(service.Observed) bool { return false }); err != nil {
+			return done, err
+		}
+		done.Gone = append(done.Gone, "service "+s.Name)
+	}
+	return done, nil
 }
 
 func neededBy(ref Ref, s *Service) string {
@@ -166,18 +159,12 @@ func neededBy(ref Ref, s *Service) string {
 	return ""
 }
 
-func (d *Deployer) cleared(ctx context.Context, ref Ref, mounted []string, volumes bool) (api.Removed, error) {
-	var done api.Removed
+// cleared removes or keeps the volumes of what was removed.
+func (d *Deployer) cleared(ctx context.Context, ref Ref, volumes bool, done api.Removed) (api.Removed, error) {
 	full := ref.String()
-	for i := range ref.Record.Services {
-		s := &ref.Record.Services[i]
-		if !s.Removed || ref.Service != nil && s.ID != ref.Service.ID {
-			continue
-		}
-		if err := d.gone(ctx, s, func(service.Observed) bool { return false }); err != nil {
-			return done, err
-		}
-		done.Gone = append(done.Gone, "service "+s.Name)
+	var mounted []string
+	if ref.Service != nil && ref.Service.Current() != nil {
+		mounted = volumesOf(ref.Service.Current().Spec)
 	}
 	r := ref.Record
 	left, err := d.Volumes.Volumes(ctx, r.Environment, r.ID)
@@ -202,17 +189,27 @@ func (d *Deployer) cleared(ctx context.Context, ref Ref, mounted []string, volum
 	return done, nil
 }
 
-// forget waits until the network is gone, then drops the record.
+// forget waits until the network is gone, then drops the record, unless the
+// project was applied again meanwhile.
 func (d *Deployer) forget(ctx context.Context, r *Record) error {
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for slices.ContainsFunc(d.Loop.View().Snapshot.Networks, func(n service.Network) bool { return n.Project == r.ID }) {
+		if _, err := d.record(ctx, r.ID); err == nil {
+			return nil // it is wanted again
+		}
 		d.Loop.Poke()
 		select {
 		case <-ctx.Done():
 			return nil // the record stays as removed; the loop finishes the rest
 		case <-tick.C:
 		}
+	}
+	d.giving.Lock()
+	defer d.giving.Unlock()
+	records, err := d.Records.Projects(ctx)
+	if err != nil || !slices.ContainsFunc(records, func(now Record) bool { return now.ID == r.ID && now.Removed }) {
+		return err
 	}
 	return d.Records.ForgetProject(ctx, r.ID)
 }

@@ -1,6 +1,7 @@
 package project
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -11,24 +12,19 @@ import (
 )
 
 // Table says where traffic goes: to the running containers of the rollouts
-// that serve, or that are on their way where none serves yet.
+// that serve, or that are on their way where none serves yet. A port or domain
+// that one service leaves and another takes is the first one's until its
+// rollout is switched.
 func Table(records []Record, snap service.Snapshot) route.Table {
 	var t route.Table
-	for _, r := range records {
-		for _, s := range r.Present() {
-			cur := s.Current()
-			if cur == nil || s.Stopped || !cur.Spec.Runs() {
-				continue
-			}
-			o := observed(snap, s.ID)[cur.Number]
-			label := r.Environment + "." + r.Name + "." + s.Name
-			for _, p := range cur.Spec.Ports {
-				if p.Protocol == spec.TCP {
-					t.TCP = append(t.TCP, route.TCP{Listen: p.External, Access: p.Access, Service: label, Targets: Targets(r.Environment, o, p.Internal)})
+	for _, serving := range []bool{true, false} {
+		for i, r := range records {
+			for _, s := range r.Present() {
+				cur := s.Current()
+				if cur == nil || s.Stopped || !cur.Spec.Runs() || serving != (s.Active != 0) {
+					continue
 				}
-			}
-			for _, d := range cur.Spec.Domains {
-				t.HTTP = append(t.HTTP, domain(r.Environment, label, cur.Spec, d, o))
+				lead(&t, Ref{&records[i], s}, observed(snap, s.ID)[cur.Number])
 			}
 		}
 	}
@@ -37,13 +33,23 @@ func Table(records []Record, snap service.Snapshot) route.Table {
 	return t
 }
 
-func domain(env, label string, s spec.Service, d spec.Domain, o service.Observed) route.HTTP {
-	port, _ := backendPort(s, d) // Declare refused a domain without a clear port
-	access := s.Access
-	if access == "" {
-		access = spec.Public
+// lead adds a service's routes, but for those that lead elsewhere already.
+func lead(t *route.Table, ref Ref, o service.Observed) {
+	env, s := ref.Record.Environment, ref.Service.Current().Spec
+	for _, p := range s.Ports {
+		taken := slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == p.External })
+		if p.Protocol == spec.TCP && !taken {
+			t.TCP = append(t.TCP, route.TCP{Listen: p.External, Access: p.Access, Service: ref.String(), Targets: Targets(env, o, p.Internal)})
+		}
 	}
-	return route.HTTP{Host: d.Host, Access: access, Service: label, Targets: Targets(env, o, port)}
+	for _, d := range s.Domains {
+		taken := slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Host == d.Host })
+		port, err := backendPort(s, d)
+		if err != nil || taken { // Declare refused a domain without a clear port
+			continue
+		}
+		t.HTTP = append(t.HTTP, route.HTTP{Host: d.Host, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(), Targets: Targets(env, o, port)})
+	}
 }
 
 // Targets are the running containers of o at one of their ports.

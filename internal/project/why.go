@@ -32,6 +32,9 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 	case "completed":
 		why.Says = full + " ran to its end with exit code 0, and its restart policy does not start it again"
 	case "starting", "failing":
+		if cur == nil {
+			break
+		}
 		from, why.Remedy = trouble(ref, cur, v)
 		if p := portTrouble(cur.Spec, out); p != "" {
 			why.Remedy = "end the program that has the port, or apply again with another port (havre apply --port-offset 10000 shifts them all)"
@@ -67,14 +70,20 @@ func lastLines(s *Service) []string {
 // trouble finds the container that has most to say, and what to do about it.
 func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	full := ref.String()
-	tasks := observed(v.Snapshot, ref.Service.ID)[cur.Number].Tasks
+	if ref.Service.Active == 0 && !ready(*ref.Record, ref.Service, v) {
+		return "", "see why that takes so long: havre why " + ref.Record.Environment + "." + ref.Record.Name + "." + unmet(*ref.Record, ref.Service, v).Service
+	}
+	o := observed(v.Snapshot, ref.Service.ID)[cur.Number]
+	tasks := o.Tasks
 	for _, t := range tasks { // one that ended badly says more than the next try
 		switch {
-		case t.State != service.Failed:
+		case !service.Bad(cur.Spec, t), v.Now.Sub(t.Since) > loopWindow && len(o.Live()) > 0:
 		case t.OOM:
 			return t.Container, fmt.Sprintf("give it more memory (now %d MiB) and apply again, or find out what it needs it for", cur.Spec.Limits.Memory>>20)
 		case t.Health == "unhealthy":
 			return t.Container, "see what its check does: havre exec " + full + " -- sh"
+		case t.Container == "" && strings.Contains(strings.ToLower(t.Error), "no such image"): // the engine's own words, for want of a code
+			return "", fmt.Sprintf("build or load %s again, then: havre restart %s", cur.Spec.Image, full)
 		case t.Container == "":
 			return "", "mend what the engine names and apply again"
 		default:

@@ -1,0 +1,220 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// step is how often follow looks.
+const step = 200 * time.Millisecond
+
+// watch is what follow looks at.
+type watch struct {
+	project spec.ProjectID
+	service spec.ServiceID // "" is all of them
+	since   time.Time      // the loop must have looked after it
+}
+
+// follow reports how services fare until all are settled.
+// Errors: Failed, one problem per service that did not get there; Conflict
+// when somebody removed the project meanwhile.
+func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress)) error {
+	told := map[string]api.Step{}
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	for {
+		r, err := d.record(ctx, w.project)
+		if err != nil {
+			return err
+		}
+		if done, wrong := d.progress(w, r, told, report); done {
+			return wrong.AsError()
+		}
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "the server stops; the deploy goes on when it is back").With("look with: havre ps")
+		case <-tick.C:
+		}
+	}
+}
+
+func (d *Deployer) record(ctx context.Context, id spec.ProjectID) (Record, error) {
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return Record{}, err
+	}
+	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == id && !r.Removed })
+	if i < 0 {
+		return Record{}, problem.New(problem.Conflict, "the project was removed meanwhile").With("apply it again")
+	}
+	return records[i], nil
+}
+
+// progress reports what changed since told, and whether all is settled.
+func (d *Deployer) progress(w watch, r Record, told map[string]api.Step, report func(api.Progress)) (bool, problem.List) {
+	view, out := d.Loop.View(), d.Loop.Outside()
+	all := view.Snapshot.At.After(w.since)
+	var wrong problem.List
+	var words []string
+	for _, s := range r.Present() {
+		if w.service != "" && s.ID != w.service {
+			continue
+		}
+		st := progressOf(r, s, view, out)
+		if told[s.Name] != st {
+			told[s.Name] = st
+			report(api.Progress{Service: &st})
+		}
+		e := ended(r, s, st, view)
+		all = all && e.done
+		if e.done && !e.ok {
+			wrong = append(wrong, failure(Ref{&r, s}, st, e.why))
+			for _, line := range lastLines(s) {
+				words = append(words, s.Name+" | "+line)
+			}
+		}
+	}
+	if !all {
+		return false, nil
+	}
+	for _, line := range words {
+		report(api.Progress{Line: line})
+	}
+	return true, wrong
+}
+
+// end tells whether more will happen to a service.
+type end struct {
+	done, ok bool
+	why      string // it is not ok, if the service's own state does not say
+}
+
+// ended tells whether nothing more will happen to s. A service that waits for
+// one that will not come has failed, too; one that serves still has to be seen
+// well.
+func ended(r Record, s *Service, st api.Step, v View) end {
+	done, ok := s.Settled()
+	cur := s.Rollout(s.Target)
+	switch {
+	case done && ok && cur != nil && cur.Spec.Runs() && !s.Stopped:
+		return end{done: st.State == "healthy" || st.State == "completed" || st.State == "failed", ok: st.State != "failed"}
+	case done:
+		return end{done: true, ok: ok}
+	}
+	if observed(v.Snapshot, s.ID)[s.Target].SwarmID != "" {
+		return end{} // it has started, so it waits for nobody
+	}
+	why := stuck(r, s, v)
+	return end{done: why != "", why: why}
+}
+
+// stuck tells why what s needs will not come, "" when it may.
+func stuck(r Record, s *Service, v View) string {
+	declared, _ := r.Declared.Service(s.Name)
+	for _, n := range declared.Needs {
+		t := r.Service(n.Service)
+		if t == nil || t.Current() == nil || met(r, n, v) {
+			continue
+		}
+		done, well := t.Settled()
+		state, _ := state(Ref{&r, t}, judge(t.Current(), observed(v.Snapshot, t.ID)[t.Current().Number], v), v)
+		waits := fmt.Sprintf("it waits for %s to be %s, and %s ", n.Service, n.Condition, n.Service)
+		switch {
+		case t.Stopped:
+			return waits + "was stopped"
+		case done && !well:
+			return waits + "failed"
+		case done && (state == "failing" || state == "idle"):
+			return waits + "is " + state
+		}
+		if why := stuck(r, t, v); !done && why != "" {
+			return waits + "does not start: " + why
+		}
+	}
+	return ""
+}
+
+func progressOf(r Record, s *Service, v View, out Outside) api.Step {
+	a := Status(r, s, v, out)
+	st := api.Step{Name: s.Name, State: a.State, Says: a.Says}
+	switch a.State {
+	case "failing":
+		st.State = "failed"
+	case "starting":
+		if s.Active == 0 && !ready(r, s, v) {
+			st.State = "waiting"
+		}
+	case "idle":
+		st.State = "stopped"
+	case "healthy":
+		if s.Active != s.Target {
+			st.State, st.Says = "starting", fmt.Sprintf("r%d starts beside r%d", s.Target, s.Active)
+		}
+	}
+	return st
+}
+
+func failure(ref Ref, st api.Step, why string) *problem.Problem {
+	s := ref.Service
+	reason := st.Says
+	if last := s.Rollout(s.Last()); last != nil && last.State == Failed {
+		reason = last.Reason
+	}
+	if why != "" {
+		reason = why
+	}
+	says := fmt.Sprintf("%s did not get healthy: %s", ref, reason)
+	if s.Active != 0 && s.Last() != s.Active {
+		says += fmt.Sprintf("; r%d serves on", s.Active)
+	}
+	p := problem.New(problem.Failed, "%s", says).With("havre why %s", ref)
+	return p.At(problem.Place{File: s.Name})
+}
+
+// unchanged tells whether s is still meant to be as it was when it was saved.
+func (d *Deployer) unchanged(ctx context.Context, ref Ref, s *Service) (bool, error) {
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range records {
+		now := r.Service(s.Name)
+		if r.ID == ref.Record.ID && now != nil && now.ID == s.ID {
+			return now.Removed == s.Removed && now.Stopped == s.Stopped, nil
+		}
+	}
+	return true, nil // forgotten, which is gone as well
+}
+
+// gone waits until every observed rollout of s satisfies enough.
+// Errors: Conflict when somebody wanted it back meanwhile.
+func (d *Deployer) gone(ctx context.Context, ref Ref, s *Service, enough func(service.Observed) bool) error {
+	tick := time.NewTicker(step)
+	defer tick.Stop()
+	asked := time.Now()
+	for {
+		v := d.Loop.View()
+		left := slices.ContainsFunc(v.Snapshot.Services, func(o service.Observed) bool { return o.ID == s.ID && !enough(o) })
+		if !left && v.Snapshot.At.After(asked) {
+			return nil
+		}
+		if same, err := d.unchanged(ctx, ref, s); err != nil {
+			return err
+		} else if !same {
+			return problem.New(problem.Conflict, "somebody wanted %s back meanwhile", s.Name).With("look with: havre ps")
+		}
+		d.Loop.Poke()
+		select {
+		case <-ctx.Done():
+			return problem.New(problem.Unavailable, "the server stops; %s is taken care of when it is back", s.Name).With("look with: havre ps")
+		case <-tick.C:
+		}
+	}
+}
