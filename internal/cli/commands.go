@@ -2,6 +2,8 @@ package cli
 
 import "github.com/spf13/cobra"
 
+//go:generate go test . -run Fresh -update
+
 // The groups of havre --help.
 const (
 	everyday = "Every day"
@@ -31,6 +33,7 @@ func commands() []row {
 		{everyday, "", newRm},
 		{nouns, "", noun("image", "Images that services are made of")},
 		{nouns, "image", newImageLs},
+		{nouns, "image", newImageBootstrap},
 		{nouns, "image", newImageBuild},
 		{nouns, "image", newImageLoad},
 		{nouns, "image", newImageRm},

@@ -13,6 +13,8 @@ import (
 	"havre/internal/api"
 )
 
+//go:generate go test . -run Fresh -update
+
 // document answers with the API's own description.
 func (s *Server) document(w http.ResponseWriter, _ *http.Request) error {
 	b, err := OpenAPI()

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -28,6 +29,10 @@ func (m *misuse) Unwrap() error { return m.Problem }
 // shown makes err into what may be sent. Our own mistakes are logged here,
 // whole and once, and only their number is shown.
 func (s *Server) shown(r *http.Request, err error) []problem.Problem {
+	if errors.Is(err, context.Canceled) && (s.life.Err() != nil || r.Context().Err() != nil) {
+		err = problem.New(problem.Unavailable, "Havre stopped while this was going on").
+			With("what was applied goes on when Havre is up again; look with: havre ps")
+	}
 	flat := api.Flat(err)
 	number := requestID(r)
 	for i, p := range flat {

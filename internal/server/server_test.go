@@ -151,8 +151,11 @@ func TestAnApplyEndsWithTheServer(t *testing.T) {
 	}()
 	<-begun
 	w.stop()
-	if err := <-got; err == nil {
-		t.Error("it says that all is done")
+	if err := <-got; problem.KindOf(err) != problem.Unavailable || problem.Of(err).Remedy == "" {
+		t.Errorf("it says %v", err)
+	}
+	if strings.Contains(w.log.String(), "internal error") {
+		t.Errorf("a stop is no mistake:\n%s", w.log)
 	}
 }
 
