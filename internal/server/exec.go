@@ -91,6 +91,12 @@ func (s *Server) execRun(whole context.Context, x execution) error {
 	if err != nil {
 		code = execFailed
 	}
+	if ctx.Err() != nil && s.life.Err() == nil { // the caller has gone, so there is nobody to tell
+		_ = x.conn.CloseNow() // it may be closed already
+		in.CloseWithError(io.ErrClosedPipe)
+		<-pumped
+		return nil
+	}
 	in.CloseWithError(io.ErrClosedPipe) // the pump must go on to the closing message
 	err = s.execEnd(x.r, x.conn, code, err)
 	<-pumped

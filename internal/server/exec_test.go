@@ -81,6 +81,9 @@ func TestExecEndsWhenItsCallerGoes(t *testing.T) {
 		t.Error("it ended well")
 	}
 	w.stop() // waits for the command
+	if strings.Contains(w.log.String(), "internal error") {
+		t.Errorf("a caller who goes is no mistake:\n%s", w.log)
+	}
 }
 
 type blocked struct{ ctx context.Context }
