@@ -22,6 +22,7 @@ func newAccepted(i Ingress) *accepted {
 }
 
 // asker dials what is not known yet. Containers that are gone are forgotten.
+// Its answer is for one goroutine.
 func (a *accepted) asker(ctx context.Context, snap service.Snapshot) func(service.Task, []uint16) bool {
 	environment := map[string]string{}
 	for _, o := range snap.Services {
@@ -36,13 +37,18 @@ func (a *accepted) asker(ctx context.Context, snap service.Snapshot) func(servic
 		}
 	}
 	a.mu.Unlock()
+	refused := map[string]bool{} // once a pass is enough: it may take seconds
 	return func(t service.Task, ports []uint16) bool {
 		for _, p := range ports {
-			if a.knows(t.Container, p) {
+			switch {
+			case a.knows(t.Container, p):
 				continue
+			case refused[t.Container]:
+				return false
 			}
 			err := a.ingress.Probe(ctx, route.Target{Environment: environment[t.Container], Container: t.Container, Address: t.Address, Port: p})
 			if err != nil {
+				refused[t.Container] = true
 				return false
 			}
 			a.learn(t.Container, p)

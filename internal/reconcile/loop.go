@@ -107,10 +107,12 @@ type Loop struct {
 	tried *accepted
 
 	// Only the goroutine of Run and Pass touches these.
-	untidy    bool      // configs may lie about
-	portalled bool      // portals were compared with this program's own
-	told      string    // digest of the table the ingress follows
-	toldAt    time.Time // and when it was told
+	untidy    bool                    // configs may lie about
+	strangers map[spec.ProjectID]bool // projects nobody remembers, which may have left some
+	known     map[spec.ProjectID]bool // projects of the last pass
+	portalled bool                    // portals were compared with this program's own
+	told      string                  // digest of the table the ingress follows
+	toldAt    time.Time               // and when it was told
 
 	mu   sync.Mutex // guards seen
 	seen Sight
@@ -132,7 +134,7 @@ func New(h Hands, s Settings) *Loop {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Loop{hands: h, set: s, poke: make(chan struct{}, 1), tried: newAccepted(h.Ingress), untidy: true}
+	return &Loop{hands: h, set: s, poke: make(chan struct{}, 1), tried: newAccepted(h.Ingress), untidy: true, strangers: map[spec.ProjectID]bool{}}
 }
 
 // Poke asks for a pass soon. It never blocks.
@@ -208,13 +210,9 @@ const (
 // Pass observes once and does everything that can be done at once. A failure
 // in one project does not keep it from the others.
 func (l *Loop) Pass(ctx context.Context) (Pace, error) {
-	records, err := l.hands.Projects(ctx)
+	records, snap, err := l.look(ctx)
 	if err != nil {
-		return Calm, err
-	}
-	snap, err := l.hands.Snapshot(ctx)
-	if err != nil {
-		return Calm, l.note(fmt.Errorf("look at the engine: %w", err))
+		return Calm, l.note(err)
 	}
 	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Now: time.Now()}
 	l.see(snap)
@@ -228,6 +226,27 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	w.tidy(ctx, records)
 	l.portalled = l.portalled || w.err() == nil
 	return w.pace(), l.note(w.err())
+}
+
+// How long the loop waits for others at most: for a sight of the engine, and
+// for all that there is to do for one project.
+const (
+	lookTime = 30 * time.Second
+	workTime = 10 * time.Minute // a new volume may be seeded with much
+)
+
+func (l *Loop) look(ctx context.Context) ([]project.Record, service.Snapshot, error) {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	records, err := l.hands.Projects(ctx)
+	if err != nil {
+		return nil, service.Snapshot{}, err
+	}
+	snap, err := l.hands.Snapshot(ctx)
+	if err != nil {
+		return nil, service.Snapshot{}, fmt.Errorf("look at the engine: %w", err)
+	}
+	return records, snap, nil
 }
 
 // listeners keeps which ports the ingress could not bind.

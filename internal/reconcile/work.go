@@ -42,26 +42,20 @@ func (w *work) failed(what string, err error) {
 
 // project does what is next for one project. The record is changed along.
 func (w *work) project(ctx context.Context, r *project.Record) {
+	ctx, cancel := context.WithTimeout(ctx, workTime)
+	defer cancel()
 	network := w.network(*r)
 	if network == "" && slices.ContainsFunc(r.Present(), runs) {
 		id, err := w.loop.hands.EnsureNetwork(ctx, service.Network{Name: "h-" + string(r.ID) + "-" + project.NewID(), Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
 		if err != nil {
-			w.failed("make the network of "+r.Name, err)
+			w.unfenced(ctx, r, err)
 			return
 		}
 		network = id
 		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, service.Network{ID: id, Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
 	}
 	for _, a := range project.Next(*r, w.view) {
-		w.busy = true
-		w.loop.untidy = true
-		err := w.act(ctx, r, a, network)
-		if err != nil && a.Verb == service.Start {
-			err = w.giveUp(ctx, r, a, err)
-		}
-		if err != nil {
-			w.failed(fmt.Sprintf("%s r%d of %s.%s", a.Verb, a.Rollout, r.Name, a.Name), err)
-		}
+		w.step(ctx, r, a, network)
 	}
 	for _, s := range r.Present() {
 		if done, _ := s.Settled(); !done {
@@ -75,16 +69,52 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 	}
 }
 
+// step takes one step, and says what went wrong with it.
+func (w *work) step(ctx context.Context, r *project.Record, a project.Action, network string) {
+	w.loop.untidy = true
+	err := w.act(ctx, r, a, network)
+	if err != nil && a.Verb == service.Start {
+		if ro := rollout(r, a); ro != nil && ro.State == project.Failed {
+			w.restless = true // it was given up and said why; a later try may work
+			return
+		}
+		err = w.giveUp(ctx, r, a, err)
+	}
+	w.busy = true
+	w.failed(fmt.Sprintf("%s r%d of %s.%s", a.Verb, a.Rollout, r.Name, a.Name), err)
+}
+
+// unfenced gives up what waits for a network that cannot be made.
+func (w *work) unfenced(ctx context.Context, r *project.Record, why error) {
+	why = fmt.Errorf("make the network of %s: %w", r.Name, why)
+	given := false
+	for _, s := range r.Present() {
+		a := project.Action{Service: s.ID, Name: s.Name, Step: service.Step{Rollout: s.Target}}
+		given = w.giveUp(ctx, r, a, why) == nil || given
+	}
+	if !given {
+		w.wrong = append(w.wrong, why)
+	}
+	w.busy = true
+}
+
+func rollout(r *project.Record, a project.Action) *project.Rollout {
+	if s := r.ByID(a.Service); s != nil {
+		return s.Rollout(a.Rollout)
+	}
+	return nil
+}
+
 // giveUp fails a rollout that cannot be started, at once when trying again
 // would be the same, else after as long as a start may take.
 func (w *work) giveUp(ctx context.Context, r *project.Record, a project.Action, why error) error {
-	ro := r.ByID(a.Service).Rollout(a.Rollout)
+	ro := rollout(r, a)
 	lasting := false
 	switch problem.KindOf(why) {
 	case problem.Invalid, problem.Denied, problem.NotFound, problem.Conflict:
 		lasting = true
 	}
-	if ro == nil || ro.State != project.Pending || !lasting && time.Since(ro.Started) < service.Patience {
+	if ro == nil || ro.State != project.Pending || !lasting && (ro.Started.IsZero() || time.Since(ro.Started) < service.Patience) {
 		return why
 	}
 	a.Verb, a.Reason = service.Fail, "it could not be started: "+why.Error()
@@ -115,8 +145,13 @@ func (w *work) unfence(ctx context.Context, id spec.ProjectID, network string) {
 	nets := &w.view.Snapshot.Networks
 	*nets = slices.DeleteFunc(slices.Clone(*nets), func(n service.Network) bool { return n.ID == network })
 	w.portals(ctx) // the portal holds on to the network
+	ctx, cancel := context.WithTimeout(ctx, unfenceTime)
+	defer cancel()
 	w.failed("remove a network", w.loop.hands.RemoveNetwork(ctx, network))
 }
+
+// unfenceTime is how long the others wait for a network that a stranger uses.
+const unfenceTime = 5 * time.Second
 
 // act carries out one step. What a step says about the record is saved before
 // anything else happens on its account.
@@ -227,6 +262,13 @@ func (w *work) tidy(ctx context.Context, records []project.Record) {
 			return
 		}
 	}
+	for id := range w.loop.strangers {
+		if err := w.loop.hands.TidyConfigs(ctx, id); err != nil {
+			w.failed("tidy the files of a project that is gone", err)
+			return
+		}
+		delete(w.loop.strangers, id)
+	}
 	w.loop.untidy = false
 }
 
@@ -237,16 +279,29 @@ func (w *work) orphans(ctx context.Context, records []project.Record) {
 	for _, r := range records {
 		known[r.ID] = true
 	}
+	for id := range w.loop.known {
+		w.stranger(known, id)
+	}
+	w.loop.known = known
 	for _, o := range w.view.Snapshot.Services {
+		w.stranger(known, o.Project)
 		if !known[o.Project] && o.SwarmID != "" {
 			w.busy = true
 			w.failed("remove a service of no project", w.loop.hands.RemoveService(ctx, o.SwarmID))
 		}
 	}
 	for _, n := range slices.Clone(w.view.Snapshot.Networks) {
+		w.stranger(known, n.Project)
 		if !known[n.Project] {
 			w.unfence(ctx, n.Project, n.ID)
 		}
+	}
+}
+
+// stranger notes a project that is not known: its files are to be tidied up.
+func (w *work) stranger(known map[spec.ProjectID]bool, id spec.ProjectID) {
+	if !known[id] {
+		w.loop.strangers[id], w.loop.untidy = true, true
 	}
 }
 
