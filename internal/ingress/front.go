@@ -116,7 +116,7 @@ func (f *front) retry(ctx context.Context) {
 // try opens d unless it is open. It logs what is new, so that a port which is
 // taken for a day is one line and not 43200.
 func (f *front) try(d *door) {
-	if d.open() {
+	if d.open() || f.ctx.Err() != nil {
 		return
 	}
 	why := f.openDoor(d)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"havre/internal/ingress"
 	"havre/internal/portal/portaltest"
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -251,41 +253,69 @@ func TestForwardedHeadersAreOurs(t *testing.T) {
 	}
 }
 
-func TestWebsocketGoesThroughAndOutlivesATable(t *testing.T) {
-	w := open(t)
-	table := web(t, w.serves(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(rw, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		for {
-			kind, b, err := c.Read(r.Context())
-			if err != nil || c.Write(r.Context(), kind, b) != nil {
-				return
-			}
-		}
-	})))
-	w.must(table)
-	c, _, err := websocket.Dial(t.Context(), "ws://www.example/chat", &websocket.DialOptions{HTTPClient: browser(t, table.HTTPPort)})
+// echoesMessages is a websocket that gives back what it gets.
+var echoesMessages = http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	c, err := websocket.Accept(rw, r, nil)
 	if err != nil {
-		t.Fatal(err)
+		return
 	}
 	defer c.CloseNow()
-	say := func(word string) {
-		t.Helper()
-		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-		defer cancel()
-		if err := c.Write(ctx, websocket.MessageText, []byte(word)); err != nil {
+	for {
+		kind, b, err := c.Read(r.Context())
+		if err != nil || c.Write(r.Context(), kind, b) != nil {
+			return
+		}
+	}
+})
+
+func message(t testing.TB, c *websocket.Conn, word string) error {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := c.Write(ctx, websocket.MessageText, []byte(word)); err != nil {
+		return err
+	}
+	_, b, err := c.Read(ctx)
+	if err == nil && string(b) != word {
+		err = fmt.Errorf("%q came back as %q", word, b)
+	}
+	return err
+}
+
+func TestWebsocketLivesAsLongAsTheIngress(t *testing.T) {
+	w := newWorld(t)
+	stop := w.start()
+	table := web(t, w.serves(echoesMessages))
+	roots := certified(t, &table, []string{"www.example"})
+	w.must(table)
+	secure := secureBrowser(t, table.HTTPSPort, roots)
+	secure.Transport.(*http.Transport).ForceAttemptHTTP2 = false // as browsers do for websockets
+	var all []*websocket.Conn
+	for url, client := range map[string]*http.Client{"ws://www.example/chat": browser(t, table.HTTPPort), "wss://www.example/chat": secure} {
+		c, _, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPClient: client})
+		if err != nil {
 			t.Fatal(err)
 		}
-		if _, b, err := c.Read(ctx); err != nil || string(b) != word {
-			t.Fatalf("%q, %v; want %q", b, err, word)
+		defer c.CloseNow()
+		all = append(all, c)
+	}
+	say := func(word string) {
+		t.Helper()
+		for _, c := range all {
+			if err := message(t, c, word); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	say("hello")
 	w.must(route.Table{})
 	say("even without a route")
+	stop()
+	for _, c := range all {
+		if err := message(t, c, "anybody?"); err == nil || errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("after the end: %v", err)
+		}
+	}
 }
 
 func TestWhatTheAppSendsIsSeenAtOnce(t *testing.T) {
@@ -352,8 +382,12 @@ func TestRequestGoesToAnotherContainerOnlyWhenNothingWasSent(t *testing.T) {
 			bodies.Add(1)
 		}
 	}))
-	post := func(port uint16) int {
-		answer, err := browser(t, port).Post("http://www.example/", "text/plain", strings.NewReader("the body"))
+	send := func(port uint16, method, body string) int {
+		r, err := http.NewRequest(method, "http://www.example/", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := browser(t, port).Do(r)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -363,7 +397,7 @@ func TestRequestGoesToAnotherContainerOnlyWhenNothingWasSent(t *testing.T) {
 	table := web(t, deaf, good)
 	w.must(table)
 	for range 4 {
-		if status := post(table.HTTPPort); status != http.StatusOK {
+		if status := send(table.HTTPPort, "POST", "the body"); status != http.StatusOK {
 			t.Errorf("with a deaf one beside it: %d", status)
 		}
 	}
@@ -373,12 +407,15 @@ func TestRequestGoesToAnotherContainerOnlyWhenNothingWasSent(t *testing.T) {
 
 	table.HTTP[0].Targets = []route.Target{dies, good}
 	w.must(table)
-	count := map[int]int{}
-	for range 4 {
-		count[post(table.HTTPPort)]++
-	}
-	if count[http.StatusOK] != 2 || count[http.StatusBadGateway] != 2 || asked.Load() != 2 {
-		t.Errorf("statuses %v; the one that dies was asked %d times", count, asked.Load())
+	for method, body := range map[string]string{"POST": "the body", "DELETE": ""} {
+		asked.Store(0)
+		count := map[int]int{}
+		for range 4 {
+			count[send(table.HTTPPort, method, body)]++
+		}
+		if count[http.StatusOK] != 2 || count[http.StatusBadGateway] != 2 || asked.Load() != 2 {
+			t.Errorf("%s: statuses %v; the one that dies was asked %d times", method, count, asked.Load())
+		}
 	}
 }
 
@@ -449,6 +486,29 @@ func TestPortsForHostsAreOpenOnlyWhileThereAreHosts(t *testing.T) {
 		w.must(route.Table{HTTPPort: table.HTTPPort, HTTPSPort: table.HTTPSPort})
 		closed()
 	}
+}
+
+func TestPortsForHostsOfLocalhostAloneAreBoundToTheLoopback(t *testing.T) {
+	w := open(t, func(s *ingress.Settings) { s.Bind = netip.Addr{} })
+	table := web(t)
+	table.HTTP[0].Access = spec.Localhost
+	reached := func(want bool) {
+		t.Helper()
+		for _, own := range ownAddresses(t) {
+			c, err := net.Dial("tcp", netip.AddrPortFrom(own, table.HTTPPort).String())
+			if err == nil {
+				c.Close()
+			}
+			if (err == nil) != (want || own.IsLoopback()) {
+				t.Errorf("%v: %v", own, err)
+			}
+		}
+	}
+	w.must(table)
+	reached(false)
+	table.HTTP = append(table.HTTP, route.HTTP{Host: "all.example", Access: spec.Private, Service: "prod.web.all"})
+	w.must(table)
+	reached(true)
 }
 
 func TestTCPRouteGoesBeforeHosts(t *testing.T) {

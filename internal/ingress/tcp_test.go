@@ -170,19 +170,25 @@ func TestBrokenConnectionIsNotPassedOffAsAFinishedOne(t *testing.T) {
 }
 
 func TestWhatWasSaidBeforeAHangUpArrives(t *testing.T) {
+	const words = "413 that is too much\r\n"
 	w, port := open(t), freePort(t)
 	w.must(onlyTCP(port, w.container(func(c net.Conn) {
-		io.WriteString(c, "421 too many of you\r\n")
-		c.Close() // with the client's words unread, so the kernel resets
+		io.ReadFull(c, make([]byte, 100_000))
+		io.WriteString(c, words)
+		c.Close() // with the client's bytes unread, so the kernel resets
 	})))
-	for range 20 {
+	data := make([]byte, 8<<20)
+	for range 50 {
 		c := dial(t, port)
-		io.WriteString(c, "EHLO there\r\n")
-		b := make([]byte, 100)
-		n, _ := io.ReadFull(c, b)
-		if got := string(b[:n]); got != "421 too many of you\r\n" {
-			t.Fatalf("the client got %q", got)
+		var writing sync.WaitGroup
+		writing.Go(func() { c.Write(data) })
+		b := make([]byte, len(words))
+		n, err := io.ReadFull(c, b)
+		if string(b[:n]) != words {
+			t.Fatalf("the client got %q, %v", b[:n], err)
 		}
+		c.Close()
+		writing.Wait()
 	}
 }
 

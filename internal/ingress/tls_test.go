@@ -1,7 +1,6 @@
 package ingress_test
 
 import (
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -11,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/coder/websocket"
 
 	"havre/internal/cert"
 	"havre/internal/route"
@@ -155,39 +152,6 @@ func TestNewCertificateIsUsedByTheNextConnection(t *testing.T) {
 	get(t, secureBrowser(t, table.HTTPSPort, after), "https://www.example/")
 	if _, err := secureBrowser(t, table.HTTPSPort, before).Get("https://www.example/"); err == nil {
 		t.Error("the old certificate is still used")
-	}
-}
-
-func TestSecureWebsocketGoesThrough(t *testing.T) {
-	w := open(t)
-	table := web(t, w.serves(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		c, err := websocket.Accept(rw, r, nil)
-		if err != nil {
-			return
-		}
-		defer c.CloseNow()
-		kind, b, err := c.Read(r.Context())
-		if err == nil {
-			c.Write(r.Context(), kind, b)
-		}
-		c.Close(websocket.StatusNormalClosure, "")
-	})))
-	roots := certified(t, &table, []string{"www.example"})
-	w.must(table)
-	client := secureBrowser(t, table.HTTPSPort, roots)
-	client.Transport.(*http.Transport).ForceAttemptHTTP2 = false // as browsers do for websockets
-	c, _, err := websocket.Dial(t.Context(), "wss://www.example/", &websocket.DialOptions{HTTPClient: client})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.CloseNow()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-	defer cancel()
-	if err := c.Write(ctx, websocket.MessageText, []byte("hello")); err != nil {
-		t.Fatal(err)
-	}
-	if _, b, err := c.Read(ctx); err != nil || string(b) != "hello" {
-		t.Errorf("%q, %v", b, err)
 	}
 }
 

@@ -136,7 +136,7 @@ func newTransport(t route.Target, dial dialFunc) *http.Transport {
 			return c, nil
 		},
 		MaxIdleConnsPerHost:   64,
-		IdleConnTimeout:       30 * time.Second,
+		IdleConnTimeout:       time.Minute,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // bodies pass as they are
 	}
