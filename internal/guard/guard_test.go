@@ -142,10 +142,11 @@ func get(t *testing.T, dial func() (net.Conn, error), path string) (int, string)
 
 // Docker 29 raised the oldest version to 1.44 and broke its clients.
 func TestOldestVersionOfTheEngineIsSpoken(t *testing.T) {
-	w := guardtest.Fake(t)
-	w.Fake.Put("/version", `{"Version":"29.0.0","MinAPIVersion":"1.44"}`)
-	w.Fake.Put("/v1.44/_ping", "OK")
+	w := guardtest.FakeOf(t, `{"Version":"29.0.0","MinAPIVersion":"1.44"}`)
 	if status, text := get(t, w.Dial, "/v1.41/containers/json"); status != 400 || !strings.Contains(text, "1.44") {
+		t.Errorf("%d %s", status, text)
+	}
+	if status, text := get(t, w.Dial, "/v1.44/containers/json"); status != 200 {
 		t.Errorf("%d %s", status, text)
 	}
 }

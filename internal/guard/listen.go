@@ -32,10 +32,22 @@ func listen(path string, group int) (net.Listener, error) {
 	return l, nil
 }
 
-type peerKey struct{}
+type (
+	peerKey struct{}
+	lifeKey struct{}
+)
+
+// guardLife is the context of the guard itself, out of a request's.
+func guardLife(ctx context.Context) context.Context {
+	if life, ok := ctx.Value(lifeKey{}).(context.Context); ok {
+		return life
+	}
+	return ctx
+}
 
 // withPeer remembers who connected, as the kernel says.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
+	ctx = context.WithValue(ctx, lifeKey{}, ctx)
 	cred, err := peer(c)
 	if err != nil {
 		return ctx

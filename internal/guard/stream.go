@@ -106,7 +106,8 @@ func (g *Guard) upgrade(w http.ResponseWriter, r *http.Request, wire dockercall.
 	}
 	defer outside.Close()
 	fmt.Fprintf(outside, "HTTP/1.1 101 UPGRADED\r\nContent-Type: %s\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n", oneLine(a.Header.Get("Content-Type")))
-	join(r.Context(), side{outside, rest.Reader}, side{inside, answers})
+	// The request's own context ends with the caller's input (net/http).
+	join(guardLife(r.Context()), side{outside, rest.Reader}, side{inside, answers})
 	return nil
 }
 

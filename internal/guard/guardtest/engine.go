@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -28,6 +29,12 @@ type Engine struct {
 	written []Request
 }
 
+// oldVersion is what the oldest engine that Havre works with says of itself.
+const oldVersion = `{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}`
+
+// apiVersion is in front of a path.
+var apiVersion = regexp.MustCompile(`^/v1\.[0-9]+/`)
+
 // NewEngine starts an engine on a socket in dir; it ends with the test.
 func NewEngine(t testing.TB, dir string) *Engine {
 	t.Helper()
@@ -43,7 +50,7 @@ func NewEngine(t testing.TB, dir string) *Engine {
 		server.Close()
 		serving.Wait()
 	})
-	e.Put("/version", `{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}`)
+	e.Put("/version", oldVersion)
 	e.Put("/info", `{"Name":"fake","Swarm":{"NodeID":"nodenodenodenodenodenode1","LocalNodeState":"active","ControlAvailable":true,
 		"RemoteManagers":[{"Addr":"10.0.0.1:2377"}]},"RegistryConfig":{"Mirrors":["http://secret"]}}`)
 	e.Put("/_ping", "OK")
@@ -66,7 +73,7 @@ func (e *Engine) Written() []Request {
 
 // ServeHTTP answers as an engine of API 1.41 would.
 func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	path := strings.TrimPrefix(r.URL.Path, "/v1.41")
+	path := apiVersion.ReplaceAllString(r.URL.Path, "/")
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		e.write(w, r, path)
 		return

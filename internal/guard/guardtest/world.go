@@ -74,7 +74,10 @@ func id64(c string) string { return strings.Repeat(c, 64) }
 
 // Fake makes a world with an engine that is a map. The caller is taken for
 // the server, whoever runs the test.
-func Fake(t testing.TB) *World {
+func Fake(t testing.TB) *World { return FakeOf(t, oldVersion) }
+
+// FakeOf is Fake with what the engine says of its version.
+func FakeOf(t testing.TB, version string) *World {
 	t.Helper()
 	dir := t.TempDir()
 	// Directories of tests are open to their group; a data directory is not.
@@ -82,6 +85,7 @@ func Fake(t testing.TB) *World {
 		t.Fatal(err)
 	}
 	engine := NewEngine(t, dir)
+	engine.Put("/version", version)
 	bounds := guard.DefaultBounds(dir+"/data", uint32(os.Getuid()), 4242)
 	if err := guard.WriteBounds(dir+"/guard", bounds); err != nil {
 		t.Fatal(err)
