@@ -21,6 +21,10 @@ const official = "http://deb.debian.org/debian"
 // aptHelper downloads as apt does, through the machine's proxies.
 const aptHelper = "/usr/lib/apt/apt-helper"
 
+// mergedHooks make /usr merged from the start where the release wants it so;
+// else a package does that, and brings all of Perl along.
+const mergedHooks = "/usr/share/mmdebstrap/hooks/maybe-merged-usr"
+
 // grace is how long mmdebstrap may clean up when it is told to stop.
 const grace = 15 * time.Second
 
@@ -39,10 +43,11 @@ var without = []string{
 
 // The hooks that change the system. In the first, no package may start what
 // it brings, now or in a build upon the image (Debian policy, 9.3.3.1); in the
-// second, nothing of this machine and nothing outdated stays.
+// second, nothing of this machine, nothing outdated, and no setting that only
+// concerns us stays.
 const (
 	noServices = `printf '#!/bin/sh\nexit 101\n' >"$1/usr/sbin/policy-rc.d" && chmod 0755 "$1/usr/sbin/policy-rc.d"`
-	noTraces   = `rm -f "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old`
+	noTraces   = `sed -i /Install-Recommends/d "$1"/etc/apt/apt.conf.d/99mmdebstrap && rm -f "$1"/etc/resolv.conf "$1"/etc/hostname "$1"/var/cache/debconf/*-old "$1"/var/lib/dpkg/*-old`
 )
 
 // mirror is where a request's packages come from.
@@ -96,10 +101,13 @@ func (m mirror) debootstrap(ctx context.Context, made time.Time, out *os.File) e
 	args := []string{
 		"--variant=minbase", "--mode=" + mode, "--format=tar", "--skip=output/dev", "--skip=chroot/policy-rc.d",
 		"--essential-hook=" + noServices, "--customize-hook=" + noTraces,
-		`--aptopt=Acquire::Languages "none"`,
+		`--aptopt=Acquire::Languages "none"`, `--aptopt=APT::Install-Recommends "false"`,
 	}
 	for _, option := range without {
 		args = append(args, "--dpkgopt="+option)
+	}
+	if _, err := os.Stat(mergedHooks); err == nil {
+		args = append(args, "--hook-dir="+mergedHooks)
 	}
 	if len(m.request.Packages) > 0 {
 		args = append(args, "--include="+strings.Join(m.request.Packages, ","))
