@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net"
 	"os"
@@ -34,6 +35,10 @@ const (
 
 func TestMain(m *testing.M) {
 	if text := os.Getenv(childSettings); text != "" {
+		go func() { // it must not outlive the test, however that ends
+			io.Copy(io.Discard, os.Stdin)
+			os.Exit(1)
+		}()
 		fmt.Fprintln(os.Stderr, beIngress(text))
 		os.Exit(1)
 	}
@@ -75,6 +80,9 @@ func (w *world) startChild(env ...string) (kill func()) {
 	c := exec.Command(os.Args[0])
 	c.Env = append(append(os.Environ(), childSettings+"="+string(text)), env...)
 	c.Stderr = os.Stderr
+	if _, err := c.StdinPipe(); err != nil {
+		w.t.Fatal(err)
+	}
 	if err := c.Start(); err != nil {
 		w.t.Fatal(err)
 	}
