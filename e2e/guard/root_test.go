@@ -20,7 +20,7 @@ func TestStrangerInTheServersGroupIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.askOn(conn, "GET", "/_ping", "", nil); err == nil || !strings.Contains(err.Error(), "caller-unknown") {
+	if err := s.askOn(conn, question{method: "GET", path: "/_ping"}); err == nil || !strings.Contains(err.Error(), "caller-unknown") {
 		t.Errorf("a stranger: %v", err)
 	}
 }
@@ -32,7 +32,7 @@ func TestPurgeRemovesHavresThingsAndNobodyElses(t *testing.T) {
 		t.Fatal(err)
 	}
 	var answer dockercall.PurgeAnswer
-	if err := s.askOn(conn, "POST", dockercall.PurgePath, "{}", &answer); err != nil {
+	if err := s.askOn(conn, question{"POST", dockercall.PurgePath, "{}", &answer}); err != nil {
 		t.Fatal(err)
 	}
 	if len(answer.Removed) < 8 {

@@ -4,6 +4,7 @@ package guard_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -127,22 +128,28 @@ func (s *site) ask(method, path, content string, out any) error {
 	if err != nil {
 		return err
 	}
-	return s.askOn(conn, method, path, content, out)
+	return s.askOn(conn, question{method, path, content, out})
+}
+
+// question is a call, and where its answer goes.
+type question struct {
+	method, path, content string
+	out                   any
 }
 
 // askOn makes a call on a connection of its own.
-func (s *site) askOn(conn net.Conn, method, path, content string, out any) error {
+func (s *site) askOn(conn net.Conn, q question) error {
 	defer conn.Close()
 	client := &http.Client{Transport: &http.Transport{
-		Dial:              func(string, string) (net.Conn, error) { return conn, nil },
+		DialContext:       func(context.Context, string, string) (net.Conn, error) { return conn, nil },
 		DisableKeepAlives: true,
 	}}
-	text := os.Expand(content, func(v string) string { return s.vars[v] })
-	r, err := http.NewRequest(method, "http://guard"+os.Expand(path, func(v string) string { return s.vars[v] }), strings.NewReader(text))
+	text := os.Expand(q.content, func(v string) string { return s.vars[v] })
+	r, err := http.NewRequest(q.method, "http://guard"+os.Expand(q.path, func(v string) string { return s.vars[v] }), strings.NewReader(text))
 	if err != nil {
 		return err
 	}
-	if content != "" {
+	if q.content != "" {
 		r.Header.Set("Content-Type", "application/json")
 	}
 	a, err := client.Do(r)
@@ -155,12 +162,12 @@ func (s *site) askOn(conn net.Conn, method, path, content string, out any) error
 		return err
 	}
 	if a.StatusCode >= 300 {
-		return fmt.Errorf("%s %s: %d %s", method, path, a.StatusCode, answer)
+		return fmt.Errorf("%s %s: %d %s", q.method, q.path, a.StatusCode, answer)
 	}
-	if out == nil {
+	if q.out == nil {
 		return nil
 	}
-	return json.Unmarshal(answer, out)
+	return json.Unmarshal(answer, q.out)
 }
 
 // must is ask for what has to succeed.

@@ -10,19 +10,13 @@ import (
 	"golang.org/x/sys/unix"
 
 	"havre/internal/guard"
+	"havre/internal/lab"
 )
 
 // alone runs f in a network namespace of its own, whose filters nobody sees.
 func alone(t *testing.T, f func(t *testing.T)) {
 	t.Helper()
-	if os.Getuid() != 0 {
-		t.Skip("only root makes network namespaces")
-	}
-	for _, tool := range []string{"iptables", "ip6tables"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip(err)
-		}
-	}
+	lab.Need(t, "docker") // which needs root and iptables too
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
