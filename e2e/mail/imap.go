@@ -19,7 +19,7 @@ var errNotYet = errors.New("not there")
 
 // WaitForMail looks into a mailbox over IMAPS until a mail with the subject is
 // there, and returns the whole mail. It outlives a server that is being
-// restarted, but not a refused login. It gives up when ctx ends, or after 30 s
+// restarted, but not a refused login. It gives up when ctx ends, or after a minute
 // if ctx has no deadline.
 func (s Server) WaitForMail(ctx context.Context, login Login, mailbox, subject string) (string, error) {
 	if _, limited := ctx.Deadline(); !limited {

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long one exchange may take when the caller set no deadline.
-const patience = 30 * time.Second
+const patience = time.Minute
 
 // Server says where a mail server and its webmail listen. A method whose port
 // is 0 fails and says which port it lacks.
