@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -44,9 +45,10 @@ func (k key) String() string { return fmt.Sprintf(":%d/%s", k.port, k.kind) }
 // door is an outside port: the sockets it listens on, and who came in.
 type door struct {
 	key
-	enter func(*visitor)
-	most  int64
-	warn  func(error)
+	enter  func(*visitor)
+	inside *sync.WaitGroup // visitors of all doors
+	most   int64
+	warn   func(error)
 
 	sockets []net.Listener   // guarded by front.mu, as the next two
 	why     *problem.Problem // why it is shut
@@ -67,12 +69,13 @@ type visitor struct {
 func (v *visitor) Close() error {
 	if v.gone.CompareAndSwap(false, true) {
 		v.door.now.Add(-1)
+		defer v.door.inside.Done()
 	}
 	return v.TCPConn.Close()
 }
 
 func (f *front) newDoor(k key) *door {
-	d := &door{key: k, most: int64(f.set.MaxConns), closed: make(chan struct{})}
+	d := &door{key: k, inside: &f.inside, most: int64(f.set.MaxConns), closed: make(chan struct{})}
 	d.warn = func(err error) { f.set.Log.Warn("accept", "listen", k.String(), "err", err) }
 	switch k.kind {
 	case tcpDoor:
@@ -197,6 +200,7 @@ func (d *door) admit(c *net.TCPConn) {
 		reset(c)
 		return
 	}
+	d.inside.Add(1)
 	d.enter(&visitor{TCPConn: c, door: d})
 }
 

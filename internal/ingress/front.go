@@ -25,6 +25,7 @@ type front struct {
 	plain    *inlet // where HTTP connections go in
 	secure   *inlet // where HTTPS connections go in
 	serving  sync.WaitGroup
+	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -129,7 +130,7 @@ func (f *front) try(d *door) {
 	d.why = why
 }
 
-// close shuts all doors and waits for the connections, which ctx has ended.
+// close shuts all doors and waits for the TCP connections, which ctx has ended.
 func (f *front) close() {
 	f.mu.Lock()
 	for _, d := range f.doors {

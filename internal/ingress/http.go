@@ -29,7 +29,8 @@ type doorOf struct{}
 type wayOf struct{}
 
 // serveHTTP starts the two servers, which live as long as Run: their doors
-// come and go. The returned function stops them and waits.
+// come and go. The returned function, called when all doors are shut, stops them
+// and waits until everybody has left.
 func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	h := f.handler()
 	plain, secure := f.server(h), f.server(h)
@@ -53,6 +54,7 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 			s.Close()
 		}
 		serving.Wait()
+		f.inside.Wait()
 	}
 }
 
