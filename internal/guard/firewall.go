@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os/exec"
 	"slices"
 	"strconv"
@@ -46,6 +47,16 @@ func rules(ports []port) [][]string {
 	return lines
 }
 
+// astray drops what a container sends to another project's network. No way
+// leads there, so the machine would hand it to its own router.
+func astray(pool netip.Prefix) [][]string {
+	var lines [][]string
+	for _, nic := range fromContainers {
+		lines = append(lines, []string{"-d", pool.Masked().String(), "-i", nic, "-j", "DROP"})
+	}
+	return lines
+}
+
 func (g *Guard) firewall(r *http.Request, c *dockercall.Firewall) (struct{}, error) {
 	g.mu.Lock()
 	g.ports = slices.Clone(c.Ports)
@@ -75,7 +86,11 @@ func (g *Guard) protect(ctx context.Context) error {
 		if tables(ctx, tool, "-n", "-L", parent) != nil {
 			parent = "FORWARD"
 		}
-		if err := chain(ctx, tool, forwardChain, parent, rules(enginePorts)); err != nil {
+		forward := rules(enginePorts)
+		if tool == "iptables" {
+			forward = append(forward, astray(g.bounds.Pool)...)
+		}
+		if err := chain(ctx, tool, forwardChain, parent, forward); err != nil {
 			return err
 		}
 	}
