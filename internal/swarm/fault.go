@@ -35,6 +35,9 @@ func explain(err error, deed string, args ...any) error {
 		p.Rule = m[2]
 		return p
 	}
+	if client.IsErrConnectionFailed(err) {
+		return problem.New(problem.Unavailable, "%s: the guard does not answer", deed).With(unwell).Because(err)
+	}
 	kind := kindOf(err)
 	p = problem.New(kind, "%s: %s", deed, words)
 	if kind == problem.Unavailable {
@@ -45,7 +48,7 @@ func explain(err error, deed string, args ...any) error {
 
 func kindOf(err error) problem.Kind {
 	switch {
-	case client.IsErrConnectionFailed(err), errdefs.IsUnavailable(err):
+	case errdefs.IsUnavailable(err):
 		return problem.Unavailable
 	case errdefs.IsNotFound(err):
 		return problem.NotFound

@@ -13,11 +13,8 @@ import (
 	"havre/internal/spec"
 )
 
-// The labels by which the engine ties a container to the swarm.
-const (
-	labelSwarmService = "com.docker.swarm.service.id"
-	labelSwarmTask    = "com.docker.swarm.task.id"
-)
+// labelSwarmTask is how the engine ties a container to its task.
+const labelSwarmTask = "com.docker.swarm.task.id"
 
 // Snapshot shows everything of ours. What still runs of a swarm service that
 // is gone appears with an empty SwarmID. Tasks come newest first.
@@ -104,10 +101,13 @@ func (v *view) addGhosts() {
 		if m.kind != kindService || v.shown[id] || over(c.State) {
 			continue
 		}
-		o := v.of(m)
-		created := time.Unix(c.Created, 0)
+		o, task, created := v.of(m), c.Labels[labelSwarmTask], time.Unix(c.Created, 0)
+		if i := slices.IndexFunc(o.Tasks, func(t service.Task) bool { return t.ID == task }); i >= 0 {
+			o.Tasks[i].Container, o.Tasks[i].Health = id, healthOf(c) // it was made between two of our questions
+			continue
+		}
 		o.Tasks = append(o.Tasks, service.Task{
-			ID: c.Labels[labelSwarmTask], Container: id, State: service.Running, Health: healthOf(c), Since: created, Created: created,
+			ID: task, Container: id, State: service.Running, Health: healthOf(c), Since: created, Created: created,
 		})
 	}
 }

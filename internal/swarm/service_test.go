@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"sync"
 	"testing"
 
 	"havre/internal/lab"
@@ -66,6 +67,28 @@ func gone(t *testing.T, w world, d service.Desired) {
 		}
 		return err
 	})
+}
+
+func TestChangesThatMeetAreTriedAgain(t *testing.T) {
+	w := open(t)
+	d := w.project(t, "together", "10.87.9.0/24")
+	w.start(t, d)
+	o, err := w.observe(t.Context(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all sync.WaitGroup
+	errs := make([]error, 4)
+	for i := range errs {
+		all.Go(func() { errs[i] = w.swarm.ScaleService(t.Context(), o.SwarmID, i) })
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Error(err)
+	}
+	if err := w.swarm.ScaleService(t.Context(), o.SwarmID, 0); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestScalingWhatIsNotThereSaysSo(t *testing.T) {
