@@ -1,0 +1,91 @@
+package reconcile_test
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+
+	"havre/internal/project"
+	"havre/internal/reconcile/reconciletest"
+	"havre/internal/spec"
+)
+
+// story is what a person asks for, one thing after another.
+var story = []func(w *world){
+	func(w *world) { w.applyWith(shop("data", "good", "one")) },
+	func(w *world) { w.apply("blog", web("blog", "good", 0)) },
+	func(w *world) { w.applyWith(shop("data2", "better", "two")) }, // a writer, a reader and a file change
+	func(w *world) { w.applyWith(shop("data2", "crash", "two")) },  // a bad one
+	func(w *world) { w.applyWith(shop("data2", "better", "two")) },
+	func(w *world) {
+		w.change("shop", func(r *project.Record) { r.Service("db").Stopped = true })
+	},
+	func(w *world) { w.remove("blog") },
+	func(w *world) {
+		w.change("shop", func(r *project.Record) { r.Service("db").Stopped = false })
+	},
+}
+
+// shop has a database that writes, and a web server that needs it and mounts a file.
+func shop(db, front, text string) spec.Project {
+	data := web("db", db, 0)
+	front1 := web("web", front, 4001)
+	front1.Needs = []spec.Need{{Service: "db", Condition: spec.Healthy}}
+	front1.Mounts = []spec.Mount{{Kind: spec.Config, Source: "a.conf", Target: "/a"}}
+	return spec.Project{Name: "shop", Services: []spec.Service{data, front1}, Files: []spec.File{{Name: "a.conf", Content: []byte(text)}}}
+}
+
+// tell lives through the story, with a crash at one act of one chapter.
+func tell(t *testing.T, chapter int, crash reconciletest.Crash) (end reconciletest.State, acts int) {
+	in(t, func(t *testing.T, w *world) {
+		for i, ask := range story {
+			if i == chapter {
+				w.cluster.CrashAt(crash)
+			}
+			ask(w)
+			w.settle()
+			if i == chapter {
+				acts = len(w.cluster.Acts())
+				w.cluster.CrashAt(reconciletest.Crash{})
+			}
+		}
+		end = w.cluster.State()
+	})
+	return end, acts
+}
+
+// What a killed process did not finish the next one finds: design/reconcile.md.
+func TestCrashAtAnyActEndsAlike(t *testing.T) {
+	want, _ := tell(t, -1, reconciletest.Crash{})
+	if len(want.Services) != 2 || len(want.Networks) != 1 || len(want.Portals) != 1 || want.Configs != 1 || len(want.Volumes) != 1 || len(want.Routes) != 1 {
+		t.Fatalf("without a crash: %+v", want)
+	}
+	for chapter := range story {
+		_, acts := tell(t, chapter, reconciletest.Crash{})
+		for at := 1; at <= acts; at++ {
+			for _, after := range []bool{false, true} {
+				crash := reconciletest.Crash{At: at, After: after}
+				t.Run(fmt.Sprintf("chapter %d act %d after %v", chapter, at, after), func(t *testing.T) {
+					got, _ := tell(t, chapter, crash)
+					if !reflect.DeepEqual(plain(got), plain(want)) {
+						t.Errorf("got  %+v\nwant %+v", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// plain leaves rollouts' numbers out: who was interrupted may have needed more.
+func plain(s reconciletest.State) reconciletest.State {
+	var services []string
+	for _, line := range s.Services {
+		at, rest, _ := strings.Cut(line, " r")
+		_, rest, _ = strings.Cut(rest, " ")
+		name, _, _ := strings.Cut(at, "/")
+		services = append(services, name+" "+rest)
+	}
+	s.Services = services
+	return s
+}

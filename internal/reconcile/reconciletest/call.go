@@ -1,0 +1,316 @@
+package reconciletest
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/netip"
+	"slices"
+	"time"
+
+	"havre/internal/problem"
+	"havre/internal/project"
+	"havre/internal/route"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// Snapshot shows everything as it is now.
+func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
+	snap := service.Snapshot{At: time.Now()}
+	err := c.do(ctx, "look", func() error {
+		for _, s := range c.everything() {
+			if s.id != "" && !s.gone || s.live() > 0 {
+				snap.Services = append(snap.Services, c.observed(s))
+			}
+		}
+		snap.Networks = slices.Clone(c.networks)
+		for _, p := range c.portals {
+			p.Networks = slices.Clone(p.Networks)
+			snap.Portals = append(snap.Portals, p)
+		}
+		return nil
+	})
+	slices.SortFunc(snap.Services, func(a, b service.Observed) int {
+		return cmp.Or(cmp.Compare(a.Project, b.Project), cmp.Compare(a.ID, b.ID), a.Rollout-b.Rollout)
+	})
+	return snap, err
+}
+
+func (c *Cluster) observed(s *swarmService) service.Observed {
+	o := service.Observed{SwarmID: s.id, Environment: s.d.Environment, Project: s.d.Project, ID: s.d.ID, Rollout: s.d.Rollout, Replicas: s.replicas}
+	if s.gone {
+		o.SwarmID, o.Replicas = "", 0
+	}
+	for _, b := range slices.Backward(s.boxes) {
+		o.Tasks = append(o.Tasks, service.Task{
+			ID: b.id, Container: b.id, Slot: b.slot, State: b.state, Wanted: b.stop.IsZero(), Address: address(b.address),
+			Health: b.health, HealthLog: b.log, ExitCode: b.exit, OOM: b.oom, Error: b.err, Since: b.since, Created: b.created,
+		})
+	}
+	return o
+}
+
+// StartService makes the swarm service of a rollout, unless it is there.
+// Errors: NotFound when its network or image is missing.
+func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
+	return c.act(ctx, "start "+d.Name(), func() error {
+		if !slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == d.Network && n.Project == d.Project }) {
+			return problem.New(problem.NotFound, "no network %s", d.Network)
+		}
+		if _, known := c.Apps[d.Image]; !known {
+			return problem.New(problem.NotFound, "no image %s", d.Image)
+		}
+		for _, f := range d.Files {
+			if _, kept := c.configs[f.ConfigID]; !kept {
+				return problem.New(problem.NotFound, "no config %s", f.ConfigID)
+			}
+		}
+		for _, s := range c.services {
+			if s.d.Name() == d.Name() {
+				return nil
+			}
+		}
+		id := c.next("swarm")
+		c.services[id] = &swarmService{id: id, d: d, network: d.Network, replicas: d.Spec.Replicas}
+		return nil
+	})
+}
+
+// ScaleService sets how many containers a swarm service has.
+// Errors: NotFound.
+func (c *Cluster) ScaleService(ctx context.Context, swarmID string, replicas int) error {
+	return c.act(ctx, "scale", func() error {
+		s := c.services[swarmID]
+		if s == nil {
+			return problem.New(problem.NotFound, "no service %s", swarmID)
+		}
+		s.replicas = replicas
+		return nil
+	})
+}
+
+// RemoveService takes a swarm service away; its containers stop afterwards.
+func (c *Cluster) RemoveService(ctx context.Context, swarmID string) error {
+	return c.act(ctx, "remove", func() error {
+		if c.services[swarmID] != nil {
+			c.drop(swarmID)
+		}
+		return nil
+	})
+}
+
+// EnsureNetwork makes a network.
+// Errors: Conflict when its subnet is taken.
+func (c *Cluster) EnsureNetwork(ctx context.Context, want service.Network) (id string, err error) {
+	err = c.act(ctx, "make network", func() error {
+		for _, n := range c.networks {
+			if n.Name == want.Name {
+				id = n.ID
+				return nil
+			}
+			if n.Subnet == want.Subnet {
+				return problem.New(problem.Conflict, "subnet %s is taken by network %s", n.Subnet, n.Name)
+			}
+		}
+		want.ID = c.next("net")
+		id = want.ID
+		c.networks = append(c.networks, want)
+		return nil
+	})
+	return id, err
+}
+
+// RemoveNetwork takes a network away, and portals off it.
+// Errors: Busy while a container uses it.
+func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
+	return c.act(ctx, "remove network", func() error {
+		for _, s := range c.everything() {
+			if s.network == id && s.live() > 0 {
+				return problem.New(problem.Busy, "network %s is still used", id)
+			}
+		}
+		for env, p := range c.portals {
+			p.Networks = slices.DeleteFunc(slices.Clone(p.Networks), func(n string) bool { return n == id })
+			c.portals[env] = p
+		}
+		c.networks = slices.DeleteFunc(c.networks, func(n service.Network) bool { return n.ID == id })
+		return nil
+	})
+}
+
+// EnsurePortal makes an environment's portal run on exactly these networks.
+// Errors: NotFound when a network is gone.
+func (c *Cluster) EnsurePortal(ctx context.Context, environment string, networks []string) error {
+	return c.act(ctx, "portal of "+environment, func() error {
+		for _, id := range networks {
+			if !slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == id && n.Environment == environment }) {
+				return problem.New(problem.NotFound, "no network %s", id)
+			}
+		}
+		p, there := c.portals[environment]
+		if !there {
+			p = service.Portal{Container: c.box(), Environment: environment, Running: true}
+		}
+		p.Networks = slices.Sorted(slices.Values(networks))
+		c.portals[environment] = p
+		return nil
+	})
+}
+
+// RemovePortal ends an environment's portal.
+func (c *Cluster) RemovePortal(ctx context.Context, environment string) error {
+	return c.act(ctx, "remove portal", func() error {
+		delete(c.portals, environment)
+		return nil
+	})
+}
+
+// EnsureVolume makes a volume.
+func (c *Cluster) EnsureVolume(ctx context.Context, v service.Volume) (source string, err error) {
+	source = v.Environment + "/" + string(v.Project) + "/" + v.Name
+	return source, c.act(ctx, "volume "+v.Name, func() error {
+		c.volumes[source] = true
+		return nil
+	})
+}
+
+// EnsureConfig keeps a file.
+func (c *Cluster) EnsureConfig(ctx context.Context, _ string, p spec.ProjectID, f spec.File) (service.File, error) {
+	sum := sha256.Sum256(f.Content)
+	id := string(p) + "-" + hex.EncodeToString(sum[:8])
+	return service.File{ConfigID: id, ConfigName: id}, c.act(ctx, "config "+f.Name, func() error {
+		c.configs[id] = p
+		return nil
+	})
+}
+
+// TidyConfigs removes a project's files that no swarm service mounts.
+func (c *Cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
+	return c.act(ctx, "tidy", func() error {
+		used := map[string]bool{}
+		for _, s := range c.services {
+			for _, f := range s.d.Files {
+				used[f.ConfigID] = true
+			}
+		}
+		for id, owner := range c.configs {
+			if owner == p && !used[id] {
+				delete(c.configs, id)
+			}
+		}
+		return nil
+	})
+}
+
+// LastLines are what the container's app says.
+func (c *Cluster) LastLines(ctx context.Context, container string, n int) (lines []string, err error) {
+	err = c.do(ctx, "log", func() error {
+		for _, s := range c.everything() {
+			for _, b := range s.boxes {
+				if b.id == container {
+					lines = c.Apps[s.d.Image].Says
+				}
+			}
+		}
+		return nil
+	})
+	return lines[max(0, len(lines)-n):], err
+}
+
+// Follow takes the route table, if it is a good one.
+func (c *Cluster) Follow(ctx context.Context, t route.Table) (problems []route.Problem, err error) {
+	err = c.act(ctx, "follow", func() error {
+		if err := t.Validate(); err != nil {
+			return err
+		}
+		c.table = t
+		for _, r := range t.TCP {
+			if who, held := c.Held[r.Listen]; held {
+				problems = append(problems, route.Problem{Listen: ":" + itoa(r.Listen) + "/tcp", Service: r.Service, Says: "port " + itoa(r.Listen) + " is taken by " + who})
+			}
+		}
+		return nil
+	})
+	return problems, err
+}
+
+// Probe tells whether a container's port accepts.
+// Errors: Unavailable.
+func (c *Cluster) Probe(ctx context.Context, t route.Target) error {
+	return c.do(ctx, "probe", func() error {
+		for _, s := range c.everything() {
+			for _, b := range s.boxes {
+				if b.id == t.Container && b.state == service.Running && !c.Apps[s.d.Image].Deaf && address(b.address) == t.Address {
+					return nil
+				}
+			}
+		}
+		return problem.New(problem.Unavailable, "connection refused")
+	})
+}
+
+// For gives no certificates; the ingress then shows its own.
+func (c *Cluster) For([]string, time.Time) ([]route.Certificate, error) { return nil, nil }
+
+// Holder names who has a port.
+func (c *Cluster) Holder(_ context.Context, port uint16) (string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.Held[port], nil
+}
+
+// Image finds an app by the part of its id after "sha256:".
+// Errors: NotFound.
+func (c *Cluster) Image(_ context.Context, _, name string) (service.Image, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	app, ok := c.Apps["sha256:"+name]
+	if !ok {
+		return service.Image{}, problem.New(problem.NotFound, "no image %s", name).With("make it with: havre image build")
+	}
+	app.Image.ID = "sha256:" + name
+	return app.Image, nil
+}
+
+// Volumes lists a project's volumes.
+func (c *Cluster) Volumes(_ context.Context, environment string, p spec.ProjectID) ([]string, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	prefix := environment + "/" + string(p) + "/"
+	for v := range c.volumes {
+		if len(v) > len(prefix) && v[:len(prefix)] == prefix {
+			names = append(names, v[len(prefix):])
+		}
+	}
+	slices.Sort(names)
+	return names, nil
+}
+
+// RemoveVolume removes one.
+// Errors: Conflict while a container mounts it.
+func (c *Cluster) RemoveVolume(_ context.Context, environment string, p spec.ProjectID, name string) error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance()
+	source := environment + "/" + string(p) + "/" + name
+	for _, s := range c.everything() {
+		if s.live() > 0 && slices.ContainsFunc(s.d.Binds, func(b service.Bind) bool { return b.Source == source }) {
+			return problem.New(problem.Conflict, "volume %s is mounted", name)
+		}
+	}
+	delete(c.volumes, source)
+	return nil
+}
+
+// machine is the cluster's machine.
+type machine struct{ *Cluster }
+
+func (machine) Routes() ([]netip.Prefix, error) { return nil, nil }
+
+func (m machine) Holder(ctx context.Context, p project.Port) (string, bool) {
+	who, _ := m.Cluster.Holder(ctx, p.Number) // never fails
+	return who, who != ""
+}

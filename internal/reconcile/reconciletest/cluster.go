@@ -1,0 +1,188 @@
+// Package reconciletest is an engine, an ingress and a disk for tests of the
+// loop: small, slow as real ones are, and honest about what a real one refuses.
+// Its time is time.Now, so that tests run it under testing/synctest.
+package reconciletest
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"havre/internal/project"
+	"havre/internal/reconcile"
+	"havre/internal/route"
+	"havre/internal/service"
+	"havre/internal/spec"
+)
+
+// App says how the containers of an image behave. The zero App runs for ever
+// and accepts on all ports.
+type App struct {
+	Image   service.Image
+	Boot    time.Duration // until it runs; 0 is 300 ms
+	Lives   time.Duration // until it ends by itself; 0 is for ever
+	Exit    int           // its exit code then
+	OOM     bool          // it is killed then
+	Refused string        // the engine cannot start it and says this
+	Stops   time.Duration // how long it takes to stop; 0 is 400 ms
+	Deaf    bool          // its ports do not accept
+	Check   string        // "" no health check; "pass"; else what the failing check prints
+	Says    []string      // its log
+}
+
+// Cluster is the fake. Fill in the exported fields before it is used.
+type Cluster struct {
+	Apps   map[string]App    // by image id
+	Held   map[uint16]string // ports of the machine that other programs have, and who
+	Refuse func(call string) error
+
+	mu        sync.Mutex // guards what follows
+	at        time.Time  // how far the simulation is
+	serial    int
+	services  map[string]*swarmService // by swarm id
+	networks  []service.Network
+	portals   map[string]service.Portal // by environment
+	configs   map[string]spec.ProjectID // by id
+	volumes   map[string]bool           // by source
+	table     route.Table
+	crash     Crash
+	calls     []string
+	dead      bool
+	broken    []string // promises that did not hold
+	forgotten []*swarmService
+}
+
+// New makes an empty cluster of these apps.
+func New(apps map[string]App) *Cluster {
+	return &Cluster{
+		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{},
+	}
+}
+
+// Hands are the loop's hands on the cluster and on what is remembered.
+func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
+	return reconcile.Hands{
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Logs: c,
+		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
+	}
+}
+
+// State is what stands in the cluster, without what differs from run to run.
+type State struct {
+	Services []string // name, replicas and healthy containers
+	Networks []string // environment and project
+	Portals  []string // environment and how many networks
+	Configs  int
+	Volumes  []string
+	Routes   []string // port and the number of targets
+}
+
+// State describes the cluster as it is now.
+func (c *Cluster) State() State {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance()
+	s := State{Configs: len(c.configs)}
+	for _, x := range c.services {
+		s.Services = append(s.Services, fmt.Sprintf("%s/%s r%d x%d: %d run", x.d.Project, x.d.ID, x.d.Rollout, x.replicas, x.running()))
+	}
+	for _, n := range c.networks {
+		s.Networks = append(s.Networks, n.Environment+"/"+string(n.Project))
+	}
+	for env, p := range c.portals {
+		s.Portals = append(s.Portals, fmt.Sprintf("%s on %d", env, len(p.Networks)))
+	}
+	for v := range c.volumes {
+		s.Volumes = append(s.Volumes, v)
+	}
+	for _, r := range c.table.TCP {
+		s.Routes = append(s.Routes, fmt.Sprintf("%d to %d of %s", r.Listen, len(r.Targets), r.Service))
+	}
+	for _, r := range c.table.HTTP {
+		s.Routes = append(s.Routes, fmt.Sprintf("%s to %d of %s", r.Host, len(r.Targets), r.Service))
+	}
+	for _, list := range [][]string{s.Services, s.Networks, s.Portals, s.Volumes, s.Routes} {
+		slices.Sort(list)
+	}
+	return s
+}
+
+// Broken are the promises that did not hold so far: two rollouts that wrote to
+// one volume at once.
+func (c *Cluster) Broken() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.broken)
+}
+
+// Table is what the ingress follows.
+func (c *Cluster) Table() route.Table {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.table
+}
+
+// Kill ends all containers of a service at once, as a crash does.
+func (c *Cluster) Kill(id spec.ServiceID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance()
+	for _, s := range c.services {
+		for _, b := range s.boxes {
+			if s.d.ID == id && !b.state.Ended() {
+				b.end(service.Failed, c.at, 137)
+			}
+		}
+	}
+}
+
+// Lose removes something behind the loop's back: "portals", "services" or
+// "networks".
+func (c *Cluster) Lose(what string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance()
+	switch what {
+	case "portals":
+		clear(c.portals)
+	case "services":
+		for id := range c.services {
+			c.drop(id)
+		}
+	case "networks":
+		c.networks = nil
+	}
+}
+
+// Stray adds a swarm service, a network and a portal that no record knows.
+func (c *Cluster) Stray(environment string, p spec.ProjectID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next("net")
+	c.networks = append(c.networks, service.Network{ID: id, Name: id, Environment: environment, Project: p, Subnet: "10.99.0.0/24"})
+	c.configs[c.next("config")] = p
+	swarm := c.next("swarm")
+	c.services[swarm] = &swarmService{id: swarm, d: service.Desired{Environment: environment, Project: p, ID: "stray", Rollout: 1, Network: id, Spec: spec.Service{Replicas: 1}}, replicas: 1, network: id}
+	c.portals[environment] = service.Portal{Container: c.box(), Environment: environment, Running: true, Networks: []string{id}}
+}
+
+// Machine is the machine as the deployer sees it.
+func (c *Cluster) Machine() project.Machine { return machine{c} }
+
+func (c *Cluster) next(kind string) string {
+	c.serial++
+	return fmt.Sprintf("%s-%d", kind, c.serial)
+}
+
+// box is a container's id.
+func (c *Cluster) box() string {
+	c.serial++
+	return fmt.Sprintf("%064x", c.serial)
+}
+
+func address(n int) netip.Addr {
+	return netip.AddrFrom4([4]byte{10, 87, byte(n >> 8), byte(n)})
+}
