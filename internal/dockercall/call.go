@@ -124,7 +124,7 @@ func Streams(k Kind) bool { return rowOf(k).stream }
 // Changes tells whether calls of kind k can change anything.
 func Changes(k Kind) bool {
 	m := rowOf(k).method
-	if k == VolumeListKind {
+	if k == VolumeListKind || k == HolderKind {
 		return false
 	}
 	return m != "GET" && m != "HEAD"

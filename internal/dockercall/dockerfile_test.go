@@ -38,7 +38,7 @@ func TestDockerfileRefusalsNameTheirRule(t *testing.T) {
 		"FROM A@B":                          dockercall.BuildFrom,
 		"FROM a\nLABEL havre.x=1":           dockercall.ReservedLabel,
 		"# escape=`\nFROM a":                dockercall.BuildSyntax,
-		"FROM a\nRUN cat <<EOF\nRUN\nEOF":   dockercall.BuildSyntax,
+		"FROM a\nRUN cat <<CMD\nRUN\nCMD":   dockercall.BuildSyntax,
 		strings.Repeat("#", 2<<20):          dockercall.TooBig,
 		"FROM a\nRUN x\u2003--mount=y\nRUN": dockercall.BuildSyntax,
 	} {

@@ -128,7 +128,7 @@ func (b Bounds) validate() error {
 		}
 	}
 	check(filepath.IsAbs(b.Data) && filepath.Clean(b.Data) == b.Data && b.Data != "/" && !strings.ContainsAny(b.Data, " \t\n\\"), "data is a clean absolute path without spaces")
-	check(b.Pool.IsValid() && b.Pool.Addr().Is4() && b.Pool == b.Pool.Masked(), "pool is an IPv4 network")
+	check(b.Pool.IsValid() && b.Pool.Addr().Is4() && b.Pool == b.Pool.Masked() && b.Pool.Bits() <= 24, "pool is an IPv4 network of /24 or wider")
 	check(b.Pids > 0 && b.Replicas > 0, "pids and replicas are more than 0")
 	check(b.ContextBytes > 0 && b.ImageBytes > 0 && b.SeedBytes > 0 && b.Entries > 0, "sizes are more than 0")
 	check(b.BuildMemory > 0 && b.BuildCPUs > 0, "a build has memory and cores")

@@ -107,13 +107,17 @@ func clean(name string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(name, "./"), "/")
 }
 
-// maxImageEntries is far more than 125 layers need.
-const maxImageEntries = 2000
+const (
+	maxImageEntries = 2000     // far more than 125 layers need
+	maxConfig       = 4 << 20  // of a configuration or a manifest
+	maxKept         = 32 << 20 // of all small files together
+)
 
 // readManifest checks every entry and gives the manifest of the one image.
 func readManifest(spool *os.File) (manifest, error) {
 	files := map[string][]byte{}
 	names := map[string]bool{}
+	var kept int64
 	err := eachEntry(spool, maxImageEntries, func(h *tar.Header, t *tar.Reader) error {
 		name := clean(h.Name)
 		if name == "" || name == "." {
@@ -126,12 +130,14 @@ func readManifest(spool *os.File) (manifest, error) {
 		if err := judgeLoadEntry(h, name); err != nil {
 			return err
 		}
-		if strings.HasSuffix(name, ".json") || strings.HasPrefix(name, "blobs/") && h.Size <= 1<<20 {
-			text, err := io.ReadAll(io.LimitReader(t, 4<<20))
-			files[name] = text
-			return err
+		// The configuration may be any small file; layers are big.
+		if h.Size > maxConfig || kept+h.Size > maxKept {
+			return nil
 		}
-		return nil
+		kept += h.Size
+		text, err := io.ReadAll(t)
+		files[name] = text
+		return err
 	})
 	if err != nil {
 		return manifest{}, err

@@ -23,6 +23,9 @@ func volumeEnsure(q question, c *dockercall.VolumeEnsure) (dockercall.Call, erro
 	if c.Environment == "" || c.Project == "" || c.Name == "" || c.Path == "" {
 		return nil, refuse(MountSource, "a volume has an environment, a project, a name and a path")
 	}
+	if err := judgeTarget(c.Path, false); err != nil {
+		return nil, err
+	}
 	return c, judgeImage(q, place{string(c.Environment), string(c.Project)}, c.Image)
 }
 
