@@ -75,8 +75,7 @@ func (w *work) step(ctx context.Context, r *project.Record, a project.Action, ne
 	err := w.act(ctx, r, a, network)
 	if err != nil && a.Verb == service.Start {
 		if ro := rollout(r, a); ro != nil && ro.State == project.Failed {
-			w.restless = true // it was given up and said why; a later try may work
-			return
+			return // it was given up and said why; a later try may work
 		}
 		err = w.giveUp(ctx, r, a, err)
 	}

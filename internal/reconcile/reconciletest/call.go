@@ -133,6 +133,9 @@ func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
 		}
 		for env, p := range c.portals {
 			p.Networks = slices.DeleteFunc(slices.Clone(p.Networks), func(n string) bool { return n == id })
+			if len(p.Networks) == 0 { // an engine could not connect it to another one
+				c.broken = append(c.broken, "the portal of "+env+" lost its last network")
+			}
 			c.portals[env] = p
 		}
 		c.networks = slices.DeleteFunc(c.networks, func(n service.Network) bool { return n.ID == id })

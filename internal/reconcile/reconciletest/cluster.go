@@ -111,7 +111,7 @@ func (c *Cluster) State() State {
 }
 
 // Broken are the promises that did not hold so far: two rollouts that wrote to
-// one volume at once.
+// one volume at once, a portal without any network.
 func (c *Cluster) Broken() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
