@@ -71,8 +71,9 @@ const mirrorRemedy = "see whether this machine reaches the network, or name anot
 // faults come in the order of what is to be believed first: a full disk, for
 // one, makes apt complain about a lot.
 var faults = []fault{
-	{"No space left on device", problem.Failed, "the disk is full", "free some 600 MB, or set TMPDIR to a place that has them"},
+	{"No space left on device", problem.Failed, "the disk is full", "free some 600 MB, or work elsewhere with --dir"},
 	{"404  Not Found", problem.NotFound, "the mirror does not have the release", "see which it has, or name another mirror with --mirror"},
+	{"is expired", problem.Unavailable, "the mirror is out of date", "see whether this machine's clock is right, or name another mirror with --mirror"},
 	{"does not have a Release file", problem.NotFound, "the mirror does not have the release", "see which it has, or name another mirror with --mirror"},
 	{"Unable to locate package", problem.NotFound, "the mirror does not have a package", "see how it is called in this release"},
 	{"has no installation candidate", problem.NotFound, "the mirror does not have a package", "see how it is called in this release"},
