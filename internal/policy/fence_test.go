@@ -1,0 +1,71 @@
+package policy_test
+
+import (
+	"testing"
+
+	"havre/internal/dockercall"
+	"havre/internal/policy"
+)
+
+// of gives the labels of a thing of Havre's.
+func of(environment, project, kind string) map[string]string {
+	return map[string]string{"havre.instance": "me", "havre.env": environment, "havre.project": project, "havre.kind": kind}
+}
+
+const portalImage dockercall.ImageID = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
+
+func portalOf(environment string) *dockercall.ContainerCreate {
+	return &dockercall.ContainerCreate{Name: dockercall.ObjectName("h-portal-" + environment), Spec: dockercall.ContainerBody{
+		Image: portalImage, User: "65534:7", Labels: dockercall.Labels{"havre.env": environment, "havre.kind": "portal"},
+		HostConfig: &dockercall.HostConfig{
+			NetworkMode: net, ReadonlyRootfs: true, CapDrop: []dockercall.Capability{"ALL"}, SecurityOpt: []dockercall.SecurityOpt{"no-new-privileges"},
+			DnsOptions: []dockercall.DNSOption{"ndots:1"}, Memory: 32 << 20,
+			Mounts: []dockercall.Mount{{Type: dockercall.BindMount, Source: "/d/portal/" + environment, Target: "/portal"}},
+		},
+	}}
+}
+
+// A portal stays in its environment, when it is made and when it is attached.
+func TestPortalStaysInItsEnvironment(t *testing.T) {
+	for environment, rule := range map[string]dockercall.Rule{"prod": "", "qualif": policy.OtherProject} {
+		f := policy.Facts{
+			Instance: "me", Portal: portalImage,
+			Networks:  map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of(environment, "aaaaaaa2", "network")}},
+			Target:    policy.Object{Exists: true, Labels: of(environment, "aaaaaaa2", "network")},
+			Container: policy.Object{Exists: true, Labels: of("prod", "", "portal")},
+		}
+		if _, err := policy.Judge(server, bounds, f, portalOf("prod")); ruleOf(err) != string(rule) {
+			t.Errorf("made on a network of %s: %v", environment, err)
+		}
+		if _, err := policy.Judge(server, bounds, f, &dockercall.NetworkConnect{ID: net}); ruleOf(err) != string(rule) {
+			t.Errorf("attached to a network of %s: %v", environment, err)
+		}
+	}
+}
+
+// A service gets configs and networks of its own project and environment.
+func TestServiceStaysInItsProject(t *testing.T) {
+	for name, c := range map[string]struct {
+		config, network map[string]string
+		called          string
+		rule            dockercall.Rule
+	}{
+		"its own":                      {of("prod", "aaaaaaa2", "config"), of("prod", "aaaaaaa2", "network"), "h-c", ""},
+		"another project's config":     {of("prod", "ccccccc2", "config"), of("prod", "aaaaaaa2", "network"), "h-c", policy.OtherProject},
+		"another environment's config": {of("qualif", "aaaaaaa2", "config"), of("prod", "aaaaaaa2", "network"), "h-c", policy.OtherProject},
+		"a config by another name":     {of("prod", "aaaaaaa2", "config"), of("prod", "aaaaaaa2", "network"), "h-other", policy.OtherProject},
+		"another project's network":    {of("prod", "aaaaaaa2", "config"), of("prod", "ccccccc2", "network"), "h-c", policy.OtherProject},
+		"another environment's":        {of("prod", "aaaaaaa2", "config"), of("qualif", "aaaaaaa2", "network"), "h-c", policy.OtherProject},
+	} {
+		call := service("")
+		call.Spec.TaskTemplate.ContainerSpec.Configs = []dockercall.ConfigRef{{ConfigID: net, ConfigName: "h-c", File: &dockercall.ConfigFile{Name: "/etc/c"}}}
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: c.network}},
+			Configs:  map[dockercall.SwarmID]policy.Object{net: {Exists: true, Name: c.called, Labels: c.config}},
+		}
+		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+	}
+}
