@@ -42,12 +42,13 @@ var excused = map[string]string{
 	"e2e/script/cli_test.go:TestCommands":  "its scripts have the names",
 	"internal/swarm/exec_test.go:TestExec": "its cases have the names",
 
-	"internal/ingress/netns_test.go:inNetns":                          fails,
-	"internal/portal/docker_test.go:newFence":                         fails,
-	"internal/portal/world_test.go:newNamespace":                      fails,
-	"internal/ingress/netns_test.go:TestMachineWithoutIPv6Serves":     kernel,
-	"internal/ingress/child_test.go:TestMissingRightToALowPortIsSaid": kernel,
-	"internal/server/auth_test.go:TestRootNeedsNoTokenOnTheSocket":    "tries what anyone can before it skips what only root can",
+	"internal/ingress/netns_test.go:inNetns":                            fails,
+	"internal/portal/docker_test.go:newFence":                           fails,
+	"internal/portal/world_test.go:newNamespace":                        fails,
+	"internal/ingress/netns_test.go:TestMachineWithoutIPv6Serves":       kernel,
+	"internal/ingress/child_test.go:TestMissingRightToALowPortIsSaid":   kernel,
+	"internal/dialect/compose/upload_test.go:TestSocketsAreNotUploaded": kernel,
+	"internal/server/auth_test.go:TestRootNeedsNoTokenOnTheSocket":      "tries what anyone can before it skips what only root can",
 }
 
 // Reasons that several share.

@@ -175,6 +175,10 @@ func TestTroubleOfTheStoreIsNobodysFailure(t *testing.T) {
 			}
 			return nil
 		}
+		w.passFor(time.Second)
+		if _, state := w.serving("shop", "web"); state != project.Pending {
+			t.Errorf("the rollout is %s", state)
+		}
 		w.passFor(20 * time.Second)
 		if n, state := w.serving("shop", "web"); n != 1 || state != project.Active {
 			t.Errorf("r%d serves; the last one is %s", n, state)
