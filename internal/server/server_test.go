@@ -135,6 +135,7 @@ func TestAnApplyGoesOnWithoutItsReader(t *testing.T) {
 	if !errors.Is(err, context.Canceled) {
 		t.Fatalf("apply: %v", err)
 	}
+	eventually(t, "the request has ended", func() bool { return strings.Contains(w.log.String(), "path=/v1/apply") })
 	w.fake.Release("web")
 	if err := w.fake.Await(t.Context(), "web", "healthy"); err != nil {
 		t.Error(err)
