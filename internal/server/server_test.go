@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"havre/internal/api"
 	"havre/internal/problem"
@@ -137,7 +138,9 @@ func TestAnApplyGoesOnWithoutItsReader(t *testing.T) {
 	}
 	eventually(t, "the request has ended", func() bool { return strings.Contains(w.log.String(), "path=/v1/apply") })
 	w.fake.Release("web")
-	if err := w.fake.Await(t.Context(), "web", "healthy"); err != nil {
+	ctx, cancel = context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	if err := w.fake.Await(ctx, "web", "healthy"); err != nil {
 		t.Error(err)
 	}
 }
