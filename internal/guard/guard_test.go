@@ -180,3 +180,36 @@ func TestAuditIsSetAsideWhenItIsBig(t *testing.T) {
 		t.Errorf("the old one is gone: %v", err)
 	}
 }
+
+// The engine is asked for Havre's events only; an engine that sends others is
+// not believed.
+func TestForeignEventsAreLeftOut(t *testing.T) {
+	w := guardtest.Fake(t)
+	event := `{"Type":"container","Action":"start","Actor":{"ID":%q,"Attributes":{"havre.instance":%q}}}` + "\n"
+	w.Fake.Put("/events", fmt.Sprintf(event, "theirs", "another")+fmt.Sprintf(event, "ours", w.Vars["INSTANCE"]))
+	if status, text := get(t, w.Dial, "/v1.41/events"); status != 200 || strings.Contains(text, "theirs") || !strings.Contains(text, "ours") {
+		t.Errorf("%d %s", status, text)
+	}
+}
+
+func TestAllowedChangeIsRecordedWithWhoAndWhat(t *testing.T) {
+	w := guardtest.Fake(t)
+	conn, err := w.Dial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprintf(conn, "DELETE /v1.41/services/%s HTTP/1.1\r\nHost: guard\r\nConnection: close\r\n\r\n", w.Vars["SVC"])
+	if text, err := io.ReadAll(conn); err != nil || !strings.HasPrefix(string(text), "HTTP/1.1 204") {
+		t.Fatalf("%s, %v", text, err)
+	}
+	text, err := os.ReadFile(w.Audit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"kind":"ServiceRemove"`, `"decision":"allowed"`, `"object":"` + w.Vars["SVC"], fmt.Sprintf(`"uid":%d,"pid":%d`, os.Getuid(), os.Getpid())} {
+		if !strings.Contains(string(text), want) {
+			t.Errorf("the audit lacks %s: %s", want, text)
+		}
+	}
+}

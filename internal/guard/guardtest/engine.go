@@ -123,7 +123,7 @@ func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
 	}
 }
 
-// echo plays a command that repeats its input.
+// echo plays a command that repeats its input once it has ended.
 func echo(w http.ResponseWriter) {
 	conn, rest, err := http.NewResponseController(w).Hijack()
 	if err != nil {
@@ -131,5 +131,7 @@ func echo(w http.ResponseWriter) {
 	}
 	defer conn.Close()
 	io.WriteString(conn, "HTTP/1.1 101 UPGRADED\r\nContent-Type: application/vnd.docker.raw-stream\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
-	io.Copy(conn, rest.Reader)
+	if input, err := io.ReadAll(rest.Reader); err == nil {
+		conn.Write(input)
+	}
 }
