@@ -143,6 +143,9 @@ func giveHosts(services []spec.Service, taken map[string]string) problem.List {
 					With("choose another domain, or remove that service first"))
 			}
 			used[d.Host] = s.Name
+			if strings.HasPrefix(d.Host, "*.") { // the ingress would refuse the whole table
+				wrong = append(wrong, problem.New(problem.Invalid, "%s wants all hosts of %s, and only single hosts can be served so far", s.Name, d.Host).With("name each host"))
+			}
 			if _, err := backendPort(s, d); err != nil {
 				wrong = append(wrong, problem.Of(err))
 			}

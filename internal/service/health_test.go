@@ -47,7 +47,7 @@ func slot(n int, t service.Task) service.Task {
 	return t
 }
 
-func TestJudgement(t *testing.T) {
+func TestJudgeSaysWhetherARolloutGetsThere(t *testing.T) {
 	one := spec.Service{Replicas: 1}
 	never := spec.Service{Replicas: 1, Restart: spec.Restart{Policy: spec.Never}}
 	twice := spec.Service{Replicas: 1, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 1}}

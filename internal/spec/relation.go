@@ -30,6 +30,26 @@ func (f *finder) relations(at string, p Project, s Service) {
 	}
 }
 
+// aliases finds names of links that would mean two services: on a project's
+// network a name is the same for all.
+func (f *finder) aliases(p Project) {
+	means := map[string]string{}
+	for _, s := range p.Services {
+		means[strings.ToLower(s.Name)] = s.Name
+	}
+	for _, s := range p.Services {
+		for i, l := range s.Links {
+			alias := strings.ToLower(l.Alias)
+			if other, taken := means[alias]; taken && alias != "" && other != l.To {
+				f.invalid(fmt.Sprintf("services.%s.links[%d]", s.Name, i), "choose another alias", "%s would mean both %s and %s to all services of the project", l.Alias, other, l.To)
+			}
+			if alias != "" {
+				means[alias] = l.To
+			}
+		}
+	}
+}
+
 // externals finds one port of the machine asked for twice.
 func (f *finder) externals(p Project) {
 	type port struct {

@@ -83,6 +83,7 @@ func Validate(p Project) []Mistake {
 		}
 	}
 	f.externals(p)
+	f.aliases(p)
 	f.cycles(p)
 	return f.found
 }
