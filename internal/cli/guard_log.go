@@ -41,4 +41,3 @@ func newGuardLog(c *console) *cobra.Command {
 	f.BoolVar(&refused, "refused", false, "only what was refused")
 	return cmd
 }
-

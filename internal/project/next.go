@@ -64,8 +64,11 @@ func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
 	if started.IsZero() {
 		started = v.Now // its time has not begun
 	}
-	if ro.State == Active && len(o.Tasks) > 0 && o.Tasks[0].Created.After(started) {
-		started = o.Tasks[0].Created // a container that was replaced has its time, too
+	switch { // a container that is replaced has its time, too
+	case ro.State == Active && len(o.Tasks) == 0:
+		started = v.Now
+	case ro.State == Active && o.Tasks[0].Created.After(started):
+		started = o.Tasks[0].Created
 	}
 	return service.Judge(ro.Spec, o, service.Moment{
 		Now: v.Now, Started: started,

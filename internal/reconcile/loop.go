@@ -50,6 +50,12 @@ type Storage interface {
 	TidyConfigs(ctx context.Context, p spec.ProjectID) error // removes those that no swarm service mounts
 }
 
+// Shelf keeps the images that rollouts run, though their names move on.
+type Shelf interface {
+	KeepImage(ctx context.Context, environment, id string) error
+	TidyImages(ctx context.Context, environment string, inUse map[string]bool) error
+}
+
 // Logs reads what a container printed last.
 type Logs interface {
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
@@ -84,6 +90,7 @@ type Hands struct {
 	Fences
 	Portals
 	Storage
+	Shelf
 	Logs
 	Records
 	Ingress

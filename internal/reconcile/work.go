@@ -246,6 +246,9 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 		case spec.Tmpfs: // the swarm reads these from the declaration
 		}
 	}
+	if err := w.loop.hands.KeepImage(ctx, r.Environment, ro.Image.ID); err != nil {
+		return err
+	}
 	return w.loop.hands.StartService(ctx, d)
 }
 
@@ -268,7 +271,32 @@ func (w *work) tidy(ctx context.Context, records []project.Record) {
 		}
 		delete(w.loop.strangers, id)
 	}
+	if err := w.tidyImages(ctx, records); err != nil {
+		w.failed("tidy the images", err)
+		return
+	}
 	w.loop.untidy = false
+}
+
+// tidyImages lets go of images that no remembered rollout ran.
+func (w *work) tidyImages(ctx context.Context, records []project.Record) error {
+	inUse := map[string]map[string]bool{}
+	for _, r := range records {
+		if inUse[r.Environment] == nil {
+			inUse[r.Environment] = map[string]bool{}
+		}
+		for _, s := range r.Services {
+			for _, ro := range s.Rollouts {
+				inUse[r.Environment][ro.Image.ID] = true
+			}
+		}
+	}
+	for env, ids := range inUse {
+		if err := w.loop.hands.TidyImages(ctx, env, ids); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // orphans removes what belongs to projects that nobody remembers, which is

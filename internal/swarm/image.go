@@ -114,7 +114,7 @@ func (s *Swarm) Images(ctx context.Context, environment string) ([]Tag, error) {
 	var all []Tag
 	for _, i := range r.Items {
 		for _, t := range i.RepoTags {
-			if name, in := strings.CutPrefix(t, registry+environment+"/"); in {
+			if name, in := strings.CutPrefix(t, registry+environment+"/"); in && !strings.HasPrefix(name, shelf+":") {
 				all = append(all, Tag{plainName(name), i.ID, i.Size, time.Unix(i.Created, 0)})
 			}
 		}

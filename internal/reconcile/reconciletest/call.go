@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -185,6 +186,22 @@ func (c *Cluster) EnsureConfig(ctx context.Context, _ string, p spec.ProjectID, 
 	id := string(p) + "-" + hex.EncodeToString(sum[:8])
 	return service.File{ConfigID: id, ConfigName: id}, c.act(ctx, "config "+f.Name, func() error {
 		c.configs[id] = p
+		return nil
+	})
+}
+
+// KeepImage puts an image on the shelf.
+func (c *Cluster) KeepImage(ctx context.Context, _, id string) error {
+	return c.act(ctx, "keep "+id, func() error {
+		c.images[id] = true
+		return nil
+	})
+}
+
+// TidyImages takes what is not in use from the shelf.
+func (c *Cluster) TidyImages(ctx context.Context, _ string, inUse map[string]bool) error {
+	return c.act(ctx, "tidy images", func() error {
+		maps.DeleteFunc(c.images, func(id string, _ bool) bool { return !inUse[id] })
 		return nil
 	})
 }

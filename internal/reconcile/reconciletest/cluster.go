@@ -46,6 +46,7 @@ type Cluster struct {
 	portals   map[string]service.Portal // by environment
 	configs   map[string]spec.ProjectID // by id
 	volumes   map[string]bool           // by source
+	images    map[string]bool           // kept ones, by id
 	table     route.Table
 	crash     Crash
 	calls     []string
@@ -58,14 +59,14 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{},
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, images: map[string]bool{},
 	}
 }
 
 // Hands are the loop's hands on the cluster and on what is remembered.
 func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 	return reconcile.Hands{
-		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Logs: c,
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Shelf: c, Logs: c,
 		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
 	}
 }
