@@ -31,6 +31,9 @@ func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress
 	defer tick.Stop()
 	for {
 		r, err := d.record(ctx, w.project)
+		if ctx.Err() != nil {
+			return problem.New(problem.Unavailable, "the server stops; the deploy goes on when it is back").With("look with: havre ps")
+		}
 		if err != nil {
 			return err
 		}
@@ -39,7 +42,6 @@ func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress
 		}
 		select {
 		case <-ctx.Done():
-			return problem.New(problem.Unavailable, "the server stops; the deploy goes on when it is back").With("look with: havre ps")
 		case <-tick.C:
 		}
 	}
@@ -205,15 +207,18 @@ func (d *Deployer) gone(ctx context.Context, ref Ref, s *Service, enough func(se
 		if !left && v.Snapshot.At.After(asked) {
 			return nil
 		}
-		if same, err := d.unchanged(ctx, ref, s); err != nil {
+		same, err := d.unchanged(ctx, ref, s)
+		switch {
+		case ctx.Err() != nil:
+			return problem.New(problem.Unavailable, "the server stops; %s is taken care of when it is back", s.Name).With("look with: havre ps")
+		case err != nil:
 			return err
-		} else if !same {
+		case !same:
 			return problem.New(problem.Conflict, "somebody wanted %s back meanwhile", s.Name).With("look with: havre ps")
 		}
 		d.Loop.Poke()
 		select {
 		case <-ctx.Done():
-			return problem.New(problem.Unavailable, "the server stops; %s is taken care of when it is back", s.Name).With("look with: havre ps")
 		case <-tick.C:
 		}
 	}
