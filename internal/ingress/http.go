@@ -94,17 +94,21 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 func (f *front) handler() http.Handler {
 	proxy := &httputil.ReverseProxy{
 		Rewrite:       rewrite,
-		Transport:     inTurn{},
+		Transport:     inTurn{f},
 		FlushInterval: -1, // what the app sends is seen when it sends it
 		BufferPool:    &buffers{sync.Pool{New: func() any { return new([bufferSize]byte) }}},
 		ErrorLog:      slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
 		ErrorHandler:  f.proxyFailed,
 	}
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		v := f.now.Load()
 		d := r.Context().Value(doorOf{}).(*door)
 		host := hostName(r.Host)
+		v := f.now.Load()
 		w := v.http[host]
+		for held := f.hold(); w != nil && len(w.backends) == 0 && f.networks.Allow(w.access, clientOfRequest(r)) && held.wait(r.Context(), w); {
+			v = f.now.Load()
+			w = v.http[host]
+		}
 		switch {
 		case r.Method == http.MethodConnect:
 			refuse(rw, r, http.StatusMethodNotAllowed)
@@ -175,14 +179,28 @@ func hostName(host string) string {
 // one is tried only where a container did not take the connection at all. What
 // may have reached an app is not sent to another; to the same one net/http
 // repeats a GET whose kept connection ended under it (RFC 9112, 9.3.1).
-type inTurn struct{}
+type inTurn struct{ front *front }
 
-// RoundTrip sends r to one of the containers of the way in its context.
-func (inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
+// RoundTrip sends r to one of the containers of the way in its context, or of
+// the one that took its place while the request was held.
+func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	w := r.Context().Value(wayOf{}).(*way)
 	if r.Body != nil && r.Body != http.NoBody {
 		defer r.Body.Close()
 	}
+	for held := t.front.hold(); ; {
+		answer, err := once(r, w)
+		if err == nil || !errors.As(err, new(unreached)) || !held.wait(r.Context(), w) {
+			return answer, err
+		}
+		if now := t.front.now.Load().http[hostName(r.Host)]; now != nil {
+			w = now
+		}
+	}
+}
+
+// once tries each container once. Its error is unreached when none was.
+func once(r *http.Request, w *way) (*http.Response, error) {
 	var errs []error
 	for _, b := range w.inTurn() {
 		try := r.WithContext(r.Context())
@@ -195,10 +213,10 @@ func (inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		errs = append(errs, err)
 		if !errors.As(err, new(unreached)) || r.Context().Err() != nil {
-			break
+			return nil, err
 		}
 	}
-	return nil, errors.Join(errs...)
+	return nil, unreached{errors.Join(errs...)}
 }
 
 const bufferSize = 32 << 10

@@ -27,6 +27,7 @@ type Settings struct {
 	Interfaces func() ([]Interface, error) // default: the machine's
 	MaxConns   int                         // open at once by each port; default 10000
 	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
+	Hold       time.Duration               // how long a connection waits for a container; default not at all
 	Log        *slog.Logger                // default: discard
 }
 
@@ -41,7 +42,7 @@ func New(set Settings) (*Ingress, error) {
 			return nil, problem.New(problem.Invalid, "the ingress's %s %q is not an absolute path", what, path)
 		}
 	}
-	if set.MaxConns < 0 || set.Retry < 0 || set.ControlGroup < 0 {
+	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
 	}
 	if set.Local == nil {

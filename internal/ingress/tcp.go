@@ -48,24 +48,29 @@ func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) 
 // is turned away before any container hears of it.
 func (f *front) serveTCP(v *visitor) {
 	defer v.Close()
-	w := f.now.Load().tcp[v.door.port]
-	if w == nil { // the route went while this one came in
-		reset(v.TCPConn)
-		return
+	for held := f.hold(); ; {
+		w := f.now.Load().tcp[v.door.port]
+		if w == nil { // the route went while this one came in
+			reset(v.TCPConn)
+			return
+		}
+		if !f.networks.Allow(w.access, clientOf(v.RemoteAddr())) {
+			v.door.denied.Add(1)
+			reset(v.TCPConn)
+			return
+		}
+		inside, err := f.connect(f.ctx, w)
+		if err == nil {
+			join(f.ctx, v.TCPConn, inside)
+			return
+		}
+		if !held.wait(f.ctx, w) {
+			v.door.failed.Add(1)
+			f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
+			reset(v.TCPConn)
+			return
+		}
 	}
-	if !f.networks.Allow(w.access, clientOf(v.RemoteAddr())) {
-		v.door.denied.Add(1)
-		reset(v.TCPConn)
-		return
-	}
-	inside, err := f.connect(f.ctx, w)
-	if err != nil {
-		v.door.failed.Add(1)
-		f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
-		reset(v.TCPConn)
-		return
-	}
-	join(f.ctx, v.TCPConn, inside)
 }
 
 // connect tries each of w's containers once, beginning with the next in turn.

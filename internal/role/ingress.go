@@ -3,10 +3,15 @@ package role
 import (
 	"context"
 	"net/netip"
+	"time"
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
 )
+
+// hold is how long a new connection waits for a container: the time in which
+// one that writes may be replaced (promise 4 of the design).
+const hold = 30 * time.Second
 
 // IngressConfig is the ingress's configuration.
 type IngressConfig struct {
@@ -58,7 +63,7 @@ func runIngress(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
-	s.ControlGroup = server.gid
+	s.ControlGroup, s.Hold = server.gid, hold
 	i, err := ingress.New(s)
 	if err != nil {
 		return err
