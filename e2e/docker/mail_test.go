@@ -83,7 +83,7 @@ func TestMailServerOfTheSeed(t *testing.T) {
 	})
 	t.Run("comes back after kill -9 of dovecot", func(t *testing.T) {
 		m.arrives(t, "before the kill")
-		h.run(t, "exec", "mail.mail", "--", "pkill", "-9", "dovecot")
+		h.must(t, "exec", "mail.mail", "--", "sh", "-c", "kill -9 $(cat /run/dovecot/master.pid)")
 		m.arrives(t, "after the kill")
 		m.reads(t, "before the kill")
 	})

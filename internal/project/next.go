@@ -59,21 +59,46 @@ func facts(r Record, s *Service, v View) service.Facts {
 }
 
 func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
-	ports := service.Ports(ro.Spec)
+	ports := reached(ro.Spec)
 	started := ro.Started
 	if started.IsZero() {
 		started = v.Now // its time has not begun
 	}
-	switch { // a container that is replaced has its time, too
-	case ro.State == Active && len(o.Tasks) == 0:
-		started = v.Now
-	case ro.State == Active && o.Tasks[0].Created.After(started):
-		started = o.Tasks[0].Created
+	if ro.State == Active {
+		started = replaced(ro, o, started, v.Now)
 	}
 	return service.Judge(ro.Spec, o, service.Moment{
 		Now: v.Now, Started: started,
 		Accepts: func(t service.Task) bool { return len(ports) == 0 || v.Accepts(t, ports) },
 	})
+}
+
+// replaced is when a rollout that serves was last hurt or mended: a container
+// that is replaced has its time, too.
+func replaced(ro *Rollout, o service.Observed, started, now time.Time) time.Time {
+	if len(o.Tasks) == 0 {
+		return now
+	}
+	for _, t := range o.Tasks {
+		if t.Created.After(started) {
+			started = t.Created
+		}
+		if service.Bad(ro.Spec, t) && t.Since.After(started) {
+			started = t.Since
+		}
+	}
+	return started
+}
+
+// reached are the ports that the ingress leads to; they must accept.
+func reached(s spec.Service) []uint16 {
+	ports := service.Ports(s)
+	for _, d := range s.Domains {
+		if p, err := backendPort(s, d); err == nil && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
 }
 
 func observed(snap service.Snapshot, id spec.ServiceID) map[int]service.Observed {
