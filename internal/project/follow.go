@@ -20,13 +20,18 @@ type watch struct {
 	project spec.ProjectID
 	service spec.ServiceID // "" is all of them
 	since   time.Time      // the loop must have looked after it
+	until   time.Time      // what serves and is not well by then has failed
 }
+
+// recovery is how long what serves may take to be well after a change.
+const recovery = 5 * time.Minute
 
 // follow reports how services fare until all are settled.
 // Errors: Failed, one problem per service that did not get there; Conflict
 // when somebody removed the project meanwhile.
 func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress)) error {
 	told := map[string]api.Step{}
+	w.until = time.Now().Add(recovery)
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for {
@@ -75,6 +80,9 @@ func (d *Deployer) progress(w watch, r Record, told map[string]api.Step, report 
 			report(api.Progress{Service: &st})
 		}
 		e := ended(r, s, st, view)
+		if settled, _ := s.Settled(); settled && !e.done && time.Now().After(w.until) {
+			e = end{done: true}
+		}
 		all = all && e.done
 		if e.done && !e.ok {
 			wrong = append(wrong, failure(Ref{&r, s}, st, e.why))

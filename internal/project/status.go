@@ -61,6 +61,8 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 		return "stopped", "it was stopped with: havre stop"
 	case !cur.Spec.Runs():
 		return "idle", "it is declared with no replicas"
+	case loop != nil && v.Now.Sub(loop.Since) < loopRest:
+		return "failing", "it starts again and again: " + service.Ending(*loop)
 	case verdict.Done && verdict.Healthy < cur.Spec.Replicas:
 		return "completed", ""
 	case verdict.Done && s.Active == s.Target:
@@ -69,8 +71,6 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target)
 	case verdict.Failed:
 		return "failing", verdict.Reason
-	case loop != nil:
-		return "failing", "it starts again and again: " + service.Ending(*loop)
 	case cur.State == Failed:
 		return "failing", cur.Reason
 	case s.Active == 0 && !ready(r, s, v):
@@ -87,10 +87,12 @@ func lastFailure(s *Service) string {
 	return ""
 }
 
-// loopWindow and loopCount say what a crash loop is.
+// So many bad ends of one container in so short a time are a crash loop. It
+// counts as over when the container has lived on for loopRest.
 const (
 	loopWindow = 2 * time.Minute
 	loopCount  = 3
+	loopRest   = 30 * time.Second
 )
 
 // looping finds the last bad end of a crash loop of the rollout that serves.
@@ -100,15 +102,18 @@ func looping(s *Service, v View) *service.Task {
 		return nil
 	}
 	var last *service.Task
-	n := 0
+	most := 0
+	count := map[int]int{}
 	for _, t := range observed(v.Snapshot, s.ID)[s.Active].Tasks {
-		if service.Bad(cur.Spec, t) && v.Now.Sub(t.Since) < loopWindow {
-			if n++; last == nil {
+		if service.Bad(cur.Spec, t) && v.Now.Sub(t.Since) < loopWindow && !t.Since.Before(cur.Started) {
+			count[t.Slot]++
+			most = max(most, count[t.Slot])
+			if last == nil {
 				last = &t
 			}
 		}
 	}
-	if n < loopCount {
+	if most < loopCount {
 		return nil
 	}
 	return last

@@ -59,13 +59,15 @@ const loops = 3
 func Judge(want spec.Service, o Observed, at Moment) Verdict {
 	v := Verdict{}
 	complete := 0
+	newest := map[int]bool{}
 	for _, t := range o.Tasks {
-		switch {
-		case Healthy(t, at.Accepts, at.Now):
+		if Healthy(t, at.Accepts, at.Now) {
 			v.Healthy++
-		case t.State == Complete && !t.Since.Before(at.Started):
+		}
+		if t.State == Complete && !newest[t.Slot] {
 			complete++
 		}
+		newest[t.Slot] = true
 	}
 	once := want.Restart.Policy == spec.Never || want.Restart.Policy == spec.OnFailure
 	last, most := failures(want, o, at.Started)
