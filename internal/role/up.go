@@ -88,9 +88,16 @@ func Up(ctx context.Context, o UpOptions) error {
 		}
 	}
 	lock, err := l.lock()
+	if problem.KindOf(err) == problem.Busy {
+		if err := o.ready(ctx, l, "Havre was up already; changed settings count after: havre down, havre up."); err != nil {
+			return err
+		}
+		// A supervisor that was just killed holds its lock a moment longer.
+		if lock, err = l.lock(); problem.KindOf(err) == problem.Busy {
+			return nil
+		}
+	}
 	switch {
-	case problem.KindOf(err) == problem.Busy:
-		return o.ready(ctx, l, "Havre was up already; changed settings count after: havre down, havre up.")
 	case err != nil:
 		return err
 	case o.Detach:
