@@ -27,5 +27,7 @@ func newUp(c *console) *cobra.Command {
 	f.StringVar(&o.Engine, "engine", "", "Docker's socket, remembered (default /var/run/docker.sock)")
 	f.IntVar(&o.HTTPPort, "http-port", 0, "port at which domains are served, remembered (default 80)")
 	f.IntVar(&o.HTTPSPort, "https-port", 0, "the same with TLS, remembered (default 443)")
+	f.IntVar(&o.Lock, "lock", 0, "descriptor of the lock that --detach hands over")
+	_ = f.MarkHidden("lock") // fails only for a flag that is not there
 	return cmd
 }

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"havre/internal/client"
 	"havre/internal/problem"
 	"havre/internal/secret"
@@ -28,6 +30,7 @@ type UpOptions struct {
 	HTTPPort  int    // of domains
 	HTTPSPort int
 	Detach    bool         // come back when it is ready
+	Lock      int          // descriptor of the lock, from the one who detaches us; 0: none
 	Say       func(string) // takes lines for people
 }
 
@@ -87,7 +90,7 @@ func Up(ctx context.Context, o UpOptions) error {
 			return err
 		}
 	}
-	lock, err := l.lock()
+	lock, err := o.lock(l)
 	if problem.KindOf(err) == problem.Busy {
 		if err := o.ready(ctx, l, "Havre was up already; changed settings count after: havre down, havre up."); err != nil {
 			return err
@@ -105,6 +108,16 @@ func Up(ctx context.Context, o UpOptions) error {
 	}
 	defer lock.Close()
 	return o.stay(ctx, l)
+}
+
+// lock takes the supervisor's lock, or over from the one who detached us: it is
+// never free in between.
+func (o UpOptions) lock(l Layout) (*os.File, error) {
+	if o.Lock == 0 {
+		return l.lock()
+	}
+	unix.CloseOnExec(o.Lock) // the roles live longer than we do
+	return os.NewFile(uintptr(o.Lock), "lock"), nil
 }
 
 // stay supervises until a signal comes.
@@ -129,9 +142,7 @@ func (o UpOptions) stay(ctx context.Context, l Layout) error {
 
 // detach starts a supervisor of its own session and waits until it is ready.
 func (o UpOptions) detach(ctx context.Context, l Layout, lock *os.File) error {
-	if err := lock.Close(); err != nil { // the new one takes it
-		return err
-	}
+	defer lock.Close() // the new one has it, too
 	program, err := os.Executable()
 	if err != nil {
 		return err
@@ -141,7 +152,8 @@ func (o UpOptions) detach(ctx context.Context, l Layout, lock *os.File) error {
 		return err
 	}
 	defer log.Close() // the child has its own
-	cmd := exec.Command(program, "up", "--data", l.Data)
+	cmd := exec.Command(program, "up", "--data", l.Data, "--lock", "3")
+	cmd.ExtraFiles = []*os.File{lock} // the first one is descriptor 3
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
