@@ -14,6 +14,15 @@ swarm_is_empty() {
 		[ "$(host_docker network ls --quiet --filter scope=swarm | wc -l)" -le 1 ] # its own ingress network
 }
 
+# unused_users names Havre's system users, unless another Havre on this machine
+# runs as them.
+unused_users() {
+	local user
+	for user in havre havre-ingress; do
+		! getent passwd $user >/dev/null || pgrep -u $user >/dev/null || echo "user $user"
+	done
+}
+
 # leftovers names what purge should have removed.
 leftovers() {
 	local kind
@@ -25,7 +34,7 @@ leftovers() {
 	host_docker image ls --format '{{.Repository}}:{{.Tag}}' 'havre.invalid/*/*' | sed 's/^/image /'
 	{ as_root iptables -w -S && as_root iptables -w -t nat -S; } | grep -i havre | sed 's/^/rule /' || true
 	cut -d ' ' -f 5 /proc/self/mountinfo | sed -n "\\#^$data\\(/\\|\$\\)#s#^#mount #p"
-	getent passwd havre havre-ingress | sed 's/:.*//; s/^/user /' || true
+	unused_users
 	[ ! -e "$data" ] || echo "directory $data"
 }
 

@@ -41,7 +41,7 @@ remember_the_swarm() {
 set_password() {
 	local verb=add
 	if "$havre" exec mail -- mail-account ls </dev/null | grep -qFx "$account"; then verb=passwd; fi
-	"$havre" exec mail -- mail-account "$verb" "$account" <<<"$password"
+	"$havre" exec -i mail -- mail-account "$verb" "$account" <<<"$password"
 }
 
 check_ports
