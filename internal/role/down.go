@@ -18,6 +18,7 @@ import (
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
+	"havre/internal/secret"
 )
 
 // Down stops Havre: the supervisor and every role that still runs. Services
@@ -78,6 +79,11 @@ func Purge(ctx context.Context, l Layout) ([]string, error) {
 	}
 	if _, err := Down(l); err != nil {
 		return removed, err
+	}
+	if token, err := secret.Read(l.Token()); err == nil {
+		if c := forgetContext(token); c != "" {
+			removed = append(removed, c)
+		}
 	}
 	for unix.Unmount(l.VolumeDir(), unix.UMOUNT_NOFOLLOW) == nil { // as often as it was mounted
 	}

@@ -2,6 +2,7 @@ package role
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -234,7 +235,7 @@ func saveContext(url string, token secret.Text) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := filepath.Join(home, ".config", "havre", "context.json")
+	file := contextFile(home)
 	for _, dir := range []string{filepath.Join(home, ".config"), filepath.Dir(file)} {
 		if err := os.Mkdir(dir, 0o700); err == nil {
 			if err := os.Lchown(dir, uid, gid); err != nil {
@@ -249,6 +250,22 @@ func saveContext(url string, token secret.Text) (string, error) {
 		return "", err
 	}
 	return file, os.Lchown(file, uid, gid)
+}
+
+func contextFile(home string) string { return filepath.Join(home, ".config", "havre", "context.json") }
+
+// forgetContext removes the person's context if it is of the Havre with this token.
+func forgetContext(token secret.Text) (removed string) {
+	home, _, _, err := person()
+	if err != nil {
+		return ""
+	}
+	text, err := os.ReadFile(contextFile(home))
+	var saved struct{ Token string }
+	if err != nil || json.Unmarshal(text, &saved) != nil || !token.Equal(saved.Token) || os.Remove(contextFile(home)) != nil {
+		return ""
+	}
+	return "context " + contextFile(home)
 }
 
 func person() (home string, uid, gid int, err error) {
