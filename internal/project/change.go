@@ -70,11 +70,13 @@ func (d declaration) outcome(old Record) Outcome {
 	order, _ := spec.StartOrder(d.want)
 	for _, n := range order {
 		s, _ := d.full.Service(n)
+		declared, _ := d.want.Service(n)
 		// Variables of links are part of how a container runs.
 		s.Environment = fromList(variables(d.full, s))
-		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Image: d.found.Images[n], Created: d.now}
+		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Image: d.found.Images[n], Created: d.now, Declared: &declared}
 		next.Digest = service.Digest(s, next.Image.ID, next.Files)
-		plan.Changes = append(plan.Changes, r.take(n, next, old.Removed))
+		c := r.take(n, next, old.Removed)
+		plan.Changes, plan.Notes = append(plan.Changes, c), append(plan.Notes, sharing(c, s)...)
 	}
 	for i := range r.Services {
 		s := &r.Services[i]
@@ -104,7 +106,7 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 		if c.Verb == "scale" {
 			had.again(next.Created)
 		}
-		had.Spec = next.Spec
+		had.Spec, had.Declared = next.Spec, next.Declared
 		s.forgive()
 		return c
 	case fresh:
@@ -121,9 +123,7 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 		serves := s.Rollout(s.Active)
 		c.Stops = serves != nil && serves.Spec.WritesData() && next.Spec.WritesData()
 	}
-	if had != nil && had.State == Pending {
-		had.State = Retired
-	}
+	had.overtake()
 	c.Volumes = volumesOf(next.Spec)
 	next.Number = s.Last() + 1
 	c.Rollout = next.Number

@@ -270,6 +270,16 @@ func TestIdleAndCompletedServicesAreSettled(t *testing.T) {
 	})
 }
 
+func TestApplyOfARouteWaitsUntilItIsThere(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "good", port(80, 8080)))
+		all := w.must("shop", app("web", "good", port(80, 8081)))
+		if tcp := w.cluster.Table().TCP; verbs(*all[0].Plan) != "route web ports" || len(tcp) != 1 || tcp[0].Listen != 8081 {
+			t.Errorf("%s, and the ingress follows %+v", verbs(*all[0].Plan), tcp)
+		}
+	})
+}
+
 func TestScalingWaitsForAllContainers(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("web", "good", port(80, 0)))
@@ -429,6 +439,7 @@ func TestRemoveEndsWhenSomebodyAppliesAgain(t *testing.T) {
 
 func TestAppliesAtOnceGetPortsAndNetworksOfTheirOwn(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
+		w.Records = slow{w.records}
 		var all sync.WaitGroup
 		for _, name := range []string{"a", "b", "c", "a"} {
 			all.Go(func() {
@@ -499,6 +510,15 @@ func TestBusyRecordsAreTriedAgain(t *testing.T) {
 		w.Records = &hurried{Memory: w.records, busy: 1000}
 		w.fails(problem.Busy, "someone else", app("web", "better"))
 	})
+}
+
+// slow is a memory that takes its time to answer.
+type slow struct{ *projecttest.Memory }
+
+func (s slow) Projects(ctx context.Context) ([]project.Record, error) {
+	all, err := s.Memory.Projects(ctx)
+	time.Sleep(10 * time.Millisecond)
+	return all, err
 }
 
 // hurried is a memory where someone else is always quicker, for some times.

@@ -19,8 +19,17 @@ type Action struct {
 type View struct {
 	Snapshot service.Snapshot
 	Accepts  func(t service.Task, ports []uint16) bool // the ports took a connection through the portal
+	Quiet    func(o service.Observed) bool               // no connection leads to its containers, nor can a new one; nil: nobody knows
 	Now      time.Time
 }
+
+// Farewell is how long who is connected to a rollout may stay after it left the
+// routes. A successor that waits for its volumes waits less long, because new
+// connections are held meanwhile.
+const (
+	Farewell      = 30 * time.Second
+	shortFarewell = 8 * time.Second
+)
 
 // Next says what to do now for each service of r, in start order. Services
 // that need others wait until those are there.
@@ -43,7 +52,10 @@ func facts(r Record, s *Service, v View) service.Facts {
 	f := service.Facts{
 		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
 		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
-		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v),
+		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v), Left: s.Leaves(), Busy: map[int]bool{},
+	}
+	for n, o := range f.Observed {
+		f.Busy[n] = busy(s, o, v)
 	}
 	for _, ro := range s.Rollouts {
 		f.Replicas[ro.Number] = ro.Spec.Replicas
@@ -56,6 +68,20 @@ func facts(r Record, s *Service, v View) service.Facts {
 		}
 	}
 	return f
+}
+
+// busy tells whether somebody may still be connected to a rollout that left the
+// routes. One that never was in them, or of which nothing is remembered, is not.
+func busy(s *Service, o service.Observed, v View) bool {
+	ro := s.Rollout(o.Rollout)
+	if ro == nil || len(o.Live()) == 0 {
+		return false
+	}
+	limit := Farewell
+	if s.Active == o.Rollout {
+		limit = shortFarewell
+	}
+	return v.Now.Sub(ro.Left) < limit && (v.Quiet == nil || !v.Quiet(o))
 }
 
 func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
@@ -162,9 +188,12 @@ func (r *Record) Apply(a Action, lines []string, now time.Time) {
 		if ro.Started.IsZero() {
 			ro.Started = now
 		}
+	case service.Leave:
+		ro.leave(s.Target, now)
 	case service.Activate:
 		if old := s.Rollout(s.Active); old != nil && s.Active != a.Rollout {
 			old.State = Retired
+			old.leave(a.Rollout, now)
 		}
 		ro.State, ro.Reason, ro.Lines = Active, "", nil
 		s.Active, s.Target = a.Rollout, a.Rollout

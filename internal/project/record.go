@@ -60,6 +60,8 @@ type Rollout struct {
 	Image   service.Image
 	Created time.Time
 	Started time.Time // when its first container was asked for; zero before
+	Left    time.Time // when it was taken out of the routes for another one; zero before
+	LeftFor int       // that one's number
 }
 
 // Rollout finds a rollout by number.
@@ -86,6 +88,30 @@ func (s *Service) Current() *Rollout {
 		return r
 	}
 	return s.Rollout(s.Target)
+}
+
+// Leaves tells whether what serves is out of the routes already, to make way
+// for the target.
+func (s *Service) Leaves() bool {
+	r := s.Rollout(s.Active)
+	return r != nil && s.Target != s.Active && r.LeftFor == s.Target
+}
+
+// leave takes a rollout out of the routes for another one.
+func (r *Rollout) leave(other int, now time.Time) {
+	if r.LeftFor != other {
+		r.Left, r.LeftFor = now, other
+	}
+}
+
+// overtaken is the reason of a rollout that never had the time to serve.
+const overtaken = "another rollout took its place before it was healthy"
+
+// overtake makes history of a rollout that is still on its way.
+func (r *Rollout) overtake() {
+	if r != nil && r.State == Pending {
+		r.State, r.Reason = Retired, overtaken
+	}
 }
 
 // again lets a rollout's time to get healthy begin anew, if it began at all.

@@ -89,9 +89,8 @@ func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Pr
 			next := *cur
 			next.Number, next.State, next.Reason, next.Lines = s.Last()+1, Pending, "", nil
 			next.Created, next.Started = time.Now().UTC(), time.Time{}
-			if cur.State == Pending {
-				cur.State = Retired
-			}
+			next.Back = 0
+			cur.overtake()
 			s.Target, s.Stopped = next.Number, false
 			s.add(next)
 		}

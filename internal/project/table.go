@@ -24,7 +24,11 @@ func Table(records []Record, snap service.Snapshot) route.Table {
 				if cur == nil || s.Stopped || !cur.Spec.Runs() || serving != (s.Active != 0) {
 					continue
 				}
-				lead(&t, Ref{&records[i], s}, observed(snap, s.ID)[cur.Number])
+				o := observed(snap, s.ID)[cur.Number]
+				if s.Leaves() {
+					o.Tasks = nil // the ingress holds who comes now
+				}
+				lead(&t, Ref{&records[i], s}, o)
 			}
 		}
 	}

@@ -1,0 +1,191 @@
+package project
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+// Rollback makes a service run like one of its former rollouts, and reports
+// until it does: like rollout `to`, or like what served before when to is 0.
+// While an update is on its way that is the rollout that still serves. The
+// declaration becomes that rollout's.
+// Errors: NotFound; Conflict when its image, a port or a domain of it is gone;
+// Failed when it does not get healthy.
+func (d *Deployer) Rollback(ctx context.Context, t api.Target, to int, report func(api.Progress)) error {
+	var plan api.Plan
+	ref, err := d.given(ctx, t, func(ref Ref) (err error) {
+		plan, err = d.back(ctx, ref, to)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	report(api.Progress{Plan: &plan})
+	return d.follow(ctx, ref.watch(), report)
+}
+
+// given is change for what gives a service ports or names: one at a time.
+func (d *Deployer) given(ctx context.Context, t api.Target, do func(Ref) error) (Ref, error) {
+	d.giving.Lock()
+	defer d.giving.Unlock()
+	return d.change(ctx, t, do)
+}
+
+// back changes the record.
+func (d *Deployer) back(ctx context.Context, ref Ref, to int) (api.Plan, error) {
+	r, s := ref.Record, ref.Service
+	plan := api.Plan{Environment: r.Environment, Project: r.Name}
+	goal, err := s.goal(ref, to)
+	if err != nil {
+		return plan, err
+	}
+	next := *goal
+	if err := r.redeclare(next); err != nil {
+		return plan, err
+	}
+	s.Stopped = false
+	if next.Number == s.Active { // an update is on its way, and is called off
+		s.Rollout(s.Target).overtake()
+		why := fmt.Sprintf("r%d is called off", s.Target)
+		s.Target = s.Active
+		s.Rollout(s.Active).again(time.Now().UTC())
+		s.forgive()
+		plan.Changes = []api.Change{{Verb: "update", Service: s.Name, Rollout: s.Active, Why: []string{why}, Ports: PortWords(next.Spec)}}
+		return plan, nil
+	}
+	if err := d.stillThere(ctx, ref, next); err != nil {
+		return plan, err
+	}
+	next.State, next.Reason, next.Lines, next.Back = Pending, "", nil, goal.Number
+	next.Created, next.Started = time.Now().UTC(), time.Time{}
+	c := r.take(s.Name, next, false)
+	c.Volumes = nil // they are there already
+	c.Why = append([]string{fmt.Sprintf("back to r%d", goal.Number)}, c.Why...)
+	plan.Changes, plan.Notes = []api.Change{c}, sharing(c, next.Spec)
+	return plan, nil
+}
+
+// goal is the rollout to go back to.
+// Errors: NotFound; Conflict when there is none to go back to.
+func (s *Service) goal(ref Ref, to int) (*Rollout, error) {
+	coming := s.Rollout(s.Target)
+	calledOff := s.Active != 0 && s.Active != s.Target && s.Rollout(s.Active) != nil
+	switch {
+	case to == 0 && calledOff:
+		return s.Rollout(s.Active), nil
+	case to == 0:
+		return s.before(ref)
+	case to == s.Target && coming != nil && coming.State == Pending:
+		return nil, problem.New(problem.Conflict, "r%d of %s is on its way already", to, ref).With("look at it with: havre ps %s", ref)
+	case to == s.Active && !calledOff:
+		return nil, problem.New(problem.Conflict, "r%d of %s is the one that serves", to, ref).With("choose another one: havre history %s", ref)
+	}
+	return s.remembered(to)
+}
+
+// before is the newest rollout that served before the present one and ran
+// otherwise: a restart is nothing to go back to.
+func (s *Service) before(ref Ref) (*Rollout, error) {
+	now := s.Current()
+	for i := range slices.Backward(s.Rollouts) {
+		if ro := &s.Rollouts[i]; now != nil && ro.Number < now.Number && ro.served() && ro.Digest != now.Digest {
+			return ro, nil
+		}
+	}
+	return nil, problem.New(problem.Conflict, "%s never ran otherwise, as far as is remembered", ref).With("name a rollout to go back to: havre history %s", ref)
+}
+
+// redeclare puts a rollout's declaration in the place of its service's.
+// Errors: Conflict where it does not fit to the rest of the project any more.
+func (r *Record) redeclare(ro Rollout) error {
+	declared := ro.Spec
+	if ro.Declared != nil {
+		declared = *ro.Declared
+	}
+	p := r.Declared.Clone()
+	p.Services = slices.DeleteFunc(p.Services, func(s spec.Service) bool { return s.Name == declared.Name })
+	for _, f := range ro.Files {
+		i := slices.IndexFunc(p.Files, func(o spec.File) bool { return o.Name == f.Name })
+		switch {
+		case i < 0:
+			p.Files = append(p.Files, f)
+		case !mounts(p, f.Name): // another service goes on with its own
+			p.Files[i] = f
+		}
+	}
+	p.Services = append(p.Services, declared)
+	slices.SortFunc(p.Services, func(a, b spec.Service) int { return strings.Compare(a.Name, b.Name) })
+	var wrong problem.List
+	for _, m := range spec.Validate(p) {
+		wrong = append(wrong, problem.New(problem.Conflict, "r%d does not fit to the project any more: %s", ro.Number, m.Problem.Says).With("apply a file that says what you want"))
+	}
+	if len(wrong) > 0 {
+		return wrong
+	}
+	r.Declared = p
+	return nil
+}
+
+// mounts tells whether a service of p mounts a file.
+func mounts(p spec.Project, file string) bool {
+	return slices.ContainsFunc(p.Services, func(s spec.Service) bool {
+		return slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Config && m.Source == file })
+	})
+}
+
+// stillThere finds what a former rollout had and cannot have again.
+// Errors: problem.List of Conflict problems.
+func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
+	var wrong problem.List
+	_, err := d.Images.Image(ctx, ref.Record.Environment, ro.Image.ID)
+	switch {
+	case problem.KindOf(err) == problem.NotFound:
+		wrong = append(wrong, problem.New(problem.Conflict, "the image of r%d, %s (%.19s), is gone", ro.Number, ro.Spec.Image, ro.Image.ID).
+			With("build or load it again, and apply a file that names it"))
+	case err != nil:
+		return err
+	}
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	mine := Ports([]Record{{Services: []Service{*ref.Service}}}, "-")
+	others := besides(records, ref)
+	ports, hosts := Ports(others, ""), Hosts(others, "")
+	for _, p := range ro.Spec.Ports {
+		port := Port{p.External, p.Protocol}
+		who, taken := ports[port]
+		if _, has := mine[port]; !taken && !has {
+			who, taken = d.Machine.Holder(ctx, port)
+		}
+		if taken {
+			wrong = append(wrong, problem.New(problem.Conflict, "port %d/%s, which r%d had, is taken by %s", p.External, p.Protocol, ro.Number, who).
+				With("free it, or apply a file with another port"))
+		}
+	}
+	for _, h := range ro.Spec.Domains {
+		if who, taken := hosts[h.Host]; taken {
+			wrong = append(wrong, problem.New(problem.Conflict, "the domain %s, which r%d had, belongs to %s", h.Host, ro.Number, who).
+				With("take it from there, or apply a file with another domain"))
+		}
+	}
+	return wrong.AsError()
+}
+
+// besides gives the records without one service.
+func besides(records []Record, ref Ref) []Record {
+	others := slices.Clone(records)
+	for i := range others {
+		if others[i].ID == ref.Record.ID {
+			others[i].Services = slices.DeleteFunc(slices.Clone(others[i].Services), func(s Service) bool { return s.ID == ref.Service.ID })
+		}
+	}
+	return others
+}
