@@ -62,6 +62,9 @@ type Rollout struct {
 	Started time.Time // when its first container was asked for; zero before
 	Left    time.Time // when it was taken out of the routes for another one; zero before
 	LeftFor int       // that one's number
+
+	Declared *spec.Service `json:",omitempty"` // Spec as it was written; nil in records from before this was kept
+	Back     int           `json:",omitempty"` // the rollout that a rollback made it like
 }
 
 // Rollout finds a rollout by number.
