@@ -25,6 +25,7 @@ type (
 )
 
 func start(n int) service.Step    { return service.Step{Verb: service.Start, Rollout: n} }
+func leave(n int) service.Step    { return service.Step{Verb: service.Leave, Rollout: n} }
 func activate(n int) service.Step { return service.Step{Verb: service.Activate, Rollout: n} }
 
 func remove(n int, id string) service.Step {
@@ -46,10 +47,7 @@ var (
 
 func TestNextStep(t *testing.T) {
 	stopping := service.Observed{Tasks: []service.Task{{State: service.Running}}} // its swarm service is gone
-	for says, c := range map[string]struct {
-		facts facts
-		want  steps
-	}{
+	play(t, map[string]scene{
 		"nothing is wanted":                 {facts{Ready: true}, nil},
 		"the first rollout starts":          {facts{Target: 1, Ready: true}, steps{start(1)}},
 		"the first rollout waits":           {facts{Target: 1}, nil},
@@ -72,21 +70,46 @@ func TestNextStep(t *testing.T) {
 			facts{Target: 2, Replicas: count{2: 1}, Observed: seen{2: up("b", 2)}, Verdict: done}, steps{scale(2, "b", 1)},
 		},
 		"the old one goes after the switch": {facts{Active: 2, Target: 2, Replicas: count{2: 1}, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, steps{remove(1, "a")}},
-		"a bad one is given up":             {facts{Active: 1, Target: 2, Observed: seen{1: up("a", 1), 2: up("b", 1)}, Verdict: failed}, steps{fail(2, "it crashed")}},
-		"a bad first one is noted":          {facts{Target: 2, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: failed}, steps{fail(2, "it crashed")}},
-		"and stays":                         {facts{Target: 2, Failed: true, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: failed}, nil},
-		"and may still get healthy":         {facts{Target: 2, Failed: true, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: done}, steps{activate(2)}},
-		"stopping stops both":               {facts{Stopped: true, Active: 1, Target: 2, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, steps{scale(2, "b", 0), scale(1, "a", 0)}},
-		"stopping stops the serving one":    {facts{Stopped: true, Active: 1, Target: 1, Observed: seen{1: up("a", 2)}}, steps{scale(1, "a", 0)}},
-		"what is stopped stays so":          {facts{Stopped: true, Active: 1, Target: 1, Replicas: count{1: 2}, Observed: seen{1: up("a", 0)}}, nil},
-		"what is stopped is not made":       {facts{Stopped: true, Target: 1, Ready: true}, nil},
+		"but not while somebody is connected": {
+			facts{Active: 2, Target: 2, Busy: flags{1: true}, Replicas: count{2: 1}, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, nil,
+		},
+		"stopping waits for nobody": {
+			facts{Stopped: true, Active: 2, Target: 2, Busy: flags{1: true, 2: true}, Observed: seen{1: up("a", 1), 2: up("b", 1)}},
+			steps{remove(1, "a"), scale(2, "b", 0)},
+		},
+		"a bad one is given up":          {facts{Active: 1, Target: 2, Observed: seen{1: up("a", 1), 2: up("b", 1)}, Verdict: failed}, steps{fail(2, "it crashed")}},
+		"a bad first one is noted":       {facts{Target: 2, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: failed}, steps{fail(2, "it crashed")}},
+		"and stays":                      {facts{Target: 2, Failed: true, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: failed}, nil},
+		"and may still get healthy":      {facts{Target: 2, Failed: true, Replicas: count{2: 1}, Observed: seen{2: up("b", 1)}, Verdict: done}, steps{activate(2)}},
+		"stopping stops both":            {facts{Stopped: true, Active: 1, Target: 2, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, steps{scale(2, "b", 0), scale(1, "a", 0)}},
+		"stopping stops the serving one": {facts{Stopped: true, Active: 1, Target: 1, Observed: seen{1: up("a", 2)}}, steps{scale(1, "a", 0)}},
+		"what is stopped stays so":       {facts{Stopped: true, Active: 1, Target: 1, Replicas: count{1: 2}, Observed: seen{1: up("a", 0)}}, nil},
+		"what is stopped is not made":    {facts{Stopped: true, Target: 1, Ready: true}, nil},
 		"strays go": {
 			facts{Stopped: true, Active: 3, Target: 3, Observed: seen{2: up("b", 1), 1: up("a", 1), 3: up("c", 0)}},
 			steps{remove(1, "a"), remove(2, "b")},
 		},
+	})
+}
+
+func TestNextStepOfWriters(t *testing.T) {
+	stopping := service.Observed{Tasks: []service.Task{{State: service.Running}}}
+	play(t, map[string]scene{
 		"a writer stops first": {
-			facts{Active: 1, Target: 2, Ready: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 1)}},
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 1)}},
 			steps{scale(1, "a", 0)},
+		},
+		"before that, nobody new is led to it": {
+			facts{Active: 1, Target: 2, Ready: true, Busy: flags{1: true}, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 1)}},
+			steps{leave(1)},
+		},
+		"and who is connected may finish": {
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Busy: flags{1: true}, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 1)}},
+			nil,
+		},
+		"who made way does not come back for what is not ready": {
+			facts{Active: 1, Target: 2, Left: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 0)}},
+			steps{start(2)},
 		},
 		"a writer waits for the last container": {
 			facts{Active: 1, Target: 2, Ready: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: {SwarmID: "a", Tasks: []service.Task{{State: service.Running}}}}},
@@ -119,7 +142,21 @@ func TestNextStep(t *testing.T) {
 			facts{Active: 1, Target: 2, Ready: true, Writes: flags{1: true, 2: false}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 1)}},
 			steps{start(2)},
 		},
-	} {
+		"a writer does not grow beside a stray": {
+			facts{Target: 2, Writes: flags{1: true, 2: true}, Replicas: count{2: 1}, Observed: seen{1: stopping, 2: up("b", 0)}}, nil,
+		},
+	})
+}
+
+// scene is what is seen and what is to be done.
+type scene struct {
+	facts facts
+	want  steps
+}
+
+func play(t *testing.T, scenes map[string]scene) {
+	t.Helper()
+	for says, c := range scenes {
 		t.Run(says, func(t *testing.T) {
 			if got := service.Next(c.facts); !reflect.DeepEqual(got, c.want) {
 				t.Errorf("got  %+v\nwant %+v", got, c.want)
