@@ -1,0 +1,62 @@
+package role
+
+import (
+	"net/netip"
+	"time"
+
+	"havre/internal/project"
+)
+
+// Process is a role's process.
+type Process struct{ p *process }
+
+// Pid is its number.
+func (p Process) Pid() int { return p.p.pid }
+
+// Done is closed when it has ended.
+func (p Process) Done() <-chan struct{} { return p.p.done }
+
+// Stop asks it to end, and makes it end after a while.
+func (p Process) Stop(patience time.Duration) { p.p.stop(patience) }
+
+func process1(p *process) (Process, bool) { return Process{p}, p != nil }
+
+// Watch follows a process that is not our child.
+func Watch(pid int) (Process, bool) { return process1(watch(pid)) }
+
+// Adopt takes over a role that runs.
+func Adopt(l Layout, name, program string) (Process, bool) {
+	return process1(adopt(l, Role{Name: name}, program))
+}
+
+// Spawn starts a role.
+func Spawn(l Layout, name, program string) (Process, error) {
+	p, err := spawn(l, Role{Name: name}, program)
+	return Process{p}, err
+}
+
+// Remember notes a role's process.
+func (l Layout) Remember(name string, pid int) error { return l.remember(name, pid) }
+
+// Running finds it again.
+func (l Layout) Running(name string) int { return l.running(name) }
+
+// Lock lets one supervisor in.
+func (l Layout) Lock() (interface{ Close() error }, error) { return l.lock() }
+
+// Prepare makes the directories for one user.
+func (l Layout) Prepare(uid, gid int) error {
+	return l.prepare(account{uid, gid}, account{uid, gid})
+}
+
+// LittleEndian reads an address as /proc/net/route writes it.
+func LittleEndian(s string) (netip.Addr, bool) { return littleEndian(s) }
+
+// Routes are the networks of this machine.
+func Routes() ([]netip.Prefix, error) { return machine{}.Routes() }
+
+// Holder is who has a port, unless it is the user ours.
+func Holder(ours string, p project.Port) (string, bool) { return machine{ours: ours}.holder(p) }
+
+// TrimLog cuts a log that is too long.
+func TrimLog(file string) { trimLog(file) }
