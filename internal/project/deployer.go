@@ -198,7 +198,7 @@ func (d *Deployer) former(records []Record, want api.Apply) (Record, error) {
 			used = append(used, p)
 		}
 	}
-	subnet, err := Subnet(d.Pool, used)
+	subnet, err := Subnet(d.Pool, used, anywhere(d.Pool))
 	if err != nil {
 		return Record{}, err
 	}

@@ -97,21 +97,24 @@ type Container struct {
 	Running     bool // one can go into it
 }
 
-// Uses gives the services whose kept rollouts run an image, by image id.
-func (d *Deployer) Uses(ctx context.Context) (map[string][]string, error) {
+// Use is a service and the image it was declared with.
+type Use struct {
+	Environment string
+	Image       string // as declared, perhaps without a tag
+	Service     string // its full name
+}
+
+// Uses tells which images the services are declared with.
+func (d *Deployer) Uses(ctx context.Context) ([]Use, error) {
 	records, err := d.Records.Projects(ctx)
 	if err != nil {
 		return nil, err
 	}
-	uses := map[string][]string{}
+	var uses []Use
 	for _, r := range records {
 		for _, s := range r.Present() {
-			seen := map[string]bool{}
-			for _, ro := range s.Rollouts {
-				if id := ro.Image.ID; id != "" && !seen[id] && (ro.Number == s.Active || ro.Number == s.Target) {
-					seen[id] = true
-					uses[id] = append(uses[id], r.Environment+"."+r.Name+"."+s.Name)
-				}
+			if t := s.Rollout(s.Target); t != nil {
+				uses = append(uses, Use{r.Environment, t.Spec.Image, r.Environment + "." + r.Name + "." + s.Name})
 			}
 		}
 	}

@@ -1,6 +1,7 @@
 package project_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/netip"
@@ -57,22 +58,25 @@ func TestSubnetsDoNotOverlap(t *testing.T) {
 		pool string
 		used []string
 		want string
+		from string
 	}{
-		"the first":                   {"10.87.0.0/16", nil, "10.87.0.0/24"},
-		"after those in use":          {"10.87.0.0/16", []string{"10.87.0.0/24", "10.87.1.128/25"}, "10.87.2.0/24"},
-		"a gap":                       {"10.87.0.0/16", []string{"10.87.0.0/24", "10.87.2.0/24"}, "10.87.1.0/24"},
-		"behind a larger one":         {"10.87.0.0/16", []string{"10.87.0.0/20"}, "10.87.16.0/24"},
-		"a pool that is not rounded":  {"10.87.5.7/16", nil, "10.87.0.0/24"},
-		"all are used":                {"10.87.0.0/23", []string{"10.0.0.0/8"}, ""},
-		"the last one of all":         {"255.255.255.0/24", nil, "255.255.255.0/24"},
-		"none after the last of all":  {"255.255.255.0/24", []string{"255.255.255.0/24"}, ""},
-		"a default route is no fence": {"10.87.0.0/16", []string{"192.168.0.0/16"}, "10.87.0.0/24"},
+		"from there on":               {"10.87.0.0/16", []string{"10.87.9.0/24"}, "10.87.10.0/24", "10.87.9.77/16"},
+		"round again":                 {"10.87.0.0/16", []string{"10.87.255.0/24"}, "10.87.0.0/24", "10.87.255.1/16"},
+		"the first":                   {"10.87.0.0/16", nil, "10.87.0.0/24", ""},
+		"after those in use":          {"10.87.0.0/16", []string{"10.87.0.0/24", "10.87.1.128/25"}, "10.87.2.0/24", ""},
+		"a gap":                       {"10.87.0.0/16", []string{"10.87.0.0/24", "10.87.2.0/24"}, "10.87.1.0/24", ""},
+		"behind a larger one":         {"10.87.0.0/16", []string{"10.87.0.0/20"}, "10.87.16.0/24", ""},
+		"a pool that is not rounded":  {"10.87.5.7/16", nil, "10.87.0.0/24", "10.87.0.0/16"},
+		"all are used":                {"10.87.0.0/23", []string{"10.0.0.0/8"}, "", ""},
+		"the last one of all":         {"255.255.255.0/24", nil, "255.255.255.0/24", ""},
+		"none after the last of all":  {"255.255.255.0/24", []string{"255.255.255.0/24"}, "", ""},
+		"a default route is no fence": {"10.87.0.0/16", []string{"192.168.0.0/16"}, "10.87.0.0/24", ""},
 	} {
 		var used []netip.Prefix
 		for _, u := range c.used {
 			used = append(used, p(u))
 		}
-		got, err := project.Subnet(p(c.pool), used)
+		got, err := project.Subnet(p(c.pool), used, p(cmp.Or(c.from, c.pool)).Addr())
 		if c.want == "" && problem.KindOf(err) != problem.Conflict || c.want != "" && (err != nil || got != p(c.want)) {
 			t.Errorf("%s: %v, %v", says, got, err)
 		}
@@ -147,7 +151,7 @@ func TestContainersComeNewestRolloutFirst(t *testing.T) {
 			t.Errorf("got %+v", all)
 		}
 		uses, err := w.Uses(t.Context())
-		if err != nil || !slices.Equal(uses["sha256:better"], []string{"prod.shop.web"}) || len(uses["sha256:good"]) != 0 {
+		if want := []project.Use{{"prod", "data", "prod.shop.db"}, {"prod", "better", "prod.shop.web"}}; err != nil || !slices.Equal(uses, want) {
 			t.Errorf("%v, %v", uses, err)
 		}
 	})

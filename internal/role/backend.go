@@ -210,30 +210,42 @@ func (b images) List(ctx context.Context, environment string) ([]api.Image, erro
 	if err != nil {
 		return nil, err
 	}
-	uses, err := b.Uses(ctx)
+	by, err := b.users(ctx, environmentOr(environment))
 	if err != nil {
 		return nil, err
 	}
 	list := []api.Image{}
 	for _, i := range found {
-		list = append(list, api.Image{Name: i.Name, Environment: environmentOr(environment), ID: i.ID, Size: i.Size, Created: i.Created, UsedBy: uses[i.ID]})
+		list = append(list, api.Image{Name: i.Name, Environment: environmentOr(environment), ID: i.ID, Size: i.Size, Created: i.Created, UsedBy: by[i.Name]})
 	}
 	return list, nil
 }
 
-// Remove takes a name from an environment unless a service uses its image.
+// users gives the services declared with each image, by its name with the tag.
+func (b images) users(ctx context.Context, environment string) (map[string][]string, error) {
+	uses, err := b.Uses(ctx)
+	by := map[string][]string{}
+	for _, u := range uses {
+		if u.Environment == environment {
+			name := swarm.FullName(u.Image)
+			by[name] = append(by[name], u.Service)
+		}
+	}
+	return by, err
+}
+
+// Remove takes a name from an environment unless a service is declared with it.
 // Errors: NotFound; Conflict.
 func (b images) Remove(ctx context.Context, environment, name string) (api.Removed, error) {
 	environment = environmentOr(environment)
-	img, err := b.engine.Image(ctx, environment, name)
+	if _, err := b.engine.Image(ctx, environment, name); err != nil {
+		return api.Removed{}, err
+	}
+	users, err := b.users(ctx, environment)
 	if err != nil {
 		return api.Removed{}, err
 	}
-	uses, err := b.Uses(ctx)
-	if err != nil {
-		return api.Removed{}, err
-	}
-	if by := uses[img.ID]; len(by) > 0 {
+	if by := users[swarm.FullName(name)]; len(by) > 0 {
 		return api.Removed{}, problem.New(problem.Conflict, "image %s is used by %s", name, by[0]).With("remove that service first: havre rm %s", by[0])
 	}
 	return api.Removed{Gone: []string{"image " + name}}, b.engine.RemoveImage(ctx, environment, name)

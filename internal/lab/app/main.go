@@ -145,9 +145,15 @@ func env(names []string) error {
 
 func tty() error {
 	var size struct{ rows, columns, x, y uint16 }
-	if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 0, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
-		fmt.Println("none")
-		return nil
+	for range 20 { // before Docker API 1.42 the size comes only after the start
+		if _, _, errno := syscall.Syscall(syscall.SYS_IOCTL, 0, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size))); errno != 0 {
+			fmt.Println("none")
+			return nil
+		}
+		if size.rows > 0 {
+			break
+		}
+		time.Sleep(100 * time.Millisecond)
 	}
 	fmt.Println(size.rows, size.columns)
 	return nil
