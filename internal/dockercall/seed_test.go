@@ -12,7 +12,8 @@ var (
 		"StopSignal":"SIGTERM","StopGracePeriod":10000000000,"TTY":true,"ReadOnly":true,"Mounts":[{"Type":"bind","Source":"/v","Target":"/t","ReadOnly":true},
 		{"Type":"tmpfs","Target":"/m","TmpfsOptions":{"SizeBytes":1024,"Mode":1023}}],"Healthcheck":{"Test":["CMD","x"],"Interval":1000000000,"Timeout":1,"StartPeriod":2,"Retries":3},
 		"Configs":[{"File":{"Name":"/etc/x","UID":"0","GID":"0","Mode":292},"ConfigID":"` + svc + `","ConfigName":"h-c"}],"Isolation":"default",
-		"CapabilityAdd":["CAP_CHOWN"],"CapabilityDrop":["ALL"],"DNSConfig":{}},"Resources":{"Limits":{"NanoCPUs":1,"MemoryBytes":2,"Pids":3},"Reservations":{"NanoCPUs":1,"MemoryBytes":2}},
+		"CapabilityAdd":["CAP_CHOWN"],"CapabilityDrop":["ALL"],"DNSConfig":{"Nameservers":["192.0.2.53","2001:db8::1"],"Search":["example.org","."],"Options":["ndots:2"]},
+		"Groups":["www","27"],"OpenStdin":true,"Hosts":["192.0.2.1 a.example","host-gateway b"],"Sysctls":{"net.core.somaxconn":"1024"},"Ulimits":[{"Name":"nofile","Hard":2,"Soft":1}]},"Resources":{"Limits":{"NanoCPUs":1,"MemoryBytes":2,"Pids":3},"Reservations":{"NanoCPUs":1,"MemoryBytes":2}},
 		"RestartPolicy":{"Condition":"any","Delay":10000000,"MaxAttempts":3,"Window":1},"Placement":{"Constraints":["node.id==` + svc + `"],"MaxReplicas":1},
 		"Networks":[{"Target":"` + net + `","Aliases":["web"]}],"LogDriver":{"Name":"local","Options":{"max-size":"10m"}},"ForceUpdate":2,"Runtime":"container"},
 		"Mode":{"Replicated":{"Replicas":2}},"UpdateConfig":{"Parallelism":1,"Delay":1,"FailureAction":"pause","Monitor":1,"MaxFailureRatio":0,"Order":"start-first"},"EndpointSpec":{"Mode":"dnsrr"}}`

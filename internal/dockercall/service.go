@@ -97,10 +97,12 @@ type ContainerSpec struct {
 	Env             []EnvVar       `json:",omitzero"`
 	Dir             Path           `json:",omitzero"`
 	User            User           `json:",omitzero"`
+	Groups          []Group        `json:",omitzero"`
 	Init            *bool          `json:",omitzero"`
 	StopSignal      Signal         `json:",omitzero"`
 	StopGracePeriod *time.Duration `json:",omitzero"`
 	TTY             bool           `json:",omitzero"`
+	OpenStdin       bool           `json:",omitzero"`
 	ReadOnly        bool           `json:",omitzero"`
 	Mounts          []Mount        `json:",omitzero"`
 	Healthcheck     *Health        `json:",omitzero"`
@@ -108,9 +110,13 @@ type ContainerSpec struct {
 	Isolation       Isolation      `json:",omitzero"`
 	CapabilityAdd   []Capability   `json:",omitzero"`
 	CapabilityDrop  []Capability   `json:",omitzero"`
+	Hosts           []HostLine     `json:",omitzero"`
+	DNSConfig       *DNSConfig     `json:",omitzero"`
+	Sysctls         Sysctls        `json:",omitzero"`
+	Ulimits         []Ulimit       `json:",omitzero"`
 
 	// Never set.
-	Groups, Privileges, OpenStdin, Hosts, DNSConfig, Secrets, Sysctls, Ulimits, OomScoreAdj Zero `json:",omitzero"`
+	Privileges, Secrets, OomScoreAdj Zero `json:",omitzero"`
 }
 
 // Isolation is "default", which an engine adds, or nothing.

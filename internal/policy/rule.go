@@ -23,6 +23,9 @@ const (
 	MountSource     dockercall.Rule = "mount-source"    // not a volume's top directory of the same project
 	MountTarget     dockercall.Rule = "mount-target"    // over the container's own /proc, /sys, /dev
 	CapabilityRule  dockercall.Rule = "capability"      // more rights than the bounds give
+	SysctlRule      dockercall.Rule = "sysctl"          // a kernel setting that is not each container's own
+	UlimitRule      dockercall.Rule = "ulimit"          // a limit that concerns others, or past the kernel's own
+	LookupAddress   dockercall.Rule = "lookup-address"  // a name or DNS server in the networks' pool, or on loopback
 	NetworkDriver   dockercall.Rule = "network-driver"  // not an attachable overlay of the swarm
 	NetworkSubnet   dockercall.Rule = "network-subnet"  // outside the pool, or of an unfit size
 	NetworkMissing  dockercall.Rule = "network-missing" // a service without a network, or one twice
@@ -42,7 +45,7 @@ const (
 
 // Rules is every rule of this package.
 var Rules = []dockercall.Rule{CallerUnknown, RootOnly, NotJudged, ForeignObject, OtherProject, LabelMismatch, LabelInstance,
-	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, CapabilityRule, NetworkDriver,
+	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, CapabilityRule, SysctlRule, UlimitRule, LookupAddress, NetworkDriver,
 	NetworkSubnet, NetworkMissing, NetworkKind, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
 	BuildOption, VolumeInUse, PortReserved, NameMismatch, SomebodysObject}
 

@@ -72,6 +72,9 @@ func judgeBox(q question, p place, box *dockercall.ContainerSpec) error {
 	if err := judgeGrace(box.StopGracePeriod); err != nil {
 		return err
 	}
+	if err := judgeConfinement(q, box); err != nil {
+		return err
+	}
 	added, dropped, err := judgeCapabilities(q, box.CapabilityAdd, box.CapabilityDrop)
 	box.CapabilityAdd, box.CapabilityDrop = added, dropped
 	return err

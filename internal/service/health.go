@@ -134,7 +134,7 @@ type Moment struct {
 
 func patience(want spec.Service) time.Duration {
 	limit := Patience
-	if h := want.Health; h != nil && len(h.Test) > 0 && h.Test[0] != "NONE" {
+	if h := want.Health; h != nil && (len(h.Test) == 0 || h.Test[0] != "NONE") {
 		interval, retries := h.Interval.Std(), h.Retries
 		if interval == 0 {
 			interval = 30 * time.Second

@@ -4,7 +4,7 @@ package spec
 type Service struct {
 	Name        string            `json:"name"`                  // unique in the project, also without regard to case; the name others reach it by
 	Image       string            `json:"image"`                 // a name in the environment, "debian:bookworm"
-	Entrypoint  []string          `json:"entrypoint,omitempty"`  // in place of the image's; nil keeps it
+	Entrypoint  []string          `json:"entrypoint,omitempty"`  // in place of the image's; nil keeps it, [""] takes it away
 	Command     []string          `json:"command,omitempty"`     // in place of the image's; nil keeps it
 	Environment map[string]string `json:"environment,omitempty"` // variables
 	Ports       []Port            `json:"ports,omitempty"`       // reachable from outside the project
@@ -26,6 +26,15 @@ type Service struct {
 	Labels      map[string]string `json:"labels,omitempty"`      // for the person's own tools
 	StopSignal  string            `json:"stopSignal,omitempty"`  // in place of the image's
 	StopGrace   Duration          `json:"stopGrace,omitempty"`   // time between that signal and SIGKILL; 0 means 10 s
+	Groups      []string          `json:"groups,omitempty"`      // more groups of its user: gids, or names in the image
+	TTY         bool              `json:"tty,omitempty"`         // its output is a terminal
+	Stdin       bool              `json:"stdin,omitempty"`       // its standard input stays open, and nothing comes
+	CapDrop     []string          `json:"capDrop,omitempty"`     // capabilities it does without: CHOWN, or ALL
+	Ulimits     []Ulimit          `json:"ulimits,omitempty"`     // limits of its processes; sorted by name
+	Sysctls     map[string]string `json:"sysctls,omitempty"`     // kernel settings of its own network; see sysctlForms
+	Hosts       []Host            `json:"hosts,omitempty"`       // more names it knows; sorted
+	DNS         DNS               `json:"dns,omitzero"`          // how it looks up names from outside the project
+	Log         Log               `json:"log,omitzero"`          // how much of its output is kept
 	Domains     []Domain          `json:"domains,omitempty"`     // host names served over HTTP and HTTPS
 	Access      Access            `json:"access,omitempty"`      // of its domains; "" means public
 	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
@@ -94,7 +103,7 @@ type Link struct {
 
 // Health is a check that runs inside the container.
 type Health struct {
-	Test     []string `json:"test"`               // Docker's form: ["CMD", …], ["CMD-SHELL", "…"] or ["NONE"]; Docker API 1.41, HealthConfig
+	Test     []string `json:"test,omitempty"`     // Docker's form: ["CMD", …], ["CMD-SHELL", "…"] or ["NONE"]; nil keeps the image's; Docker API 1.41, HealthConfig
 	Interval Duration `json:"interval,omitempty"` // 0 is the engine's 30 s
 	Timeout  Duration `json:"timeout,omitempty"`  // 0 is the engine's 30 s
 	Start    Duration `json:"start,omitempty"`    // failures do not count in this first time

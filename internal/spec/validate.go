@@ -114,6 +114,7 @@ func (f *finder) service(at string, p Project, s Service) {
 	f.relations(at, p, s)
 	f.domains(at, s)
 	f.amounts(at, s)
+	f.confinement(at, s)
 }
 
 func (f *finder) names(at string, s Service) {
@@ -213,9 +214,9 @@ func (f *finder) amounts(at string, s Service) {
 		}
 	}
 	if h := s.Health; h != nil {
-		if len(h.Test) == 0 || h.Test[0] != "NONE" && h.Test[0] != "CMD" && h.Test[0] != "CMD-SHELL" {
+		if len(h.Test) > 0 && h.Test[0] != "NONE" && h.Test[0] != "CMD" && h.Test[0] != "CMD-SHELL" {
 			f.invalid(at+".health", `begin the test with CMD, CMD-SHELL or NONE`, "the health check has no test the engine understands")
-		} else if h.Test[0] != "NONE" && len(h.Test) < 2 {
+		} else if len(h.Test) == 1 && h.Test[0] != "NONE" {
 			f.invalid(at+".health", "say what to run", "the health check runs nothing")
 		}
 		if h.Retries < 0 || h.Interval < 0 || h.Timeout < 0 || h.Start < 0 {

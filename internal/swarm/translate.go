@@ -1,8 +1,13 @@
 package swarm
 
 import (
+	"fmt"
+	"maps"
 	"math"
+	"net/netip"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -42,7 +47,7 @@ func translate(d service.Desired, node spec.NodeID) swarm.ServiceSpec {
 				Target:  d.Network,
 				Aliases: append([]string{d.Spec.Name}, d.Spec.Aliases...),
 			}},
-			LogDriver: &logDriver,
+			LogDriver: translateLog(d.Spec.Log),
 		},
 		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}},
 		UpdateConfig: translateUpdate(d.Spec),
@@ -71,12 +76,72 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		StopGracePeriod: &grace,
 		Healthcheck:     translateHealth(s.Health),
 		Configs:         translateFiles(d.Files),
-		CapabilityDrop:  dropped,
+		CapabilityDrop:  translateDropped(s.CapDrop),
+		Groups:          s.Groups,
+		TTY:             s.TTY,
+		OpenStdin:       s.Stdin,
+		Hosts:           translateHosts(s.Hosts),
+		Sysctls:         s.Sysctls,
 	}
 	if s.Init {
 		c.Init = &s.Init
 	}
+	for _, u := range s.Ulimits {
+		c.Ulimits = append(c.Ulimits, &container.Ulimit{Name: u.Name, Soft: u.Soft, Hard: u.Hard})
+	}
+	if n := s.DNS; len(n.Servers)+len(n.Search)+len(n.Options) > 0 {
+		c.DNSConfig = &swarm.DNSConfig{Nameservers: addresses(n.Servers), Search: n.Search, Options: n.Options}
+	}
 	return c
+}
+
+// addresses leaves out what is none: declarations are validated before.
+func addresses(texts []string) []netip.Addr {
+	var all []netip.Addr
+	for _, t := range texts {
+		if a, err := netip.ParseAddr(t); err == nil {
+			all = append(all, a)
+		}
+	}
+	return all
+}
+
+// translateDropped adds what no service keeps.
+func translateDropped(more []string) []string {
+	if slices.Contains(more, "ALL") {
+		return []string{"ALL"}
+	}
+	all := slices.Clone(dropped)
+	for _, c := range more {
+		if c = "CAP_" + c; !slices.Contains(all, c) {
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// translateHosts writes lines of /etc/hosts: the address comes first.
+func translateHosts(hosts []spec.Host) []string {
+	var lines []string
+	for _, h := range hosts {
+		lines = append(lines, h.Address+" "+h.Name)
+	}
+	return lines
+}
+
+// translateLog keeps output on the node. The engine takes whole kilobytes.
+func translateLog(l spec.Log) *swarm.Driver {
+	options := maps.Clone(logDriver.Options)
+	if size := int64(l.Size); size > 0 {
+		options["max-size"] = fmt.Sprintf("%dk", (size+1023)>>10)
+		if size%(1<<20) == 0 || size > 9999<<10 {
+			options["max-size"] = fmt.Sprintf("%dm", (size+1<<20-1)>>20)
+		}
+	}
+	if l.Files > 0 {
+		options["max-file"] = strconv.Itoa(l.Files)
+	}
+	return &swarm.Driver{Name: logDriver.Name, Options: options}
 }
 
 // literal keeps the swarm from taking a variable for one of its templates.

@@ -39,6 +39,9 @@ func example() service.Desired {
 			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true,
 			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute),
 			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
+			Groups: []string{"www"}, TTY: true, Stdin: true, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
+			Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
+			DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},
 		},
 	}
 }
@@ -78,6 +81,26 @@ func TestEveryFieldArrives(t *testing.T) {
 	arrive(t, example().Spec.Restart, nil, func(r spec.Restart) service.Desired {
 		d := example()
 		d.Spec.Restart = r
+		return d
+	})
+	arrive(t, example().Spec.DNS, nil, func(n spec.DNS) service.Desired {
+		d := example()
+		d.Spec.DNS = n
+		return d
+	})
+	arrive(t, example().Spec.Log, nil, func(l spec.Log) service.Desired {
+		d := example()
+		d.Spec.Log = l
+		return d
+	})
+	arrive(t, example().Spec.Ulimits[0], nil, func(u spec.Ulimit) service.Desired {
+		d := example()
+		d.Spec.Ulimits = []spec.Ulimit{u}
+		return d
+	})
+	arrive(t, example().Spec.Hosts[0], nil, func(h spec.Host) service.Desired {
+		d := example()
+		d.Spec.Hosts = []spec.Host{h}
 		return d
 	})
 	arrive(t, example().Binds[0], nil, func(b service.Bind) service.Desired {
@@ -127,7 +150,9 @@ func translated(t *testing.T, d service.Desired) string {
 }
 
 func TestTranslationSaysWhatTheGuardWants(t *testing.T) {
-	s := swarm.Translate(example(), node)
+	d := example()
+	d.Spec.CapDrop, d.Spec.Log = nil, spec.Log{}
+	s := swarm.Translate(d, node)
 	c := s.TaskTemplate.ContainerSpec
 	if s.Name != "h-aaaaaaa2-bbbbbbb2-r3" || s.EndpointSpec.Mode != "dnsrr" || *s.Mode.Replicated.Replicas != 2 {
 		t.Errorf("service is %+v", s)
@@ -151,6 +176,28 @@ func TestTranslationSaysWhatTheGuardWants(t *testing.T) {
 	want["who"] = "me"
 	if !reflect.DeepEqual(c.Labels, want) {
 		t.Errorf("the container's labels are %v", c.Labels)
+	}
+}
+
+func TestDroppedCapabilitiesAreThoseOfAllAndMore(t *testing.T) {
+	for _, c := range []struct{ given, want []string }{
+		{[]string{"CHOWN", "MKNOD"}, []string{"CAP_NET_RAW", "CAP_MKNOD", "CAP_CHOWN"}}, {[]string{"KILL", "ALL"}, []string{"ALL"}},
+	} {
+		d := example()
+		d.Spec.CapDrop = c.given
+		if got := swarm.Translate(d, node).TaskTemplate.ContainerSpec.CapabilityDrop; !slices.Equal(got, c.want) {
+			t.Errorf("%v: %v, want %v", c.given, got, c.want)
+		}
+	}
+}
+
+func TestLogSizesAreInWholeKilobytes(t *testing.T) {
+	for size, want := range map[spec.Bytes]string{0: "10m", 1 << 10: "1k", 1025: "2k", 1 << 20: "1m", 1500 << 10: "1500k", 20<<20 + 1: "21m", 1 << 30: "1024m"} {
+		d := example()
+		d.Spec.Log.Size = size
+		if got := swarm.Translate(d, node).TaskTemplate.LogDriver.Options["max-size"]; got != want {
+			t.Errorf("%d: %s, want %s", size, got, want)
+		}
 	}
 }
 

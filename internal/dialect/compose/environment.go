@@ -49,8 +49,12 @@ func (r *reader) variables(name string, s types.ServiceConfig) map[string]string
 	return env
 }
 
-// envFile adds the variables of one file.
+// envFile adds the variables of one file, or labels, when there is no lookup.
 func (r *reader) envFile(at problem.Place, f types.EnvFile, env map[string]string, lookup dotenv.LookupFn) {
+	field := "env_file"
+	if lookup == nil {
+		field, lookup = "label_file", func(string) (string, bool) { return "", false }
+	}
 	const remedy = "name a file with one NAME=value on each line"
 	path := f.Path
 	if !filepath.IsAbs(path) {
@@ -61,19 +65,19 @@ func (r *reader) envFile(at problem.Place, f types.EnvFile, env map[string]strin
 	case os.IsNotExist(err) && !bool(f.Required):
 		return
 	case err != nil:
-		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, reason(err)), remedy)
+		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, reason(err)), remedy)
 		return
 	case !info.Mode().IsRegular() || info.Size() > spec.MaxFile:
-		r.Refuse(at, fmt.Sprintf("env_file %s is no file of at most %d bytes", f.Path, spec.MaxFile), remedy)
+		r.Refuse(at, fmt.Sprintf("%s %s is no file of at most %d bytes", field, f.Path, spec.MaxFile), remedy)
 		return
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
-		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, reason(err)), remedy)
+		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, reason(err)), remedy)
 		return
 	}
 	if err := dotenv.ParseWithFormat(strings.NewReader(string(content)), path, env, lookup, ""); err != nil {
-		r.Refuse(at, fmt.Sprintf("env_file %s cannot be read: %s", f.Path, plain(err, path)), remedy)
+		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, plain(err, path)), remedy)
 	}
 }
 

@@ -9,6 +9,7 @@ var structure = map[string]bool{
 	"services": true, "services.*": true, "networks": true, "networks.*": true, "volumes": true, "volumes.*": true, "configs": true, "configs.*": true,
 	"services.*.healthcheck": true, "services.*.depends_on.*": true, "services.*.networks": true, "services.*.networks.*": true,
 	"services.*.volumes[].bind": true, "services.*.volumes[].volume": true, "services.*.volumes[].tmpfs": true,
+	"services.*.ulimits": true, "services.*.logging": true,
 	"services.*.deploy": true, "services.*.deploy.resources": true, "services.*.deploy.resources.limits": true,
 	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.x-havre": true,
 }
@@ -86,6 +87,14 @@ var samples = map[string]m{
 
 	"services.*.depends_on": web("depends_on", []any{"other"}), "services.*.depends_on.*.condition": web("depends_on", m{"other": m{"condition": "service_completed_successfully"}}),
 	"services.*.depends_on.*.required": web("depends_on", m{"missing": m{"condition": "service_started", "required": false}}), "services.*.links": web("links", []any{"other"}),
+
+	"services.*.ulimits.*": web("ulimits", m{"nofile": 5}), "services.*.ulimits.*.soft": web("ulimits", m{"nofile": m{"soft": 5, "hard": 9}}),
+	"services.*.ulimits.*.hard": web("ulimits", m{"nofile": m{"soft": 0, "hard": 9}}), "services.*.cap_drop": web("cap_drop", []any{"CAP_CHOWN"}),
+	"services.*.cap_add": {"services": m{"web": m{"cap_drop": []any{"ALL"}, "cap_add": []any{"chown"}}}}, "services.*.sysctls": web("sysctls", m{"net.core.somaxconn": 5}),
+	"services.*.group_add": web("group_add", []any{"www", 27}), "services.*.tty": web("tty", true), "services.*.stdin_open": web("stdin_open", true),
+	"services.*.dns": web("dns", "192.0.2.53"), "services.*.dns_opt": web("dns_opt", []any{"ndots:2"}), "services.*.dns_search": web("dns_search", "example.org"),
+	"services.*.extra_hosts": web("extra_hosts", []any{"a=192.0.2.1"}), "services.*.label_file": web("label_file", "file.env"),
+	"services.*.logging.driver": web("logging", m{"driver": "json-file"}), "services.*.logging.options": web("logging", m{"options": m{"max-size": "1m"}}),
 
 	"services.*.scale": web("scale", 2), "services.*.mem_limit": web("mem_limit", "64m"), "services.*.mem_reservation": web("mem_reservation", "64m"),
 	"services.*.cpus": web("cpus", 0.1), "services.*.pids_limit": web("pids_limit", 9),

@@ -2,7 +2,7 @@ package compose
 
 import (
 	"fmt"
-	"maps"
+	"reflect"
 	"strconv"
 	"time"
 
@@ -28,8 +28,8 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 	result := spec.Service{
 		Name:        name,
 		Image:       r.image(name, s),
-		Entrypoint:  r.words(name, "entrypoint", s.Entrypoint),
-		Command:     r.words(name, "command", s.Command),
+		Entrypoint:  r.words(name, "entrypoint", s.Entrypoint, s.Command),
+		Command:     r.words(name, "command", s.Command, s.Entrypoint),
 		Environment: r.variables(name, s),
 		Ports:       r.ports(name, s),
 		Expose:      r.expose(name, s),
@@ -46,9 +46,8 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 		StopSignal:  s.StopSignal,
 		StopGrace:   duration(s.StopGracePeriod),
 	}
-	if len(s.Labels) > 0 {
-		result.Labels = maps.Clone(map[string]string(s.Labels))
-	}
+	result.Labels = r.labels(name, s)
+	r.confine(&result, s)
 	result.Limits, result.Reserve = r.limits(name, s)
 	r.aliases(&result, s)
 	r.links(&result, s)
@@ -75,18 +74,6 @@ func (r *reader) image(name string, s types.ServiceConfig) string {
 	return s.Image
 }
 
-// words is a command; one that was emptied on purpose cannot be passed on.
-func (r *reader) words(name, field string, words types.ShellCommand) []string {
-	n, at := r.look(name, field)
-	if n != nil && empty(n) && n.Tag != "!!null" && !resets(n) {
-		r.Refuse(at, fmt.Sprintf("an empty %s cannot take the image's away", field), "write the whole command, or take it out")
-	}
-	if len(words) == 0 {
-		return nil
-	}
-	return words
-}
-
 func duration(d *types.Duration) spec.Duration {
 	if d == nil {
 		return 0
@@ -104,6 +91,9 @@ func (r *reader) health(h *types.HealthCheckConfig) *spec.Health {
 	result := &spec.Health{Test: h.Test, Interval: duration(h.Interval), Timeout: duration(h.Timeout), Start: duration(h.StartPeriod)}
 	if h.Retries != nil {
 		result.Retries = int(min(*h.Retries, 1<<30))
+	}
+	if reflect.ValueOf(*result).IsZero() {
+		return nil
 	}
 	return result
 }

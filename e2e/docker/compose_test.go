@@ -1,0 +1,131 @@
+package docker_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"havre/internal/api"
+)
+
+// confined has every field that narrows a container or changes what it knows.
+const confined = `
+services:
+  s:
+    image: checked:1
+    entrypoint: []
+    command: ["/app"]
+    tty: true
+    stdin_open: true
+    group_add: [27]
+    cap_drop: [ALL]
+    cap_add: [CHOWN]
+    ulimits: {nofile: {soft: 1234, hard: 5678}, memlock: 4096}
+    sysctls: {net.core.somaxconn: 321}
+    extra_hosts: ["db.example=192.0.2.1", "gate=host-gateway"]
+    dns: 192.0.2.53
+    dns_search: example.org
+    dns_opt: ["timeout:7"]
+    label_file: ./labels
+    shm_size: 8m
+    init: true
+    stop_signal: SIGINT
+    stop_grace_period: 3s
+    healthcheck: {interval: 2s, retries: 9}
+    logging: {driver: local, options: {max-size: 2m, max-file: "4"}}
+`
+
+// inspected is what the engine says of a container.
+type inspected struct {
+	Path   string
+	Args   []string
+	Config struct {
+		Tty, OpenStdin bool
+		StopSignal     string
+		Labels         map[string]string
+		Healthcheck    struct {
+			Test     []string
+			Interval time.Duration
+			Retries  int
+		}
+	}
+	HostConfig struct {
+		LogConfig struct {
+			Type   string
+			Config map[string]string
+		}
+	}
+}
+
+// container gives the only container of a service.
+func (h *havre) container(t *testing.T, name string) (api.Task, inspected) {
+	t.Helper()
+	s, err := h.service(t.Context(), name)
+	if err != nil || len(s.Tasks) != 1 {
+		t.Fatalf("%+v, %v", s, err)
+	}
+	var all []inspected
+	if err := json.Unmarshal([]byte(h.world.Docker(t, "inspect", s.Tasks[0].Container)), &all); err != nil {
+		t.Fatal(err)
+	}
+	return s.Tasks[0], all[0]
+}
+
+// What a person declares is so inside the container, on the real engine.
+func TestConfinementIsPassedOn(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.write(t, "img/Dockerfile", "FROM app:1\nHEALTHCHECK --interval=1s CMD [\"/app\", \"healthcheck\"]\n")
+	h.must(t, "image", "build", "-t", "checked:1", h.work+"/img")
+	h.write(t, "confined/labels", "team=blue\n")
+	h.apply(t, "confined", confined)
+	inside := func(args ...string) string {
+		return h.must(t, append([]string{"exec", "confined.s", "--", "/app"}, args...)...)
+	}
+	app := ""
+	for _, pid := range []string{"1", "7", "8", "9"} { // the first is the init process
+		if status := h.run(t, "exec", "confined.s", "--", "/app", "cat", "/proc/"+pid+"/status"); strings.Contains(status.out, "Name:\tapp") {
+			app = status.out
+			break
+		}
+	}
+	has(t, "the app's rights", app, "CapBnd:\t0000000000000001", "Groups:\t", "27")
+	limits := strings.Join(strings.Fields(inside("cat", "/proc/1/limits")), " ")
+	has(t, "limits", limits, "Max open files 1234 5678", "Max locked memory 4096 4096")
+	has(t, "somaxconn", inside("cat", "/proc/sys/net/core/somaxconn"), "321")
+	hosts := inside("cat", "/etc/hosts")
+	has(t, "hosts", hosts, "192.0.2.1\tdb.example", "\tgate")
+	if strings.Contains(hosts, "host-gateway") {
+		t.Errorf("the machine's address was not put in: %s", hosts)
+	}
+	has(t, "resolv.conf", inside("cat", "/etc/resolv.conf"), "search example.org", "timeout:7")
+	has(t, "memory", inside("cat", "/proc/1/mountinfo"), "/dev/shm", "size=8192k")
+	has(t, "the first process", inside("cat", "/proc/1/cmdline"), "init")
+	_, c := h.container(t, "confined.s")
+	if !c.Config.Tty || !c.Config.OpenStdin || c.Config.StopSignal != "SIGINT" || c.Config.Labels["team"] != "blue" || c.Path != "/app" || len(c.Args) > 0 {
+		t.Errorf("%+v", c)
+	}
+	if check := c.Config.Healthcheck; fmt.Sprint(check.Test) != "[CMD /app healthcheck]" || check.Interval != 2*time.Second || check.Retries != 9 {
+		t.Errorf("the image's test with other times: %+v", check)
+	}
+	if l := c.HostConfig.LogConfig; l.Type != "local" || l.Config["max-size"] != "2m" || l.Config["max-file"] != "4" {
+		t.Errorf("log %+v", l)
+	}
+	has(t, "logs of a terminal", h.must(t, "logs", "confined.s"), "listening")
+}
+
+// A declaration that changes in one of these is another container.
+func TestChangedConfinementIsANewRollout(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "limited", "services: {s: {image: 'app:1', ulimits: {nofile: 1000}}}")
+	h.apply(t, "limited", "services: {s: {image: 'app:1', ulimits: {nofile: 1001}}}")
+	s, err := h.service(t.Context(), "limited.s")
+	if err != nil || s.Rollout != 2 {
+		t.Errorf("%+v, %v", s, err)
+	}
+	limits := strings.Join(strings.Fields(h.must(t, "exec", "limited.s", "--", "/app", "cat", "/proc/1/limits")), " ")
+	has(t, "limits", limits, "Max open files 1001 1001")
+}
