@@ -170,7 +170,7 @@ func TestPlanChangesNothing(t *testing.T) {
 
 func TestApplyRefusesWithAllReasons(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.cluster.Held[25] = "exim4"
+		w.cluster.Hold(25, "exim4")
 		udp := app("dns", "good")
 		udp.Ports = []spec.Port{{Internal: 53, Protocol: spec.UDP, Access: spec.Public}}
 		w.fails(problem.Invalid, "service dns publishes port 53/udp", udp)
@@ -195,7 +195,8 @@ func TestApplyRefusesWithAllReasons(t *testing.T) {
 
 func TestAnyPortIsOneThatNobodyHas(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.cluster.Held[4000], w.cluster.Held[4001] = "nginx", "apache"
+		w.cluster.Hold(4000, "nginx")
+		w.cluster.Hold(4001, "apache")
 		w.must("shop", app("web", "good", port(80, 0)))
 		if got := externals(*w.record("shop"), "web"); got[0] != 4002 {
 			t.Errorf("it gets %v", got)
@@ -332,7 +333,7 @@ func TestStartGivesAFailedFirstRolloutAnotherTry(t *testing.T) {
 		if err := w.Stop(t.Context(), target("web"), none); err != nil {
 			t.Fatal(err)
 		}
-		w.cluster.Apps["sha256:crash"] = reconciletest.App{}
+		w.cluster.Change("sha256:crash", reconciletest.App{})
 		if err := w.Start(t.Context(), target("web"), none); err != nil {
 			t.Error(err)
 		}
@@ -413,12 +414,12 @@ func TestVolumeThatTwoUseIsKeptForTheOther(t *testing.T) {
 func TestRemoveEndsWhenSomebodyAppliesAgain(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("db", "data"))
-		w.cluster.Refuse = func(call string) error {
+		w.cluster.Refusing(func(call string) error {
 			if call == "remove" {
 				return problem.New(problem.Unavailable, "not now")
 			}
 			return nil
-		}
+		})
 		ended := make(chan error)
 		go func() {
 			_, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true)
@@ -427,7 +428,7 @@ func TestRemoveEndsWhenSomebodyAppliesAgain(t *testing.T) {
 		time.Sleep(time.Second)
 		go func() { _, _ = w.apply("shop", app("db", "data")) }()
 		time.Sleep(time.Second)
-		w.cluster.Refuse = nil
+		w.cluster.Refusing(nil)
 		if err := <-ended; problem.KindOf(err) != problem.Conflict {
 			t.Errorf("it ends with %v", err)
 		}

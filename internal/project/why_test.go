@@ -60,7 +60,7 @@ func TestWhyNamesTheReason(t *testing.T) {
 func TestWhyNamesWhoHasThePort(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("web", "good", port(80, 8080)))
-		w.cluster.Held[8080] = "nginx (pid 7)"
+		w.cluster.Hold(8080, "nginx (pid 7)")
 		time.Sleep(2 * time.Minute)
 		w.why("web", "fails: port 8080 is taken by nginx (pid 7)", "--port-offset", "")
 	})
@@ -100,12 +100,12 @@ func TestWhyStoppedSaysHowToStart(t *testing.T) {
 func TestLastWordsOutliveTheContainer(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		_, _ = w.apply("shop", app("web", "crash"))
-		w.cluster.Refuse = func(call string) error {
+		w.cluster.Refusing(func(call string) error {
 			if call == "log" {
 				return problem.New(problem.NotFound, "no such container")
 			}
 			return nil
-		}
+		})
 		w.why("web", "it exited with code 3", "", "no database")
 	})
 }

@@ -1,0 +1,27 @@
+package reconciletest
+
+// Refusing changes what is refused while the cluster is in use; nil refuses
+// nothing.
+func (c *Cluster) Refusing(f func(call string) error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Refuse = f
+}
+
+// Hold gives a port of the machine to another program; "" gives it back.
+func (c *Cluster) Hold(port uint16, who string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.Held[port] = who
+	if who == "" {
+		delete(c.Held, port)
+	}
+}
+
+// Change lets an image's containers behave otherwise from now on.
+func (c *Cluster) Change(image string, app App) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.advance()
+	c.Apps[image] = app
+}
