@@ -26,6 +26,7 @@ type front struct {
 	secure   *inlet // where HTTPS connections go in
 	serving  sync.WaitGroup
 	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
+	guests   guests
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -41,8 +42,9 @@ func newFront(ctx context.Context, set Settings) *front {
 		plain:    newInlet(),
 		secure:   newInlet(),
 		doors:    map[key]*door{},
+		guests:   guests{count: map[string]int{}},
 	}
-	f.now.Store(newView(route.Table{}, nil, f.dial))
+	f.now.Store(newView(route.Table{}, nil, f.enter))
 	return f
 }
 
@@ -78,7 +80,7 @@ func (f *front) put(t route.Table) (route.Applied, error) {
 // others open, because a port may only change who can reach it.
 func (f *front) follow(t route.Table) {
 	old := f.now.Load()
-	f.now.Store(newView(t, old, f.dial))
+	f.now.Store(newView(t, old, f.enter))
 	wanted := doorsOf(t)
 	for k, d := range f.doors {
 		if !slices.Contains(wanted, k) {
@@ -219,6 +221,7 @@ func (f *front) status() route.Status {
 		Digest:    f.now.Load().table.Digest(),
 		Problem:   f.spoiled,
 		Listeners: f.listeners(),
+		Open:      f.guests.open(),
 	}
 }
 

@@ -190,12 +190,14 @@ func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	for held := t.front.hold(); ; {
 		answer, err := once(r, w)
-		if err == nil || !errors.As(err, new(unreached)) || !held.wait(r.Context(), w) {
+		if err == nil || !errors.As(err, new(unreached)) {
 			return answer, err
 		}
-		if now := t.front.now.Load().http[hostName(r.Host)]; now != nil {
-			w = now
+		now := t.front.now.Load().http[hostName(r.Host)]
+		if now == nil || now == w && !held.wait(r.Context(), w) {
+			return nil, err
 		}
+		w = now
 	}
 }
 

@@ -61,10 +61,11 @@ func (f *front) serveTCP(v *visitor) {
 		}
 		inside, err := f.connect(f.ctx, w)
 		if err == nil {
-			join(f.ctx, v.TCPConn, inside)
+			join(f.ctx, v.TCPConn, inside.TCPConn)
+			inside.leave()
 			return
 		}
-		if !held.wait(f.ctx, w) {
+		if f.now.Load().tcp[v.door.port] == w && !held.wait(f.ctx, w) {
 			v.door.failed.Add(1)
 			f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
 			reset(v.TCPConn)
@@ -75,10 +76,10 @@ func (f *front) serveTCP(v *visitor) {
 
 // connect tries each of w's containers once, beginning with the next in turn.
 // No byte has been passed yet, so trying another one repeats nothing.
-func (f *front) connect(ctx context.Context, w *way) (*net.TCPConn, error) {
+func (f *front) connect(ctx context.Context, w *way) (*guest, error) {
 	errs := []error{}
 	for _, b := range w.inTurn() {
-		c, err := f.dial(ctx, b.target)
+		c, err := f.enter(ctx, b.target)
 		if err == nil {
 			return c, nil
 		}

@@ -20,6 +20,7 @@ type view struct {
 	http     map[string]*way
 	certs    map[string]*tls.Certificate // by host
 	backends map[route.Target]*backend   // those of http
+	led      map[string]bool             // containers that a route leads to
 }
 
 // way leads to the containers of one route.
@@ -48,7 +49,7 @@ type backend struct {
 	transport *http.Transport // nil for TCP routes
 }
 
-type dialFunc func(context.Context, route.Target) (*net.TCPConn, error)
+type dialFunc func(context.Context, route.Target) (*guest, error)
 
 // newView prepares t, which is valid. Backends that old has are taken over
 // with their connections.
@@ -60,11 +61,13 @@ func newView(t route.Table, old *view, dial dialFunc) *view {
 		http:     map[string]*way{},
 		certs:    map[string]*tls.Certificate{},
 		backends: map[route.Target]*backend{},
+		led:      map[string]bool{},
 	}
 	for _, r := range t.TCP {
 		w := &way{service: r.Service, access: r.Access}
 		for _, target := range r.Targets {
 			w.backends = append(w.backends, &backend{target: target})
+			v.led[target.Container] = true
 		}
 		v.tcp[r.Listen] = w
 	}
@@ -72,6 +75,7 @@ func newView(t route.Table, old *view, dial dialFunc) *view {
 		w := &way{service: r.Service, access: r.Access}
 		for _, target := range r.Targets {
 			w.backends = append(w.backends, v.backend(target, old, dial))
+			v.led[target.Container] = true
 		}
 		v.http[r.Host] = w
 	}
@@ -127,17 +131,21 @@ func (v *view) dismiss(old *view) {
 type unreached struct{ error }
 
 func newTransport(t route.Target, dial dialFunc) *http.Transport {
-	return &http.Transport{
-		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
-			c, err := dial(ctx, t)
-			if err != nil {
-				return nil, unreached{err}
-			}
-			return c, nil
-		},
+	kept := &http.Transport{
 		MaxIdleConnsPerHost:   64,
 		IdleConnTimeout:       time.Minute,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true, // bodies pass as they are
 	}
+	kept.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
+		c, err := dial(ctx, t)
+		if moved(err) {
+			kept.CloseIdleConnections() // a transport that is asked for a connection begins to keep them again
+		}
+		if err != nil {
+			return nil, unreached{err}
+		}
+		return c, nil
+	}
+	return kept
 }

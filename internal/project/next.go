@@ -19,7 +19,7 @@ type Action struct {
 type View struct {
 	Snapshot service.Snapshot
 	Accepts  func(t service.Task, ports []uint16) bool // the ports took a connection through the portal
-	Quiet    func(o service.Observed) bool               // no connection leads to its containers, nor can a new one; nil: nobody knows
+	Quiet    func(o service.Observed) bool             // no connection leads to its containers, nor can a new one; nil: nobody knows
 	Now      time.Time
 }
 

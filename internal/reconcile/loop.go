@@ -67,10 +67,11 @@ type Records interface {
 	SaveProject(ctx context.Context, r project.Record) error
 }
 
-// Ingress follows the route table and tries targets out.
+// Ingress follows the route table, tries targets out and tells who is connected.
 type Ingress interface {
 	Follow(ctx context.Context, t route.Table) ([]route.Problem, error)
 	Probe(ctx context.Context, t route.Target) error
+	Status(ctx context.Context) (route.Status, error)
 }
 
 // Holders names the program that has a port of the machine.
@@ -119,6 +120,7 @@ type Loop struct {
 	known     map[spec.ProjectID]bool // projects of the last pass
 	portalled bool                    // portals were compared with this program's own
 	told      string                  // digest of the table the ingress follows
+	led       map[string]bool         // containers in it
 	toldAt    time.Time               // and when it was told
 
 	mu   sync.Mutex // guards seen
@@ -221,7 +223,7 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	if err != nil {
 		return Calm, l.note(err)
 	}
-	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Now: time.Now()}
+	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now()}
 	l.see(snap)
 	w := &work{loop: l, view: v}
 	for i := range records {

@@ -424,3 +424,83 @@ func TestServiceThatRunsOnceIsDone(t *testing.T) {
 		}
 	})
 }
+
+func TestConnectedClientsFinishBeforeTheOldOneGoes(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 4001))
+		w.settle()
+		w.cluster.Connect(3)
+		w.apply("shop", web("web", "better", 4001))
+		w.passFor(20 * time.Second)
+		if n, _ := w.serving("shop", "web"); n != 2 || len(w.cluster.State().Services) != 2 {
+			t.Errorf("r%d serves of %v", n, w.cluster.State().Services)
+		}
+		w.restart() // when the wait began is remembered
+		w.cluster.Connect(-1)
+		w.passFor(2 * time.Second)
+		if got := w.cluster.State().Services; len(got) != 1 {
+			t.Errorf("nobody is connected any more, and there are %v", got)
+		}
+	})
+}
+
+func TestClientsThatStayAreLeftAfterAWhile(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 4001))
+		w.settle()
+		w.cluster.Connect(1)
+		w.apply("shop", web("web", "better", 4001))
+		w.passFor(project.Farewell)
+		w.restart()
+		if got := w.cluster.State().Services; len(got) != 2 {
+			t.Fatalf("too early: %v", got)
+		}
+		w.passFor(15 * time.Second)
+		if got := w.cluster.State().Services; len(got) != 1 {
+			t.Errorf("one client keeps %v", got)
+		}
+	})
+}
+
+func TestOldOneStaysUntilTheIngressKnowsBetter(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 4001))
+		w.settle()
+		deaf := false
+		w.cluster.Refuse = func(call string) error {
+			if deaf && call == "follow" {
+				return errors.New("the ingress does not answer")
+			}
+			return nil
+		}
+		deaf = true
+		w.apply("shop", web("web", "better", 4001))
+		w.passFor(20 * time.Second)
+		if n, _ := w.serving("shop", "web"); n != 2 || len(w.cluster.State().Services) != 2 {
+			t.Errorf("r%d serves of %v, and the ingress leads to %v", n, w.cluster.State().Services, w.cluster.Table().TCP)
+		}
+		deaf = false
+		w.settle()
+		if got := w.cluster.State().Services; len(got) != 1 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestWriterLeavesTheRoutesBeforeItStops(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "data", 4001))
+		w.settle()
+		w.cluster.Connect(1)
+		w.apply("shop", web("db", "data2", 4001))
+		w.passFor(5 * time.Second)
+		if s := w.cluster.State(); len(s.Services) != 1 || !strings.HasSuffix(s.Services[0], "x1: 1 run") || !strings.HasPrefix(s.Routes[0], "4001 to 0") {
+			t.Errorf("with a client connected: %+v", s)
+		}
+		w.cluster.Connect(-1)
+		w.settle()
+		if n, _ := w.serving("shop", "db"); n != 2 || !strings.HasPrefix(w.cluster.State().Routes[0], "4001 to 1") {
+			t.Errorf("r%d serves of %+v", n, w.cluster.State())
+		}
+	})
+}

@@ -63,6 +63,9 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 		} else if project.Restless(*r, s, w.view) {
 			w.restless = true
 		}
+		if w.lingers(s) {
+			w.busy = true
+		}
 	}
 	if network != "" && !slices.ContainsFunc(r.Present(), runs) {
 		w.unfence(ctx, r.ID, network)
@@ -169,6 +172,9 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 		}
 		log.Info("start")
 		return w.start(ctx, r, a, network)
+	case service.Leave:
+		log.Info("leaves the routes")
+		return w.save(ctx, r, a, nil)
 	case service.Activate:
 		log.Info("serves")
 		return w.save(ctx, r, a, nil)
@@ -382,6 +388,6 @@ func (w *work) routes(ctx context.Context, records []project.Record) {
 		w.failed("tell the ingress", err)
 		return
 	}
-	w.loop.told, w.loop.toldAt = digest, w.view.Now
+	w.loop.told, w.loop.toldAt, w.loop.led = digest, w.view.Now, containers(t)
 	w.loop.listeners(ctx, problems)
 }

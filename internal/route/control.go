@@ -28,10 +28,11 @@ type Probed struct {
 
 // Status answers GET /status.
 type Status struct {
-	Version   uint64     `json:"version"` // how many tables were followed since the start
-	Digest    string     `json:"digest"`  // of the table that is followed now
-	Problem   string     `json:"problem,omitempty"`
-	Listeners []Listener `json:"listeners"`
+	Version   uint64         `json:"version"` // how many tables were followed since the start
+	Digest    string         `json:"digest"`  // of the table that is followed now
+	Problem   string         `json:"problem,omitempty"`
+	Listeners []Listener     `json:"listeners"`
+	Open      map[string]int `json:"open,omitempty"` // connections to containers, by their ids
 }
 
 // State is how a listener fares.

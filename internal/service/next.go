@@ -14,6 +14,7 @@ const (
 	Scale    Verb = "scale"    // set its number of containers
 	Activate Verb = "activate" // from now on this rollout serves
 	Fail     Verb = "fail"     // give the rollout up
+	Leave    Verb = "leave"    // take it out of the routes, so that Target can have its volumes
 	Remove   Verb = "remove"   // take its swarm service away
 )
 
@@ -37,6 +38,8 @@ type Facts struct {
 	Verdict  map[int]Verdict  // of the observed rollouts
 	Observed map[int]Observed // by rollout
 	Ready    bool             // what it needs is there
+	Left     bool             // Active is out of the routes, to make way for Target
+	Busy     map[int]bool     // observed rollouts that connections may still lead to
 }
 
 // Next says what to do now to bring the service to its target. It looks at
@@ -73,11 +76,12 @@ func (f Facts) serveOn() []Step {
 	return f.keep(f.Active)
 }
 
-// strays are swarm services of rollouts that neither serve nor should.
+// strays are swarm services of rollouts that neither serve nor should. Who is
+// still connected to one may finish first.
 func strays(f Facts) []Step {
 	var steps []Step
 	for n, o := range f.Observed {
-		if n != f.Active && n != f.Target && o.SwarmID != "" {
+		if n != f.Active && n != f.Target && o.SwarmID != "" && (f.Stopped || !f.Busy[n]) {
 			steps = append(steps, Step{Verb: Remove, Rollout: n, SwarmID: o.SwarmID})
 		}
 	}
@@ -88,11 +92,11 @@ func strays(f Facts) []Step {
 // begin starts the target, or makes room for it: two containers must never
 // write to one volume, so a writer's predecessor has to be gone first.
 func (f Facts) begin() []Step {
-	if !f.Ready {
+	if !f.Ready && !f.Left { // who has left cannot serve on
 		return f.keep(f.Active)
 	}
 	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
-		return f.scale(f.Active, 0)
+		return f.makeRoom()
 	}
 	if f.crowded(f.Target) {
 		return f.serveOn()
@@ -100,10 +104,22 @@ func (f Facts) begin() []Step {
 	return append(f.serveOn(), Step{Verb: Start, Rollout: f.Target})
 }
 
+// makeRoom stops the rollout that serves: first nobody new is led to it, then
+// who is connected may finish, then it goes.
+func (f Facts) makeRoom() []Step {
+	switch {
+	case !f.Left:
+		return []Step{{Verb: Leave, Rollout: f.Active}}
+	case f.Busy[f.Active]:
+		return nil
+	}
+	return f.scale(f.Active, 0)
+}
+
 // grow brings the target to its number, but no writer beside another.
 func (f Facts) grow() []Step {
 	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
-		return f.scale(f.Active, 0)
+		return f.makeRoom()
 	}
 	if f.Observed[f.Target].Replicas < f.Replicas[f.Target] && f.crowded(f.Target) {
 		return nil

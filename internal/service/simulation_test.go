@@ -33,6 +33,9 @@ type sim struct {
 
 	stopped, failed bool
 	active, target  int
+	left            int          // the target that active makes way for
+	open            map[int]bool // rollouts that somebody is connected to
+	routed          int          // the rollout that the ingress leads to
 
 	told  map[int]int // swarm services: how many containers each was told to have
 	boxes []*box
@@ -40,7 +43,7 @@ type sim struct {
 }
 
 func newSim(t *testing.T, seed uint64) *sim {
-	return &sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), now: noon, made: map[int]*made{}, told: map[int]int{}}
+	return &sim{t: t, r: rand.New(rand.NewPCG(seed, 1)), now: noon, made: map[int]*made{}, told: map[int]int{}, open: map[int]bool{}}
 }
 
 func (s *sim) say(format string, args ...any) { s.log = append(s.log, fmt.Sprintf(format, args...)) }
@@ -100,6 +103,25 @@ func (s *sim) swarm() {
 		}
 	}
 	s.oneWriter()
+	s.clients()
+}
+
+// clients come to the rollout that the ingress leads to, and leave.
+func (s *sim) clients() {
+	for n := range s.open {
+		if s.r.IntN(3) == 0 {
+			delete(s.open, n)
+		}
+	}
+	if s.r.IntN(2) == 0 { // the ingress hears a little late
+		s.routed = s.active
+		if s.stopped || s.left == s.target && s.target != s.active {
+			s.routed = 0
+		}
+	}
+	if s.routed != 0 && s.r.IntN(2) == 0 {
+		s.open[s.routed] = true
+	}
 }
 
 // oneWriter holds promise 4: never two rollouts that write at once.
@@ -119,6 +141,7 @@ func (s *sim) oneWriter() {
 func (s *sim) facts() service.Facts {
 	f := service.Facts{
 		Stopped: s.stopped, Active: s.active, Target: s.target, Failed: s.failed, Ready: s.r.IntN(5) > 0,
+		Left: s.left == s.target, Busy: map[int]bool{},
 		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{}, Observed: map[int]service.Observed{},
 	}
 	for n, m := range s.made {
@@ -127,7 +150,7 @@ func (s *sim) facts() service.Facts {
 		if o.SwarmID == "" && len(o.Live()) == 0 {
 			continue
 		}
-		f.Observed[n] = o
+		f.Observed[n], f.Busy[n] = o, s.open[n] || s.routed == n
 		started := m.started
 		if started.IsZero() {
 			started = s.now
@@ -172,6 +195,9 @@ func (s *sim) loop(trouble bool) (steps int) {
 // there, unless the successor has to have its data or the person stopped it.
 func (s *sim) neverWithoutOne(f service.Facts, step service.Step) {
 	takes := step.Verb == service.Remove || step.Verb == service.Scale && step.Replicas == 0
+	if takes && !s.stopped && f.Busy[step.Rollout] {
+		s.wrong("r%d is taken from who is connected to it: %+v", step.Rollout, step)
+	}
 	if !takes || step.Rollout != s.active || s.stopped {
 		return
 	}
@@ -194,6 +220,8 @@ func (s *sim) do(step service.Step) {
 		}
 	case service.Remove:
 		delete(s.told, n)
+	case service.Leave:
+		s.left = s.target
 	case service.Activate:
 		s.active, s.target, s.failed = n, n, false
 	case service.Fail:

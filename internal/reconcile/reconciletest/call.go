@@ -256,6 +256,31 @@ func (c *Cluster) Follow(ctx context.Context, t route.Table) (problems []route.P
 	return problems, err
 }
 
+// Status tells which table is followed and who is connected.
+func (c *Cluster) Status(ctx context.Context) (s route.Status, err error) {
+	err = c.do(ctx, "status", func() error {
+		s.Digest, s.Open = c.table.Digest(), maps.Clone(c.open)
+		return nil
+	})
+	return s, err
+}
+
+// Connect opens connections to each container the ingress leads to, or with a
+// number below zero ends all there are.
+func (c *Cluster) Connect(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if n < 0 {
+		clear(c.open)
+		return
+	}
+	for _, r := range c.table.TCP {
+		for _, t := range r.Targets {
+			c.open[t.Container] += n
+		}
+	}
+}
+
 // Probe tells whether a container's port accepts.
 // Errors: Unavailable.
 func (c *Cluster) Probe(ctx context.Context, t route.Target) error {

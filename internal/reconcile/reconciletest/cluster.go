@@ -48,6 +48,7 @@ type Cluster struct {
 	volumes   map[string]bool           // by source
 	images    map[string]bool           // kept ones, by id
 	table     route.Table
+	open      map[string]int // connections, by container
 	crash     Crash
 	calls     []string
 	dead      bool
@@ -59,7 +60,7 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, images: map[string]bool{},
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, images: map[string]bool{}, open: map[string]int{},
 	}
 }
 
