@@ -98,7 +98,7 @@ func (b *blame) alone(ctx context.Context, path []*yaml.Node, value *yaml.Node) 
 	if b.tries++; b.tries > maxTries || ctx.Err() != nil {
 		return nil
 	}
-	_, err := b.load(ctx, forest{{b.forest[b.index].file, wrapped(path, value)}})
+	_, err := b.load(ctx, forest{{file: b.forest[b.index].file, root: wrapped(path, value)}})
 	return err
 }
 

@@ -126,12 +126,6 @@ func (c *checker) field(n, key, value *yaml.Node, at step) {
 	}
 	name := f.Path[strings.LastIndexByte(f.Path, '.')+1:]
 	next := at.to(name, key.Value)
-	if _, file := child(value, "file"); f.Path == "services.*.extends" && file != nil {
-		// Without its file it would be another service.
-		c.judge(c.fields[f.Path+".file"], key, file, next)
-		remove(n, key.Value)
-		return
-	}
 	if f.Verdict == Honoured {
 		c.value(value, next)
 		return
@@ -254,7 +248,7 @@ func (c *checker) interpolate(n *yaml.Node) {
 	if n.Tag != "!!str" {
 		return
 	}
-	value, unset, err := c.vars.expand(n.Value)
+	value, unset, err := c.forest[c.index].variables(c.vars).expand(n.Value)
 	if err != nil {
 		c.Refuse(c.place(n), fmt.Sprintf("%q cannot be filled in: %v", shorten(n.Value), err), "set the variable in the environment or in .env; write $$ for a plain $")
 	}

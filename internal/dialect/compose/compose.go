@@ -48,14 +48,14 @@ func Read(ctx context.Context, q Request) *source.Reading {
 		dir = filepath.Dir(q.Texts[0].Name)
 	}
 	vars := environment(r, dir, q.Env)
-	var f forest
-	for _, t := range q.Texts {
-		f = append(f, parse(r, t)...)
-	}
+	e := newExtender(r, dir, vars)
+	defer e.settle()
+	f := e.forest(q.Texts)
 	c := newChecker(r, vars, f)
 	r.Project.Name = c.name(dir, q.Project)
 	c.vars["COMPOSE_PROJECT_NAME"] = r.Project.Name
 	c.check()
+	e.rebase(f)
 	if services, at := f.find("services"); len(f) > 0 && (services == nil || empty(services)) {
 		r.Refuse(at, "the file has no services", "declare at least one under services:")
 	}
@@ -69,6 +69,7 @@ func Read(ctx context.Context, q Request) *source.Reading {
 	if p == nil || ctx.Err() != nil {
 		return r
 	}
+	e.prune(p)
 	rd := &reader{checker: c, dir: dir, project: p, uploads: newUploads(r, dir), awaited: awaited(p)}
 	rd.services()
 	r.Project.Files = rd.uploads.files

@@ -138,10 +138,11 @@ func TestEveryRefusalHasAReasonAndAWayOut(t *testing.T) {
 func read(t *testing.T, content string) *source.Reading {
 	t.Helper()
 	dir := filepath.Join(t.TempDir(), "shop")
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "sub"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for name, text := range map[string]string{"file.txt": "text\n", "file.env": "FROM_FILE=1\n"} {
+	more := "services: {more: {image: 'more:${FROM_FILE:-0}', env_file: file.env}, base: {image: base, user: '6'}}"
+	for name, text := range map[string]string{"file.txt": "text\n", "file.env": "FROM_FILE=1\n", "sub/file.env": "FROM_SUB=1\n", "more.yml": more} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

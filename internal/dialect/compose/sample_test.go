@@ -50,6 +50,10 @@ func configUse(name string, value any) m {
 var samples = map[string]m{
 	"name": {"name": "other-name"},
 
+	"include": {"include": []any{"more.yml"}}, "include[].path": {"include": []any{m{"path": "more.yml"}}},
+	"include[].env_file":          {"include": []any{m{"path": "more.yml", "env_file": "file.env"}}},
+	"include[].project_directory": {"include": []any{m{"path": "more.yml", "project_directory": "sub"}}},
+
 	"configs.*.file": config("file", "file.txt"), "configs.*.content": config("content", "x"), "configs.*.environment": config("environment", "GIVEN"),
 
 	"services.*.image": web("image", "other:1"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
@@ -60,6 +64,7 @@ var samples = map[string]m{
 	"services.*.read_only": web("read_only", true), "services.*.init": web("init", true), "services.*.restart": web("restart", "on-failure:3"),
 	"services.*.profiles":        web("profiles", []any{"debug"}),
 	"services.*.extends":         {"services": m{"web": m{"extends": "base"}, "base": m{"image": "base", "user": "5"}}},
+	"services.*.extends.file":    {"services": m{"web": m{"extends": m{"file": "more.yml", "service": "base"}}, "base": m{"image": "base", "user": "5"}}},
 	"services.*.extends.service": {"services": m{"web": m{"extends": m{"service": "base"}}, "base": m{"image": "base", "user": "5"}}},
 
 	"services.*.healthcheck.test": health("test", []any{"CMD", "a"}), "services.*.healthcheck.interval": health("interval", "1s"),

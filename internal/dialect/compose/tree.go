@@ -26,6 +26,9 @@ const (
 type tree struct {
 	file string
 	root *yaml.Node
+	dir  string     // where its relative paths start, from the project's directory
+	vars variables  // in place of everybody's, for a file that was included
+	from *yaml.Node // the entry of include that brought it; nil for a file that the person named
 }
 
 // grower makes trees of one file.
@@ -59,7 +62,7 @@ func parse(r *source.Reading, t source.Text) []tree {
 			r.Refuse(g.place(root), "a Compose file is a mapping", "begin it with services:")
 			continue
 		}
-		trees = append(trees, tree{t.Name, root})
+		trees = append(trees, tree{file: t.Name, root: root, dir: "."})
 	}
 	return trees
 }
@@ -276,7 +279,7 @@ func (f forest) all(path ...string) []tree {
 			}
 		}
 		if n != nil {
-			found = append(found, tree{f[i].file, n})
+			found = append(found, tree{file: f[i].file, root: n})
 		}
 	}
 	return found

@@ -1,0 +1,47 @@
+package compose_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"havre/internal/dialect/compose"
+	"havre/internal/dialect/source"
+)
+
+func TestNamedFilesAreReadBelowTheProjectOnly(t *testing.T) {
+	outside, dir := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(outside, "c.yml"), []byte("services: {secret: {image: secret}}"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(outside, filepath.Join(dir, "link")); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{
+		"include: [link/c.yml]\nservices: {a: {image: a}}",
+		"include: [{path: link/c.yml}]\nservices: {a: {image: a}}",
+		"services: {a: {image: a, extends: {file: link/c.yml, service: secret}}}",
+		"services: {a: {image: a, extends: {file: " + outside + "/c.yml, service: secret}}}",
+	} {
+		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: filepath.Join(dir, "c.yml"), Content: []byte(text)}}})
+		if len(r.Mistakes) != 1 || !strings.Contains(r.Mistakes[0].Says, "cannot be read") || len(r.Project.Services) != 1 {
+			t.Errorf("%s: %v, %+v", text, r.Mistakes, r.Project.Services)
+		}
+	}
+}
+
+func TestFilesThatNameEachOtherAreReadOnce(t *testing.T) {
+	dir := t.TempDir()
+	for i := range 100 {
+		text := fmt.Sprintf("include: [%d.yml, %d.yml]\nservices: {s%d: {image: a}}", (i+1)%100, (i+50)%100, i)
+		if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("%d.yml", i)), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: filepath.Join(dir, "c.yml"), Content: []byte("include: [0.yml]\nservices: {a: {image: a}}")}}})
+	if len(r.Mistakes) == 0 || len(r.Project.Services) > 60 {
+		t.Errorf("%d services, %v", len(r.Project.Services), r.Mistakes)
+	}
+}
