@@ -89,6 +89,13 @@ type origin struct {
 	file, service string
 }
 
+// branch is a service that is in one tree now and came from another.
+type branch struct {
+	service  *yaml.Node
+	services *yaml.Node // of the tree that it is in
+	in, from tree
+}
+
 // extend follows the extends of all services of one tree.
 func (e *extender) extend(t tree) {
 	_, services := child(t.root, "services")
@@ -96,14 +103,13 @@ func (e *extender) extend(t tree) {
 		return
 	}
 	for _, pair := range pairs(services) {
-		e.follow(t, services, pair[1], t, nil)
+		e.follow(branch{pair[1], services, t, t}, nil)
 	}
 }
 
-// follow grafts what one service extends, if that is of another file. home is
-// the tree that the service came from, t the one that it is in now.
-func (e *extender) follow(t tree, services, service *yaml.Node, home tree, trail []origin) {
-	_, extends := child(service, "extends")
+// follow grafts what one service extends, if that is of another file.
+func (e *extender) follow(b branch, trail []origin) {
+	_, extends := child(b.service, "extends")
 	if extends == nil || empty(extends) {
 		return
 	}
@@ -115,48 +121,48 @@ func (e *extender) follow(t tree, services, service *yaml.Node, home tree, trail
 	if base == nil || base.Kind != yaml.ScalarNode || file == nil && len(trail) == 0 {
 		return // the same file, or not understood: for the library
 	}
-	from := home
-	if file != nil {
-		found := e.fetch(home, file)
-		if found == nil {
-			remove(service, "extends")
-			return
-		}
-		from = *found
-	}
-	key, found := serviceOf(from, base.Value)
-	at := e.real(t.place(base))
-	if found == nil {
-		e.Refuse(at, fmt.Sprintf("no service %s in %s", base.Value, from.file), "name one that is there")
-		remove(service, "extends")
+	name, ok := e.graft(b, base, file, trail)
+	if !ok {
+		remove(b.service, "extends")
 		return
 	}
-	here := origin{from.file, base.Value}
-	if slices.Contains(trail, here) || len(trail) >= maxChain {
-		e.Refuse(at, fmt.Sprintf("service %s of %s extends itself", base.Value, from.file), "take one extends out")
-		remove(service, "extends")
-		return
-	}
-	name, grafted := e.grafts[t.file+"\x00"+from.file+"\x00"+base.Value]
-	if !grafted {
-		name = fmt.Sprintf("%s.%d", base.Value, len(e.grafts)+1)
-		e.grafts[t.file+"\x00"+from.file+"\x00"+base.Value] = name
-		e.dirs[name] = from.dir
-		copied := e.copied(found, from.file)
-		services.Content = append(services.Content, e.named(key, name, from.file), copied)
-		e.follow(t, services, copied, from, append(trail, here))
-	}
-	_, extends = child(service, "extends")
 	renamed := *base
 	renamed.Value, renamed.Style = name, yaml.DoubleQuotedStyle
 	*extends = yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: extends.Line, Column: extends.Column,
 		Content: []*yaml.Node{{Kind: yaml.ScalarNode, Tag: "!!str", Value: "service", Line: base.Line, Column: base.Column}, &renamed}}
 }
 
-// serviceOf finds a service of a tree.
-func serviceOf(t tree, name string) (key, service *yaml.Node) {
-	_, services := child(t.root, "services")
-	return child(services, name)
+// graft puts the service called base of a file beside b and gives its new name.
+func (e *extender) graft(b branch, base, file *yaml.Node, trail []origin) (string, bool) {
+	from, at := b.from, e.real(b.in.place(base))
+	if file != nil {
+		found := e.fetch(b.from, file)
+		if found == nil {
+			return "", false
+		}
+		from = *found
+	}
+	_, services := child(from.root, "services")
+	key, service := child(services, base.Value)
+	if service == nil {
+		e.Refuse(at, fmt.Sprintf("no service %s in %s", base.Value, from.file), "name one that is there")
+		return "", false
+	}
+	here := origin{from.file, base.Value}
+	if slices.Contains(trail, here) || len(trail) >= maxChain {
+		e.Refuse(at, fmt.Sprintf("service %s of %s extends itself", base.Value, from.file), "take one extends out")
+		return "", false
+	}
+	id := b.in.file + "\x00" + from.file + "\x00" + base.Value
+	name, done := e.grafts[id]
+	if !done {
+		name = fmt.Sprintf("%s.%d", base.Value, len(e.grafts)+1)
+		e.grafts[id], e.dirs[name] = name, from.dir
+		copied := e.copied(service, from.file)
+		b.services.Content = append(b.services.Content, e.named(key, name, from.file), copied)
+		e.follow(branch{copied, b.services, b.in, from}, append(trail, here))
+	}
+	return name, true
 }
 
 // fetch reads the file that extends names.
