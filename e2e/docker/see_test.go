@@ -154,6 +154,10 @@ func TestImagesAreListedLoadedAndNotRemovedWhileUsed(t *testing.T) {
 	archive := filepath.Join(h.work, "app.tar")
 	h.world.Docker(t, "save", "-o", archive, "havre.invalid/prod/app:1")
 	h.must(t, "image", "load", "-i", archive, "--name", "loaded:2")
+	h.world.Docker(t, "tag", "havre.invalid/prod/app:1", "named:3")
+	h.world.Docker(t, "save", "-o", archive, "named:3")
+	h.must(t, "image", "load", "-i", archive)
+	has(t, "image ls", h.must(t, "image", "ls"), "named:3")
 	has(t, "image ls", h.must(t, "image", "ls"), "loaded:2", "app:1")
 	h.apply(t, "uses", "services: {s: {image: 'loaded:2'}}")
 	if r := h.run(t, "image", "rm", "loaded:2"); r.code == 0 || !strings.Contains(r.errs, "uses.s") {

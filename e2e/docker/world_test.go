@@ -46,6 +46,9 @@ var program = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if err := os.Chmod(dir, 0o755); err != nil { // the roles run as users of their own
+		return "", err
+	}
 	// World.Close ends what runs from it; a few megabytes stay in the temporary directory.
 	out, err := exec.Command("go", "build", "-o", filepath.Join(dir, "havre"), "havre/cmd/havre").CombinedOutput()
 	if err != nil {

@@ -30,6 +30,17 @@ func newImageLoad(c *console) *cobra.Command {
 			if err != nil {
 				return problem.New(problem.Invalid, "read %s", file).Because(err).With("name an archive that docker save made, gzipped or not")
 			}
+			if name == "" {
+				spooled, err := spool(plain)
+				if err != nil {
+					return err
+				}
+				defer spooled.Close() //nolint:errcheck // it has no name any more
+				if name, err = ownName(spooled); err != nil {
+					return err
+				}
+				plain = spooled
+			}
 			cl, err := c.client()
 			if err != nil {
 				return err

@@ -44,8 +44,11 @@ func (c *console) status(st api.Status) error {
 	}
 	for _, p := range st.Parts {
 		says := "well"
-		if !p.Well {
+		switch {
+		case !p.Well:
 			says = "NOT WELL: " + p.Says
+		case p.Says != "":
+			says = "well, but: " + p.Says
 		}
 		rows = append(rows, []string{p.Name, says})
 	}

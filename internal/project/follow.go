@@ -165,10 +165,19 @@ func progressOf(r Record, s *Service, v View, out Outside) api.Step {
 		st.State = "stopped"
 	case "healthy":
 		if s.Active != s.Target {
-			st.State, st.Says = "starting", fmt.Sprintf("r%d starts beside r%d", s.Target, s.Active)
+			st.State, st.Says = "starting", onTheWay(s)
 		}
 	}
 	return st
+}
+
+// onTheWay says how the target takes the place of what serves.
+func onTheWay(s *Service) string {
+	old, next := s.Rollout(s.Active), s.Rollout(s.Target)
+	if old != nil && next != nil && old.Spec.WritesData() && next.Spec.WritesData() {
+		return fmt.Sprintf("r%d stops, then r%d starts", s.Active, s.Target)
+	}
+	return fmt.Sprintf("r%d starts beside r%d", s.Target, s.Active)
 }
 
 func failure(ref Ref, st api.Step, why string) *problem.Problem {

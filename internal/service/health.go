@@ -182,6 +182,8 @@ func waitsFor(o Observed) string {
 		return "the swarm has not placed it yet"
 	case t.Health == "unhealthy" || t.Health == "starting" && t.HealthLog != "":
 		return "its health check fails: " + oneLine(t.HealthLog)
+	case t.State == Starting && t.Health == "":
+		return "its container is being started"
 	case t.State == Starting:
 		return "its health check has not passed yet"
 	default:

@@ -79,7 +79,7 @@ func (i images) Remove(_ context.Context, environment, name string) (api.Removed
 	return api.Removed{Gone: []string{"image " + tagged(name)}}, nil
 }
 
-// Load takes any tar; without a name it is an image called loaded.
+// Load takes any tar under a name.
 func (i images) Load(_ context.Context, environment, name string, archive io.Reader) (api.Image, error) {
 	files, size, err := contents(archive)
 	if err != nil {
@@ -89,7 +89,7 @@ func (i images) Load(_ context.Context, environment, name string, archive io.Rea
 		return api.Image{}, problem.New(problem.Invalid, "the archive is empty").With("make one with docker save")
 	}
 	if name == "" {
-		name = "loaded"
+		return api.Image{}, problem.New(problem.Invalid, "the image has no name").With("give it one with: havre image load --name NAME")
 	}
 	i.f.mu.Lock()
 	defer i.f.mu.Unlock()
