@@ -58,9 +58,8 @@ func ownName(f *os.File) (string, error) {
 }
 
 func nameless(why error) error {
-	p := problem.New(problem.Invalid, "the archive does not name its image").With("give it a name with: havre image load --name NAME")
 	if why != nil && !errors.Is(why, io.EOF) {
-		p = p.Because(why)
+		return problem.New(problem.Invalid, "this is not an image archive").Because(why).With("make one with docker save, or havre image bootstrap")
 	}
-	return p
+	return problem.New(problem.Invalid, "the archive does not name its image").With("give it a name with: havre image load --name NAME")
 }
