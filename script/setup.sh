@@ -2,7 +2,8 @@
 # setup.sh WORD…: installs what is missing on a Debian machine that has Go and apt.
 #   engine  Docker Engine and what it and the test worlds need of the system
 #   base    what building Havre and bootstrapping base images needs
-#   test    what the tests need besides: a C compiler for the race detector
+#   test    what the tests need besides: a C compiler for the race detector, and
+#           systemd's own check of units
 # What is there already is left alone, from wherever it came.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -51,6 +52,7 @@ need_base() {
 need_test() {
 	need gcc gcc
 	need libc6-dev /usr/include/stdio.h
+	need systemd systemd-analyze
 }
 
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }

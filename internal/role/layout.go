@@ -77,15 +77,17 @@ func systemUser(name string) (account, error) {
 	return account{uid, gid}, err
 }
 
-// prepare makes the directories of l, each with its owner and mode. It changes
-// what is there already, because a wrong owner is a hole or a failure.
-func (l Layout) prepare(server, ingress account) error {
+// part is a directory of the data directory.
+type part struct {
+	path string
+	who  account
+	mode os.FileMode // Unix bits
+}
+
+// parts are the directories of l, each with its owner and mode.
+func parts(server, ingress account) []part {
 	root := account{}
-	for _, d := range []struct {
-		path string
-		who  account
-		mode os.FileMode
-	}{
+	return []part{
 		{"", root, 0o711},
 		{"config", root, 0o755},
 		{"guard", root, 0o700},
@@ -98,7 +100,13 @@ func (l Layout) prepare(server, ingress account) error {
 		{"run/pid", root, 0o700},
 		{"run/server", server, 0o755},
 		{"run/ingress", account{ingress.uid, server.gid}, 0o2750}, // the server talks to the ingress
-	} {
+	}
+}
+
+// prepare makes the directories of l. It changes what is there already,
+// because a wrong owner is a hole or a failure.
+func (l Layout) prepare(server, ingress account) error {
+	for _, d := range parts(server, ingress) {
 		p := filepath.Join(l.Data, d.path)
 		if err := os.MkdirAll(p, 0o700); err != nil {
 			return problem.New(problem.Failed, "make the data directory").Because(err).With("run it as root, or choose another with --data")

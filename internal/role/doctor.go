@@ -1,0 +1,329 @@
+package role
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"net/netip"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/client"
+	"havre/internal/doctor"
+	"havre/internal/portal"
+	"havre/internal/problem"
+	"havre/internal/route"
+)
+
+// DiagnoseOptions say what to look at.
+type DiagnoseOptions struct {
+	Data    string
+	Context string // the person's context file; "" is none
+}
+
+// Diagnose looks at the machine, the engine and what is in the data directory,
+// and says what is wrong. It changes nothing, and works when Havre is down. Not
+// run as root, it skips what only root can see.
+func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	p := prober{Layout{filepath.Clean(o.Data)}, defaultGuard(), defaultServer(), defaultIngress()}
+	f := doctor.Facts{Root: os.Geteuid() == 0, Data: p.Data, Kernel: kernel(ctx), Tools: tools(), Context: contextFact(o.Context)}
+	f.Config = p.configs()
+	f.Systemd = isDir("/run/systemd/system")
+	f.Unit = exists(unitFile) || exists(packageUnit)
+	f.SetUp = exists(filepath.Join(p.Data, "guard"))
+	if _, err := portal.Image(); err != nil {
+		f.PortalFlaw = err.Error()
+	}
+	if f.Root {
+		f.Parts, f.Roles, f.Tables = p.parts(), p.roles(), packetFilters(ctx)
+	}
+	var root string
+	f.Engine, f.Clock, root = p.engine(ctx)
+	f.Clock.Newest, f.Clock.File = newest(p.Data)
+	f.Disks = disks(map[string]string{"Havre's data": p.Data, "the engine's data": root})
+	f.Health = p.health(ctx)
+	f.Ports, f.Listeners, f.Network = p.ports(), p.listeners(ctx), p.network()
+	return doctor.Examine(f)
+}
+
+// prober finds facts about one Havre.
+type prober struct {
+	Layout
+	guard   *GuardConfig
+	server  *ServerConfig
+	ingress *IngressConfig
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+func isDir(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
+}
+
+// configs loads the roles' configurations, and keeps the default of one that is wrong.
+func (p *prober) configs() []doctor.Finding {
+	var wrong []doctor.Finding
+	note := func(err error, name string) {
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			wrong = append(wrong, doctor.Finding{Says: problem.Of(err).Error(), Remedy: "havre config check " + name + " --data " + p.Data})
+		}
+	}
+	if c, err := Load(p.Layout, "guard", defaultGuard()); err != nil {
+		note(err, "guard")
+	} else {
+		p.guard = c
+	}
+	if c, err := Load(p.Layout, "server", defaultServer()); err != nil {
+		note(err, "server")
+	} else {
+		p.server = c
+	}
+	if c, err := Load(p.Layout, "ingress", defaultIngress()); err != nil {
+		note(err, "ingress")
+	} else {
+		p.ingress = c
+	}
+	return wrong
+}
+
+// lookUp finds a system user and makes none; without one nothing is right that
+// should be its own, and no number is negative.
+func lookUp(name string) account {
+	u, err := user.Lookup(name)
+	if err != nil {
+		return account{-1, -1}
+	}
+	uid, _ := strconv.Atoi(u.Uid) // numbers on Unix
+	gid, _ := strconv.Atoi(u.Gid)
+	return account{uid, gid}
+}
+
+func (p *prober) parts() []doctor.Part {
+	server, ingress := lookUp(ServerUser), lookUp(IngressUser)
+	var found []doctor.Part
+	for _, d := range parts(server, ingress) {
+		found = append(found, partAt(filepath.Join(p.Data, d.path), d, true))
+	}
+	for _, d := range []part{
+		{"guard/bounds.json", account{}, 0o600},
+		{"server/token", server, 0o400},
+	} {
+		found = append(found, partAt(filepath.Join(p.Data, d.path), d, true))
+	}
+	// What a role wrote itself may have any mode below a directory of 0700.
+	for pattern, who := range map[string]account{"server/*": server, "server/ca/*": server, "ingress/*": ingress, "guard/*": {}} {
+		files, _ := filepath.Glob(filepath.Join(p.Data, pattern)) // the patterns are well formed
+		for _, file := range files {
+			part := partAt(file, part{"", who, 0}, false)
+			part.AnyMode = true
+			found = append(found, part)
+		}
+	}
+	return found
+}
+
+func partAt(path string, d part, needed bool) doctor.Part {
+	p := doctor.Part{Path: path, Needed: needed, Want: ownerOf(d.who.uid, d.who.gid, uint32(d.mode))}
+	var st unix.Stat_t
+	if unix.Lstat(path, &st) != nil {
+		return p
+	}
+	p.Exists, p.Link = true, st.Mode&unix.S_IFMT == unix.S_IFLNK
+	p.Have = ownerOf(int(st.Uid), int(st.Gid), st.Mode&0o7777)
+	return p
+}
+
+func ownerOf(uid, gid int, mode uint32) doctor.Owner {
+	o := doctor.Owner{User: strconv.Itoa(uid), Group: strconv.Itoa(gid), Mode: mode}
+	if u, err := user.LookupId(o.User); err == nil {
+		o.User = u.Username
+	}
+	if g, err := user.LookupGroupId(o.Group); err == nil {
+		o.Group = g.Name
+	}
+	return o
+}
+
+func (p *prober) roles() []doctor.Role {
+	var found []doctor.Role
+	for _, r := range append([]Role{{Name: "up"}}, Roles...) {
+		found = append(found, doctor.Role{Name: r.Name, Running: p.running(r.Name) != 0, Log: p.Log(r.Name), Last: lastLine(p.Log(r.Name))})
+	}
+	return found
+}
+
+// lastLine is the end of a log that another process writes.
+func lastLine(file string) string {
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	tail := make([]byte, 4096)
+	info, err := f.Stat()
+	if err != nil {
+		return ""
+	}
+	n, _ := f.ReadAt(tail, max(0, info.Size()-int64(len(tail)))) // short at the beginning of a log
+	lines := bytes.Split(bytes.TrimSpace(tail[:n]), []byte("\n"))
+	return string(lines[len(lines)-1])
+}
+
+// health asks the running server for its parts.
+func (p *prober) health(ctx context.Context) []doctor.Health {
+	if p.running("server") == 0 {
+		return nil
+	}
+	api, err := client.New(client.Config{URL: "unix://" + p.ServerSocket()})
+	if err != nil {
+		return []doctor.Health{{Name: "server", Says: err.Error()}}
+	}
+	st, err := api.Status(ctx)
+	if err != nil {
+		return []doctor.Health{{Name: "server", Says: problem.Of(err).Error()}}
+	}
+	var found []doctor.Health
+	for _, part := range st.Parts {
+		found = append(found, doctor.Health{Name: part.Name, Well: part.Well, Says: part.Says})
+	}
+	return found
+}
+
+// ports are those of the API and of domains, and who holds them.
+func (p *prober) ports() []doctor.Port {
+	ours := []string{strconv.Itoa(lookUp(ServerUser).uid), strconv.Itoa(lookUp(IngressUser).uid)}
+	var found []doctor.Port
+	for _, w := range []doctor.Port{
+		{Number: p.server.port(), For: "the API", Flag: "--listen 127.0.0.1:", API: true},
+		{Number: uint16(p.server.HTTPPort), For: "domains", Flag: "--http-port "},
+		{Number: uint16(p.server.HTTPSPort), For: "domains with TLS", Flag: "--https-port "},
+	} {
+		w.Holder = holderOf(w.Number, ours)
+		for w.Free = w.Number%10000 + 10000; holderOf(w.Free, nil).There && w.Free < 60000; w.Free += 10000 {
+		}
+		found = append(found, w)
+	}
+	return found
+}
+
+// listeners are what the running ingress could not listen on.
+func (p *prober) listeners(ctx context.Context) []doctor.Listener {
+	if p.running("ingress") == 0 {
+		return nil
+	}
+	st, err := newControl(p.IngressSocket()).Status(ctx)
+	if err != nil {
+		return nil // health says so
+	}
+	var found []doctor.Listener
+	for _, l := range st.Listeners {
+		if l.State != route.Failed {
+			continue
+		}
+		one := doctor.Listener{Listen: l.Listen, Service: l.Service, Says: l.Says}
+		number, _, _ := strings.Cut(l.Listen[strings.LastIndex(l.Listen, ":")+1:], "/")
+		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
+			one.Holder = holderOf(uint16(n), nil)
+		}
+		found = append(found, one)
+	}
+	return found
+}
+
+func (p *prober) network() doctor.Network {
+	var n doctor.Network
+	n.Pool, _ = netip.ParsePrefix(p.server.Pool) // validated when it was loaded
+	n.Routes, _ = machine{}.Routes()             // without /proc nothing works at all
+	var bounds struct{ Pool netip.Prefix }
+	text, err := os.ReadFile(filepath.Join(p.GuardDir(), "bounds.json"))
+	if err == nil && json.Unmarshal(text, &bounds) == nil {
+		n.Bounds = bounds.Pool
+	}
+	return n
+}
+
+// newest is the file that Havre wrote last.
+func newest(data string) (at time.Time, file string) {
+	for _, pattern := range []string{"server/*", "log/*", "guard/*", "ingress/*"} {
+		files, _ := filepath.Glob(filepath.Join(data, pattern)) // the patterns are well formed
+		for _, f := range files {
+			if info, err := os.Stat(f); err == nil && info.ModTime().After(at) {
+				at, file = info.ModTime(), f
+			}
+		}
+	}
+	return at, file
+}
+
+// disks looks at the file systems under some directories, each once.
+func disks(of map[string]string) []doctor.Disk {
+	var found []doctor.Disk
+	seen := map[uint64]bool{}
+	for _, what := range []string{"Havre's data", "the engine's data"} {
+		dir := of[what]
+		for dir != "" && dir != "/" && !exists(dir) {
+			dir = filepath.Dir(dir)
+		}
+		var st unix.Statfs_t
+		info, err := os.Stat(dir)
+		if dir == "" || err != nil || unix.Statfs(dir, &st) != nil {
+			continue
+		}
+		if on, ok := info.Sys().(*syscall.Stat_t); ok && seen[on.Dev] {
+			continue
+		} else if ok {
+			seen[on.Dev] = true
+		}
+		// As df counts: what is kept for root is not to be had.
+		used := st.Blocks - st.Bfree
+		found = append(found, doctor.Disk{Of: what, Path: dir, Bytes: share(used, used+st.Bavail), Inodes: share(st.Files-st.Ffree, st.Files), Free: st.Bavail * uint64(st.Bsize)})
+	}
+	return found
+}
+
+func share(part, whole uint64) float64 {
+	if whole == 0 {
+		return 0
+	}
+	return float64(part) / float64(whole)
+}
+
+func contextFact(file string) doctor.Context {
+	c := doctor.Context{File: file}
+	info, err := os.Stat(file)
+	if err != nil {
+		return c
+	}
+	c.Exists, c.Mode = true, uint32(info.Mode().Perm())
+	text, err := os.ReadFile(file)
+	if err == nil && !json.Valid(text) {
+		c.Says = file + " is not understood"
+	}
+	return c
+}
+
+// packetFilters are the rules in force. Without the tool there are none.
+func packetFilters(ctx context.Context) []doctor.Table {
+	var found []doctor.Table
+	for _, tool := range []string{"iptables", "ip6tables"} {
+		out, _ := exec.CommandContext(ctx, tool, "-w", "5", "-S").Output() // no rules are told as missing rules
+		found = append(found, doctor.Table{Tool: tool, Rules: strings.Split(strings.TrimSpace(string(out)), "\n")})
+	}
+	return found
+}

@@ -1,0 +1,171 @@
+package role
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/doctor"
+)
+
+// engine asks the engine itself: the guard may be down, or what is ill.
+func (p *prober) engine(ctx context.Context) (e doctor.Engine, c doctor.Clock, root string) {
+	e.Socket = p.guard.Engine
+	_, err := exec.LookPath("dockerd")
+	e.Program, e.Exists = err == nil, exists(e.Socket)
+	c.Now = time.Now()
+	var version struct{ Version, APIVersion string }
+	err = askEngine(ctx, e.Socket, "/version", &version)
+	if err != nil {
+		e.Denied, e.Says = errors.Is(err, fs.ErrPermission), err.Error()
+		return e, c, ""
+	}
+	e.Version, e.API = version.Version, version.APIVersion
+	var info struct {
+		SystemTime, DockerRootDir, Driver string
+		MemoryLimit                       bool
+		Swarm                             struct {
+			NodeID, LocalNodeState, Error string
+			ControlAvailable              bool
+		}
+	}
+	asked := time.Now()
+	if err := askEngine(ctx, e.Socket, "/info", &info); err != nil {
+		e.Version, e.Says = "", err.Error()
+		return e, c, ""
+	}
+	c.Now = asked.Add(time.Since(asked) / 2)
+	c.Engine, _ = time.Parse(time.RFC3339Nano, info.SystemTime) // zero is not compared
+	e.Driver, e.Memory = info.Driver, info.MemoryLimit
+	s := info.Swarm
+	e.Swarm = doctor.Swarm{State: s.LocalNodeState, Manager: s.ControlAvailable, Node: s.NodeID, Says: s.Error}
+	if s.ControlAvailable {
+		e.Nodes = nodes(ctx, e.Socket)
+	}
+	return e, c, info.DockerRootDir
+}
+
+func nodes(ctx context.Context, socket string) []doctor.Node {
+	var all []struct {
+		ID          string
+		Description struct{ Hostname string }
+		Status      struct{ State string }
+	}
+	if askEngine(ctx, socket, "/nodes", &all) != nil {
+		return nil // the swarm has no leader; its state says so
+	}
+	var found []doctor.Node
+	for _, n := range all {
+		found = append(found, doctor.Node{Name: n.Description.Hostname, ID: n.ID, State: n.Status.State})
+	}
+	return found
+}
+
+// askEngine makes a call that every version of the API has.
+func askEngine(ctx context.Context, socket, path string, answer any) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	var d net.Dialer
+	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return d.DialContext(ctx, "unix", socket)
+	}}}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://engine"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := web.Do(r)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("the engine answers %s to %s", resp.Status, path)
+	}
+	return json.NewDecoder(resp.Body).Decode(answer)
+}
+
+// holderOf finds who listens on a TCP port. Only root sees the process.
+func holderOf(port uint16, ours []string) doctor.Holder {
+	var h doctor.Holder
+	suffix := fmt.Sprintf(":%04X", port)
+	sockets := map[string]bool{}
+	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+		rows, err := procTable(table)
+		if err != nil {
+			continue // no IPv6
+		}
+		for _, f := range rows {
+			if len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == "0A" {
+				h.There, h.Ours, h.User = true, slices.Contains(ours, f[7]), nameOf(f[7])
+				sockets["socket:["+f[9]+"]"] = true
+			}
+		}
+	}
+	if !h.There || h.Ours {
+		return h
+	}
+	open, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
+	for _, fd := range open {
+		to, err := os.Readlink(fd)
+		if err != nil || !sockets[to] {
+			continue
+		}
+		process := filepath.Dir(filepath.Dir(fd))
+		if name, err := os.ReadFile(filepath.Join(process, "comm")); err == nil {
+			h.Name = strings.TrimSpace(string(name))
+			h.PID, _ = strconv.Atoi(filepath.Base(process)) // a number by the pattern
+			return h
+		}
+	}
+	return h
+}
+
+// kernel looks at what the system can do. VXLAN is tried where it hurts
+// nobody: in a network of its own, which ends with the trial.
+func kernel(ctx context.Context) doctor.Kernel {
+	var k doctor.Kernel
+	var name unix.Utsname
+	if unix.Uname(&name) == nil {
+		k.Release = unix.ByteSliceToString(name.Release[:])
+	}
+	known, _ := os.ReadFile("/proc/filesystems") // empty is unknown
+	k.Overlay = bytes.Contains(known, []byte("\toverlay\n")) ||
+		exec.CommandContext(ctx, "modprobe", "-n", "-q", "overlay").Run() == nil
+	forward, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
+	k.Forwarding = strings.TrimSpace(string(forward)) == "1"
+	if os.Geteuid() == 0 {
+		out, err := exec.CommandContext(ctx, "unshare", "--net", "ip", "link", "add", "havre0", "type", "vxlan", "id", "1", "dstport", "4789").CombinedOutput()
+		var exit *exec.ExitError
+		k.VXLAN = err == nil
+		// Anything else says nothing about the kernel.
+		k.Tried = err == nil || errors.As(err, &exit) && (bytes.Contains(out, []byte("not supported")) || bytes.Contains(out, []byte("Unknown device type")))
+	}
+	return k
+}
+
+// tools are the programs that Havre calls.
+func tools() []doctor.Tool {
+	var found []doctor.Tool
+	for _, t := range []doctor.Tool{{Name: "iptables", Package: "iptables"}, {Name: "ip6tables", Package: "iptables"}, {Name: "useradd", Package: "passwd"}} {
+		_, err := exec.LookPath(t.Name)
+		for _, dir := range []string{"/usr/sbin", "/sbin"} { // which ordinary users have not in their path
+			t.There = t.There || err == nil || exists(filepath.Join(dir, t.Name))
+		}
+		found = append(found, t)
+	}
+	return found
+}
