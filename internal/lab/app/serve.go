@@ -26,6 +26,7 @@ import (
 //	EXIT_AFTER=3s       exit then, with EXIT_CODE (default 0)
 //	UNHEALTHY=1         /health answers 503
 //	WRITE=/vol/rw/log   append VERSION to this file at start
+//	LOCK=/vol/rw/lock   hold this file alone; if another one does, leave LOCK.broken and end
 //	PRINT=hello         print this line at start, and every PRINT_EVERY
 //	IGNORE_TERM=1       do not end on SIGTERM
 //	ALLOCATE=100        take so many MiB of memory
@@ -42,6 +43,11 @@ func serve() error {
 	go every("EXIT_AFTER", func() { _ = runOne("exit", setting("EXIT_CODE", "0")) })
 	if file := os.Getenv("WRITE"); file != "" {
 		if err := write(file, setting("VERSION", "v1")); err != nil {
+			return err
+		}
+	}
+	if file := os.Getenv("LOCK"); file != "" {
+		if err := lock(file); err != nil {
 			return err
 		}
 	}
@@ -119,6 +125,8 @@ func pages() http.Handler {
 	page("/exit", func(_ *http.Request, code string) string { return fmt.Sprint(runOne("exit", code)) })
 	page("/ill", func(_ *http.Request, arg string) string { ill.Store(arg != "no"); return arg })
 	page("/write", func(r *http.Request, file string) string { return fmt.Sprint(write(file, r.FormValue("text"))) })
+	mux.HandleFunc("/post", post)
+	mux.HandleFunc("/chat", chat)
 	mux.HandleFunc("/cat", func(w http.ResponseWriter, r *http.Request) { http.ServeFile(w, r, r.FormValue("arg")) })
 	mux.HandleFunc("/health", func(w http.ResponseWriter, _ *http.Request) {
 		if ill.Load() {
