@@ -15,29 +15,33 @@ import (
 const (
 	PathVersion   = "GET /v1/version"
 	PathStatus    = "GET /v1/status"
-	PathPlan      = "POST /v1/plan"                    // Apply → Plan
-	PathApply     = "POST /v1/apply"                   // Apply → stream of Progress
-	PathServices  = "GET /v1/services"                 // ?env= ?project= → []Service
-	PathService   = "GET /v1/services/{name}"          // → Service
-	PathWhy       = "GET /v1/services/{name}/why"      // → Why
-	PathLogs      = "GET /v1/services/{name}/logs"     // ?follow= ?since= ?tail= → stream of Line
-	PathExec      = "GET /v1/services/{name}/exec"     // websocket, see exec.go
-	PathStart     = "POST /v1/services/{name}/start"   // → stream of Progress
-	PathStop      = "POST /v1/services/{name}/stop"    // → stream of Progress
-	PathRestart   = "POST /v1/services/{name}/restart" // → stream of Progress
-	PathRemove    = "DELETE /v1/services/{name}"       // ?volumes=true → Removed
-	PathPStart    = "POST /v1/projects/{name}/start"   // the same for all services of a project
-	PathPStop     = "POST /v1/projects/{name}/stop"    //
-	PathPRestart  = "POST /v1/projects/{name}/restart" //
-	PathPRemove   = "DELETE /v1/projects/{name}"       // ?volumes=true → Removed
-	PathPLogs     = "GET /v1/projects/{name}/logs"     // of all its services
-	PathImages    = "GET /v1/images"                   // ?env= → []Image
-	PathLoad      = "POST /v1/images/load"             // ?env= &name=; body: docker-archive → Image
-	PathBuild     = "POST /v1/images/build"            // ?env= &name= &dockerfile= &target= &arg=K=V &nocache=; body: tar → stream of Progress
-	PathImageRm   = "DELETE /v1/images"                // ?env= &name= → Removed
-	PathAuthority = "GET /v1/authority"                // the root certificate, PEM
-	PathOpenAPI   = "GET /v1/openapi.json"             // this API, OpenAPI 3.1
-	PathDown      = "POST /v1/down"                    // stops all services of this Havre → stream of Progress
+	PathPlan      = "POST /v1/plan"                     // Apply → Plan
+	PathApply     = "POST /v1/apply"                    // Apply → stream of Progress
+	PathServices  = "GET /v1/services"                  // ?env= ?project= → []Service
+	PathService   = "GET /v1/services/{name}"           // → Service
+	PathWhy       = "GET /v1/services/{name}/why"       // → Why
+	PathLogs      = "GET /v1/services/{name}/logs"      // ?follow= ?since= ?tail= → stream of Line
+	PathExec      = "GET /v1/services/{name}/exec"      // websocket, see exec.go
+	PathHistory   = "GET /v1/services/{name}/rollouts"  // → []Rollout, newest first
+	PathDiff      = "GET /v1/services/{name}/diff"      // ?from= ?to= ?secrets= → Diff
+	PathRollback  = "POST /v1/services/{name}/rollback" // ?to= → stream of Progress
+	PathScale     = "POST /v1/services/{name}/scale"    // ?replicas= → stream of Progress
+	PathStart     = "POST /v1/services/{name}/start"    // → stream of Progress
+	PathStop      = "POST /v1/services/{name}/stop"     // → stream of Progress
+	PathRestart   = "POST /v1/services/{name}/restart"  // → stream of Progress
+	PathRemove    = "DELETE /v1/services/{name}"        // ?volumes=true → Removed
+	PathPStart    = "POST /v1/projects/{name}/start"    // the same for all services of a project
+	PathPStop     = "POST /v1/projects/{name}/stop"     //
+	PathPRestart  = "POST /v1/projects/{name}/restart"  //
+	PathPRemove   = "DELETE /v1/projects/{name}"        // ?volumes=true → Removed
+	PathPLogs     = "GET /v1/projects/{name}/logs"      // of all its services
+	PathImages    = "GET /v1/images"                    // ?env= → []Image
+	PathLoad      = "POST /v1/images/load"              // ?env= &name=; body: docker-archive → Image
+	PathBuild     = "POST /v1/images/build"             // ?env= &name= &dockerfile= &target= &arg=K=V &nocache=; body: tar → stream of Progress
+	PathImageRm   = "DELETE /v1/images"                 // ?env= &name= → Removed
+	PathAuthority = "GET /v1/authority"                 // the root certificate, PEM
+	PathOpenAPI   = "GET /v1/openapi.json"              // this API, OpenAPI 3.1
+	PathDown      = "POST /v1/down"                     // stops all services of this Havre → stream of Progress
 )
 
 // Version answers who is there.

@@ -12,13 +12,14 @@ import (
 func newApply(c *console) *cobra.Command {
 	var d declaration
 	var yes bool
+	var only planOnly
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE…",
 		Short: "Make a project as its files declare",
 		Long: "Reads the files here, shows the plan, asks, has it carried out, and waits until every service is\n" +
 			"healthy or one is not. With -o json each line of the output is one step. Ctrl-C only stops the\n" +
 			"waiting: the deploy goes on.",
-		Example: "  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes",
+		Example: "  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes\n  havre apply -f compose.yml --plan-only --exit-code",
 		Args:    takes(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := c.read(cmd, d)
@@ -29,10 +30,18 @@ func newApply(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if only.exit && !only.plan {
+				return usage(cmd, "--exit-code is about --plan-only")
+			}
+			if only.plan {
+				return c.planned(cmd.Context(), cl, want, only.exit)
+			}
 			return c.apply(cmd.Context(), cl, want, yes)
 		},
 	}
 	d.flags(cmd)
+	cmd.Flags().BoolVar(&only.plan, "plan-only", false, "show the plan and change nothing")
+	only.flags(cmd)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c.formats(cmd, "text", "json")
 }

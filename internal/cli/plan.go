@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -8,10 +9,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"havre/internal/api"
+	"havre/internal/client"
 )
 
 func newPlan(c *console) *cobra.Command {
 	var d declaration
+	var only planOnly
 	cmd := &cobra.Command{
 		Use:   "plan -f FILE…",
 		Short: "Show what apply would do",
@@ -25,19 +28,36 @@ func newPlan(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := cl.Plan(cmd.Context(), want)
-			if err != nil {
-				return err
-			}
-			if c.format == "json" {
-				return c.json(p)
-			}
-			c.plan(c.out, p)
-			return nil
+			return c.planned(cmd.Context(), cl, want, only.exit)
 		},
 	}
 	d.flags(cmd)
+	only.flags(cmd)
 	return c.formats(cmd, "text", "json")
+}
+
+// planOnly is the flags of those who only want to know.
+type planOnly struct{ plan, exit bool }
+
+func (p *planOnly) flags(cmd *cobra.Command) {
+	cmd.Flags().BoolVar(&p.exit, "exit-code", false, "exit with code 10 when the plan changes something")
+}
+
+// planned asks for a plan and shows it.
+func (c *console) planned(ctx context.Context, cl *client.Client, want api.Apply, exit bool) error {
+	p, err := cl.Plan(ctx, want)
+	if err != nil {
+		return err
+	}
+	if c.format == "json" {
+		err = c.json(p)
+	} else {
+		c.plan(c.out, p)
+	}
+	if err == nil && exit && !p.Nothing() {
+		return coded{code: exitChanges}
+	}
+	return err
 }
 
 // plan shows a plan to a person.

@@ -31,6 +31,7 @@ const (
 	exitInput       = 2
 	exitRefused     = 3
 	exitNotFound    = 4
+	exitChanges     = 10  // a plan that changes something, for those who ask by --exit-code
 	exitExec        = 125 // an exec that could not run its command
 	exitInterrupted = 130 // as shells say it of SIGINT
 )

@@ -46,7 +46,8 @@ func (d *Deployer) back(ctx context.Context, ref Ref, to int) (api.Plan, error) 
 	if err != nil {
 		return plan, err
 	}
-	next := *goal
+	next := goal.anew(time.Now().UTC())
+	next.Number = goal.Number
 	if err := r.redeclare(next); err != nil {
 		return plan, err
 	}
@@ -63,13 +64,17 @@ func (d *Deployer) back(ctx context.Context, ref Ref, to int) (api.Plan, error) 
 	if err := d.stillThere(ctx, ref, next); err != nil {
 		return plan, err
 	}
-	next.State, next.Reason, next.Lines, next.Back = Pending, "", nil, goal.Number
-	next.Created, next.Started = time.Now().UTC(), time.Time{}
+	next.Back = goal.Number
 	c := r.take(s.Name, next, false)
 	c.Volumes = nil // they are there already
 	c.Why = append([]string{fmt.Sprintf("back to r%d", goal.Number)}, c.Why...)
 	plan.Changes, plan.Notes = []api.Change{c}, sharing(c, next.Spec)
 	return plan, nil
+}
+
+// anew is a rollout that runs like r and has not begun yet.
+func (r *Rollout) anew(now time.Time) Rollout {
+	return Rollout{State: Pending, Digest: r.Digest, Spec: r.Spec, Files: r.Files, Image: r.Image, Declared: r.Declared, Created: now}
 }
 
 // goal is the rollout to go back to.

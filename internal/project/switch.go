@@ -86,10 +86,8 @@ func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Pr
 			if cur == nil {
 				continue
 			}
-			next := *cur
-			next.Number, next.State, next.Reason, next.Lines = s.Last()+1, Pending, "", nil
-			next.Created, next.Started = time.Now().UTC(), time.Time{}
-			next.Back = 0
+			next := cur.anew(time.Now().UTC())
+			next.Number = s.Last() + 1
 			cur.overtake()
 			s.Target, s.Stopped = next.Number, false
 			s.add(next)

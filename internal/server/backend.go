@@ -12,6 +12,8 @@ import (
 type Backend struct {
 	Deployer  Deployer
 	Services  Services
+	Rollouts  Rollouts
+	Scaler    Scaler
 	Switcher  Switcher
 	Remover   Remover
 	Logs      Logs
@@ -48,6 +50,27 @@ type Services interface {
 	Find(ctx context.Context, t api.Target) (api.Service, error)
 	// Why explains the state of a service, also of a healthy one.
 	Why(ctx context.Context, t api.Target) (api.Why, error)
+}
+
+// Rollouts tells of a service's former rollouts and goes back to them.
+type Rollouts interface {
+	// History gives those that are remembered, newest first.
+	// Errors: NotFound; Conflict when several services match, naming them.
+	History(ctx context.Context, t api.Target) ([]api.Rollout, error)
+	// Errors: as History; NotFound when there is no such rollout, Conflict when
+	// there is nothing to compare with.
+	Diff(ctx context.Context, t api.Target, o api.DiffOptions) (api.Diff, error)
+	// Rollback reports its plan first. to is 0 for what served before. ctx is
+	// as in Deployer.Apply.
+	// Errors: as Diff; Failed when it does not get healthy.
+	Rollback(ctx context.Context, t api.Target, to int, report Report) error
+}
+
+// Scaler changes how many containers a service has. It reports its plan first;
+// ctx is as in Deployer.Apply.
+type Scaler interface {
+	// Errors: NotFound; Invalid or Denied for a number that cannot be.
+	Scale(ctx context.Context, t api.Target, replicas int, report Report) error
 }
 
 // Switcher starts and stops what was applied. ctx is as in Deployer.Apply.

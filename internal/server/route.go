@@ -59,6 +59,16 @@ func (s *Server) routes() []route {
 		{path: api.PathWhy, does: "explain a service's state", query: named, answer: api.Why{}, serve: s.why},
 		{path: api.PathLogs, does: "what a service printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(false)},
 		{path: api.PathExec, does: "run a command in a container of a service, over a websocket (" + api.ExecProtocol + ")", query: named, serve: s.exec},
+		{path: api.PathHistory, does: "list a service's rollouts, newest first", query: named, answer: []api.Rollout{}, serve: s.history},
+		{path: api.PathDiff, does: "compare two rollouts of a service", answer: api.Diff{}, serve: s.diff, query: []param{
+			environmentParam(),
+			{"from", "a rollout's number; without it, the one before the other", "integer"},
+			{"to", "a rollout's number; without it, the newest", "integer"},
+			{"secrets", "show values of variables that are named like secrets", "boolean"}}},
+		{path: api.PathRollback, does: "make a service run like a former rollout", answer: api.Progress{}, stream: true, serve: s.rollback, query: []param{
+			environmentParam(), {"to", "a rollout's number; without it, what served before", "integer"}}},
+		{path: api.PathScale, does: "change how many containers a service has", answer: api.Progress{}, stream: true, serve: s.scale, query: []param{
+			environmentParam(), {"replicas", "how many; 0 is none", "integer"}}},
 		{path: api.PathStart, does: "start a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Start, false)},
 		{path: api.PathStop, does: "stop a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, false)},
 		{path: api.PathRestart, does: "restart a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, false)},

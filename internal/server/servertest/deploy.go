@@ -129,6 +129,7 @@ func (f *Fake) carryOut(ctx context.Context, want api.Apply, c api.Change, repor
 			f.kept = append(f.kept, k)
 		}
 		k.spec, k.rollout = s, c.Rollout
+		k.record(c, f.now())
 		for _, m := range s.Mounts {
 			if m.Kind == spec.Volume {
 				f.volumes[k.env+"."+k.project+"."+m.Source] = true
@@ -154,7 +155,7 @@ func (f *Fake) start(ctx context.Context, k *kept, report server.Report) error {
 	t, bad := f.bad(name)
 	switch {
 	case bad:
-		f.set(func() { k.state = "failing" })
+		f.set(func() { k.state = "failing"; k.fared("failed", t) })
 		report(step(name, "failed", t.says))
 		return problem.New(problem.Failed, "%s did not get healthy: %s", k.full(), t.says).
 			With("havre why %s", k.full()).At(problem.Place{File: name})
@@ -162,7 +163,7 @@ func (f *Fake) start(ctx context.Context, k *kept, report server.Report) error {
 		f.set(func() { k.state = "idle" })
 		report(step(name, "stopped", ""))
 	default:
-		f.set(func() { k.state = "healthy" })
+		f.set(func() { k.state = "healthy"; k.fared("active", t) })
 		report(step(name, "healthy", ""))
 	}
 	return nil

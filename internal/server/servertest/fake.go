@@ -40,6 +40,7 @@ type kept struct {
 	state        string
 	rollout      int
 	since        time.Time
+	rollouts     []rollout // ascending
 }
 
 type trouble struct {
@@ -63,7 +64,7 @@ func New() *Fake {
 // Backend gives all pieces.
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
-		Deployer: f, Services: f, Switcher: f, Remover: f, Logs: f, Executor: f,
+		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f,
 		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f,
 	}
 }
