@@ -125,7 +125,7 @@ func (f *finder) confinement(at string, s Service) {
 		form, known := sysctlForms[name]
 		switch {
 		case !known:
-			f.invalid(at+".sysctls", "take it out, or use one of: "+strings.Join(SysctlNames(), ", "), "the kernel setting %s is not free to choose", name)
+			f.invalid(at+".sysctls", "take it out; docs/reference/compose.md lists those that are", "the kernel setting %s is not free to choose", name)
 		case !form.MatchString(value):
 			f.invalid(at+".sysctls", "look into the kernel's documentation of "+name, "%s cannot be %q here", name, value)
 		}

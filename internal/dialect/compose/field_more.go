@@ -1,5 +1,11 @@
 package compose
 
+import (
+	"strings"
+
+	"havre/internal/spec"
+)
+
 // dataFields say what is mounted.
 var dataFields = []Field{
 	{Path: "services.*.volumes", Verdict: Honoured, Says: "named and anonymous volumes, relative files and directories (uploaded, read-only), tmpfs; other paths of the machine are refused"},
@@ -120,7 +126,7 @@ var hostFields = []Field{
 	{Path: "services.*.runtime", Verdict: Refused, Says: "the engine's own runtime is used", Remedy: leaveOut, Fine: []string{"runc"}},
 	{Path: "services.*.isolation", Verdict: Refused, Says: "only for Windows", Remedy: leaveOut, Fine: []string{"default"}},
 	{Path: "services.*.credential_spec", Verdict: Refused, Says: "only for Windows", Remedy: leaveOut},
-	{Path: "services.*.sysctls", Verdict: Honoured, Says: "settings of the container's own network, as net.core.somaxconn and net.ipv4.tcp_keepalive_time; others are refused"},
+	{Path: "services.*.sysctls", Verdict: Honoured, Says: "settings of the container's own network: " + strings.Join(spec.SysctlNames(), ", ") + "; others are refused"},
 	{Path: "services.*.group_add", Verdict: Honoured, Says: "gids, or names in the image"},
 	{Path: "services.*.umask", Verdict: Refused, Says: nextRelease, Remedy: "set it in the image's start script"},
 	{Path: "services.*.use_api_socket", Verdict: Refused, Says: "the engine's socket is the guard's alone", Remedy: bounds, Fine: []string{"false"}},

@@ -140,6 +140,8 @@ func (r *reader) bind(at problem.Place, v types.ServiceVolumeConfig) []spec.Moun
 	switch {
 	case strings.HasSuffix(v.Source, "docker.sock") || strings.HasSuffix(v.Source, "podman.sock"):
 		r.Refuse(at, "the engine's socket is the guard's alone: whoever holds it is root on the machine", "take it out")
+	case v.Source == "/etc/localtime" || v.Source == "/etc/timezone":
+		r.Refuse(at, fmt.Sprintf("%s cannot be mounted: paths of the machine are out of reach", v.Source), "take it out, and set the variable TZ, like Europe/Paris")
 	case v.Source == "":
 		r.Refuse(at, "a bind mount has no source", "write source: ./FILE")
 	case strings.HasPrefix(v.Source, "~"):

@@ -118,6 +118,10 @@ func (g *grower) grow(n *yaml.Node, depth int) *yaml.Node {
 		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!null", Value: "null", Line: n.Line, Column: n.Column}
 	}
 	switch n.Kind {
+	case yaml.ScalarNode:
+		if n.Tag == "!!null" {
+			c.Value, c.Style = "null", 0 // the library's own reader takes nothing in braces for a text
+		}
 	case yaml.MappingNode:
 		g.mapping(c, n, depth)
 	case yaml.SequenceNode:
