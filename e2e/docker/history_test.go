@@ -78,6 +78,28 @@ func TestRollbackRunsTheImageThatTheNameMeantThen(t *testing.T) {
 	has(t, "plan", h.must(t, "plan", "-f", h.work+"/moving/compose.yml", "-p", "moving"), "update", "image content")
 }
 
+func TestRollbackOfAWriterKeepsItsData(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	const compose = `
+services:
+  db:
+    image: app:1
+    volumes: ["data:/data", "./a.conf:/a.conf:ro"]
+    environment: {WRITE: /data/log, VERSION: %s}
+volumes: {data: {}}
+`
+	h.write(t, "kept/a.conf", "first")
+	h.apply(t, "kept", fmt.Sprintf(compose, "v1"))
+	h.write(t, "kept/a.conf", "second")
+	h.apply(t, "kept", fmt.Sprintf(compose, "v2"))
+	has(t, "rollback", h.must(t, "rollback", "kept.db", "--to", "r1"), "stops the old one first")
+	if text := h.must(t, "exec", "kept.db", "--", "/app", "cat", "/data/log"); strings.Count(text, "v1") != 2 || strings.Count(text, "v2") != 1 {
+		t.Errorf("the volume holds %q", text)
+	}
+	has(t, "the file", h.must(t, "exec", "kept.db", "--", "/app", "cat", "/a.conf"), "first")
+}
+
 func TestScaleIsNoRollout(t *testing.T) {
 	t.Parallel()
 	h := up(t)

@@ -83,7 +83,10 @@ func (d *Deployer) Apply(ctx context.Context, want api.Apply, report func(api.Pr
 	if !o.Plan.Nothing() {
 		w.since = time.Now()
 	}
-	return d.follow(ctx, w, report)
+	if err := d.follow(ctx, w, report); err != nil {
+		return err
+	}
+	return d.arrived(ctx, o.Record.ID, o.Plan)
 }
 
 // remember saves the declaration. One at a time, so that no two projects are

@@ -172,9 +172,25 @@ const kept = 20
 func (s *Service) add(r Rollout) {
 	s.Rollouts = append(s.Rollouts, r)
 	for len(s.Rollouts) > kept {
-		i := slices.IndexFunc(s.Rollouts, func(r Rollout) bool { return r.Number != s.Active && r.Number != s.Target })
+		i := slices.IndexFunc(s.Rollouts, s.forgettable)
 		s.Rollouts = slices.Delete(s.Rollouts, i, i+1)
 	}
+}
+
+// forgettable tells whether a rollout may be forgotten. One that served is kept
+// as long as half of the others did not: many bad tries must not take away what
+// one can go back to.
+func (s *Service) forgettable(r Rollout) bool {
+	if r.Number == s.Active || r.Number == s.Target {
+		return false
+	}
+	vain := 0
+	for i := range s.Rollouts {
+		if !s.Rollouts[i].served() {
+			vain++
+		}
+	}
+	return vain <= kept/2 || !r.served()
 }
 
 var lower = base32.StdEncoding.WithPadding(base32.NoPadding)

@@ -28,7 +28,32 @@ func (d *Deployer) Rollback(ctx context.Context, t api.Target, to int, report fu
 		return err
 	}
 	report(api.Progress{Plan: &plan})
-	return d.follow(ctx, ref.watch(), report)
+	if err := d.follow(ctx, ref.watch(), report); err != nil {
+		return err
+	}
+	return d.arrived(ctx, ref.Record.ID, plan)
+}
+
+// arrived tells whether what was planned is what came, and not what somebody
+// else asked for meanwhile.
+// Errors: Failed.
+func (d *Deployer) arrived(ctx context.Context, id spec.ProjectID, p api.Plan) error {
+	r, err := d.record(ctx, id)
+	if err != nil {
+		return err
+	}
+	var wrong problem.List
+	for _, c := range p.Changes {
+		s := r.Service(c.Service)
+		if s == nil || s.Removed {
+			continue
+		}
+		if ro := s.Rollout(c.Rollout); ro != nil && ro.Reason == overtaken {
+			wrong = append(wrong, problem.New(problem.Failed, "r%d of %s was given up: somebody asked for another one meanwhile", c.Rollout, Ref{&r, s}).
+				With("see: havre history %s", Ref{&r, s}))
+		}
+	}
+	return wrong.AsError()
 }
 
 // given is change for what gives a service ports or names: one at a time.

@@ -173,7 +173,9 @@ func TestRollbackOfWhatIsOnItsWayCallsItOff(t *testing.T) {
 		if err != nil || verbs(plan) != "update web r2 is called off" {
 			t.Errorf("%s, %v", verbs(plan), err)
 		}
-		<-ended // it reports what became of it; whatever that is, it ends
+		if err := <-ended; problem.KindOf(err) != problem.Failed || !strings.Contains(err.Error(), "r2 of prod.shop.web was given up") {
+			t.Errorf("who applied it hears %v", err)
+		}
 		if got := w.history("web"); got != "r2 retired deaf; r1 active good" {
 			t.Errorf("history: %s", got)
 		}
@@ -336,6 +338,52 @@ func TestWhatServesIsNeverForgotten(t *testing.T) {
 		w.conflict("never ran otherwise", err)
 		if all, _ := w.History(t.Context(), target("web")); len(all) != 20 || all[19].State != "active" {
 			t.Errorf("history: %+v", all)
+		}
+	})
+}
+
+func TestBadTriesDoNotTakeAwayWhatOneCanGoBackTo(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.images()
+		w.must("shop", app("web", "good"))
+		w.must("shop", app("web", "better"))
+		for range 30 {
+			if _, err := w.apply("shop", app("web", "crash")); err == nil {
+				t.Fatal("it runs")
+			}
+		}
+		if plan, err := w.back("web", 0); err != nil || !strings.Contains(verbs(plan), "back to r1") {
+			t.Errorf("%s, %v", verbs(plan), err)
+		}
+		for i := range 30 { // and good ones are forgotten in their turn
+			w.must("shop", app("web", []string{"good", "better"}[(i+1)%2]))
+		}
+		if s := w.record("shop").Service("web"); len(s.Rollouts) != 20 || s.Rollout(1) != nil || s.Rollout(s.Active) == nil {
+			t.Errorf("%d are remembered, from r%d on", len(s.Rollouts), s.Rollouts[0].Number)
+		}
+	})
+}
+
+func TestRollbackOfAWriterStopsItFirst(t *testing.T) {
+	in(t, func(t *testing.T, w *world) { // the cluster tells when two write at once
+		w.images()
+		w.must("shop", app("db", "data", variable("V", "1")))
+		w.must("shop", app("db", "data", variable("V", "2")))
+		plan, err := w.back("db", 0)
+		if err != nil || !plan.Changes[0].Stops || len(plan.Changes[0].Volumes) != 0 {
+			t.Errorf("%+v, %v", plan, err)
+		}
+		go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), port(80, 0))) }()
+		for range 3 { // in the midst of the change of guard
+			time.Sleep(300 * time.Millisecond)
+			if plan, err = w.back("db", 0); err != nil {
+				t.Errorf("%+v, %v", plan, err)
+			}
+			go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), port(80, 0))) }()
+		}
+		time.Sleep(5 * time.Minute)
+		if st, err := w.Find(t.Context(), target("db")); err != nil || st.State != "healthy" || len(w.cluster.State().Services) != 1 {
+			t.Errorf("%+v, %v", st, err)
 		}
 	})
 }
