@@ -56,6 +56,11 @@ type Shelf interface {
 	TidyImages(ctx context.Context, environment string, inUse map[string]bool) error
 }
 
+// Litter is what a dying engine leaves lying about.
+type Litter interface {
+	TidyContainers(ctx context.Context) error // removes those that will never be started
+}
+
 // Logs reads what a container printed last.
 type Logs interface {
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
@@ -92,6 +97,7 @@ type Hands struct {
 	Portals
 	Storage
 	Shelf
+	Litter
 	Logs
 	Records
 	Ingress

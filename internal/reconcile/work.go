@@ -261,7 +261,11 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 // tidy removes configs that nothing mounts any more. Those of rollouts kept
 // for going back stay in the record and are made again if need be.
 func (w *work) tidy(ctx context.Context, records []project.Record) {
-	if w.busy || !w.loop.untidy {
+	if w.busy {
+		return
+	}
+	w.failed("tidy the containers", w.loop.hands.TidyContainers(ctx)) // what lies there shows only with time
+	if !w.loop.untidy {
 		return
 	}
 	for _, r := range records {

@@ -93,7 +93,7 @@ func runServer(ctx context.Context, l Layout) error {
 	ing := newControl(l.IngressSocket())
 	cl := cluster{engine}
 	loop := reconcile.New(reconcile.Hands{
-		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Shelf: engine, Logs: cl,
+		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Shelf: engine, Litter: engine, Logs: cl,
 		Records: db, Ingress: ing, Holders: engine, Certificates: leaves{authority},
 	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Log: log})
 	b, err := newBackend(l, c, db, engine, loop, ing)

@@ -5,6 +5,8 @@ import (
 	"iter"
 
 	"github.com/moby/moby/api/types/container"
+
+	"havre/internal/service"
 )
 
 // What the tests of translations and parsers look at from inside.
@@ -33,6 +35,13 @@ var (
 	Refused    = refused
 	ImageOf    = imageOf
 )
+
+// Ghosts is what is seen of containers that no task has.
+func Ghosts(all []container.Summary) []service.Observed {
+	v := newView(all)
+	v.addGhosts()
+	return v.sorted()
+}
 
 // LookAt is what an inspected container says of its health.
 func LookAt(c container.InspectResponse) (health, log string) {

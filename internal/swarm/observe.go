@@ -106,6 +106,9 @@ func (v *view) addGhosts() {
 			o.Tasks[i].Container, o.Tasks[i].Health = id, healthOf(c) // it was made between two of our questions
 			continue
 		}
+		if neverStarts(c, time.Now()) {
+			continue
+		}
 		o.Tasks = append(o.Tasks, service.Task{
 			ID: task, Container: id, State: service.Running, Health: healthOf(c), Since: created, Created: created,
 		})

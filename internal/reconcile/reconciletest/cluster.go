@@ -67,7 +67,7 @@ func New(apps map[string]App) *Cluster {
 // Hands are the loop's hands on the cluster and on what is remembered.
 func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 	return reconcile.Hands{
-		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Shelf: c, Logs: c,
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Shelf: c, Litter: c, Logs: c,
 		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
 	}
 }
