@@ -121,6 +121,32 @@ func TestServicesComeBackAfterTheEngineDied(t *testing.T) {
 	h.healthy(t, "kept.web")
 }
 
+func TestEverythingComesBackAfterAReboot(t *testing.T) {
+	t.Parallel()
+	h := alone(t)
+	h.apply(t, "booted", "services: {s: {image: 'app:1', ports: ['18024:8080'], environment: {WRITE: /data/log}, volumes: ['kept:/data']}}\nvolumes:\n  kept:\n")
+	h.world.Reboot(t)
+	h.must(t, "up", "--detach", "--data", h.data)
+	h.answers(t, "http://127.0.0.1:18024/", "v1")
+	// The engine starts containers before the guard is there to mount volumes strictly.
+	lab.Eventually(t, "the volume to be nosuid and nodev", func(ctx context.Context) error {
+		out, err := h.command(ctx, "exec", "booted.s", "--", "/app", "cat", "/proc/self/mountinfo").Output()
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(string(out)) {
+			if f := strings.Fields(line); len(f) > 5 && f[4] == "/data" && strings.Contains(f[5], "nosuid") && strings.Contains(f[5], "nodev") {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s", out)
+	})
+	h.healthy(t, "booted.s")
+	if text := h.must(t, "exec", "booted.s", "--", "/app", "cat", "/data/log"); !strings.Contains(text, "v1") {
+		t.Errorf("the volume holds %q", text)
+	}
+}
+
 func TestKilledAppComesBack(t *testing.T) {
 	t.Parallel()
 	h := up(t)

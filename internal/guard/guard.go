@@ -110,6 +110,7 @@ func (g *Guard) Run(ctx context.Context) error {
 	var rest sync.WaitGroup
 	rest.Go(func() { g.keepFirewall(ctx) })
 	rest.Go(func() { g.sweep(ctx) })
+	rest.Go(func() { g.renew(ctx) })
 	rest.Go(func() {
 		<-ctx.Done()
 		server.Close()
