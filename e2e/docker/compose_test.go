@@ -3,6 +3,7 @@ package docker_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -42,17 +43,24 @@ type inspected struct {
 	Path   string
 	Args   []string
 	Config struct {
-		Tty, OpenStdin bool
-		StopSignal     string
-		Labels         map[string]string
-		Healthcheck    struct {
+		Tty, OpenStdin             bool
+		StopSignal, Hostname, User string
+		WorkingDir                 string
+		Env                        []string
+		Labels                     map[string]string
+		Healthcheck                struct {
 			Test     []string
 			Interval time.Duration
+			Timeout  time.Duration
 			Retries  int
+
+			StartPeriod time.Duration
 		}
 	}
 	HostConfig struct {
-		LogConfig struct {
+		ReadonlyRootfs              bool
+		Memory, NanoCpus, PidsLimit int64
+		LogConfig                   struct {
 			Type   string
 			Config map[string]string
 		}
@@ -128,4 +136,87 @@ func TestChangedConfinementIsANewRollout(t *testing.T) {
 	}
 	limits := strings.Join(strings.Fields(h.must(t, "exec", "limited.s", "--", "/app", "cat", "/proc/1/limits")), " ")
 	has(t, "limits", limits, "Max open files 1001 1001")
+}
+
+const declared = `
+services:
+  s:
+    image: app:1
+    entrypoint: ["/app", "serve"]
+    environment: {A: b}
+    user: "1000:1001"
+    working_dir: /work
+    hostname: name-of-its-own
+    labels: {a: b}
+    read_only: true
+    tmpfs: ["/run:size=1m"]
+    stop_grace_period: 7s
+    restart: on-failure:4
+    networks: {default: {aliases: [other-name]}}
+    configs: [{source: c, target: /etc/c, mode: 0404}]
+    volumes: ["data:/data:ro"]
+    scale: 1
+    pids_limit: 77
+    cpus: 0.5
+    mem_limit: 64m
+    mem_reservation: 32m
+    healthcheck: {test: [CMD, /app, healthcheck], interval: 1s, timeout: 4s, start_period: 2s, retries: 5}
+configs: {c: {content: "of a config"}}
+volumes: {data: {}}
+`
+
+// What a service declares of its process and its share of the machine.
+func TestDeclarationIsPassedOn(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "declared", declared)
+	_, c := h.container(t, "declared.s")
+	if k := c.Config; k.Hostname != "name-of-its-own" || k.User != "1000:1001" || k.WorkingDir != "/work" || k.Labels["a"] != "b" || !strings.Contains(fmt.Sprint(k.Env), "A=b") ||
+		c.Path != "/app" || !slices.Equal(c.Args, []string{"serve"}) {
+		t.Errorf("%+v, %s %v", k, c.Path, c.Args)
+	}
+	if k := c.Config.Healthcheck; fmt.Sprint(k.Test) != "[CMD /app healthcheck]" || k.Interval != time.Second || k.Timeout != 4*time.Second || k.StartPeriod != 2*time.Second || k.Retries != 5 {
+		t.Errorf("%+v", k)
+	}
+	if k := c.HostConfig; !k.ReadonlyRootfs || k.Memory != 64<<20 || k.NanoCpus != 5e8 || k.PidsLimit != 77 {
+		t.Errorf("%+v", k)
+	}
+	inside := func(args ...string) string {
+		return h.must(t, append([]string{"exec", "declared.s", "--", "/app"}, args...)...)
+	}
+	has(t, "the config", inside("cat", "/etc/c"), "of a config")
+	mounts := inside("cat", "/proc/self/mountinfo")
+	has(t, "memory", mounts, "size=1024k")
+	for line := range strings.Lines(mounts) {
+		if f := strings.Fields(line); len(f) > 5 && f[4] == "/data" && !strings.HasPrefix(f[5], "ro,") {
+			t.Errorf("the volume can be written: %s", line)
+		}
+	}
+	has(t, "the alias", inside("lookup", "other-name"), ".")
+	var services []struct {
+		Spec struct {
+			TaskTemplate struct {
+				ContainerSpec struct {
+					StopGracePeriod time.Duration
+					Configs         []struct{ File struct{ Mode uint32 } }
+				}
+				Resources     struct{ Reservations struct{ MemoryBytes int64 } }
+				RestartPolicy struct {
+					Condition   string
+					MaxAttempts int
+				}
+			}
+		}
+	}
+	text := h.world.Docker(t, "service", "inspect", c.Config.Labels["com.docker.swarm.service.id"])
+	if err := json.Unmarshal([]byte(text), &services); err != nil {
+		t.Fatal(err)
+	}
+	task := services[0].Spec.TaskTemplate
+	if k := task.ContainerSpec; k.StopGracePeriod != 7*time.Second || len(k.Configs) != 1 || k.Configs[0].File.Mode != 0o404 {
+		t.Errorf("%+v", k)
+	}
+	if task.Resources.Reservations.MemoryBytes != 32<<20 || task.RestartPolicy.Condition != "on-failure" || task.RestartPolicy.MaxAttempts != 4 {
+		t.Errorf("%+v", task)
+	}
 }
