@@ -321,13 +321,13 @@ func TestWhatServesIsNeverForgotten(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.images()
 		w.must("shop", app("web", "good"))
-		for range 30 {
+		for range 24 {
 			if _, err := w.apply("shop", app("web", "crash")); err == nil {
 				t.Fatal("it runs")
 			}
 		}
 		s := w.record("shop").Service("web")
-		if len(s.Rollouts) != 20 || s.Active != 1 || s.Rollouts[0].Number != 1 || s.Rollouts[1].Number != 13 {
+		if len(s.Rollouts) != 20 || s.Active != 1 || s.Rollouts[0].Number != 1 || s.Rollouts[1].Number != 7 {
 			t.Errorf("%d are remembered, from r%d and r%d on; r%d serves", len(s.Rollouts), s.Rollouts[0].Number, s.Rollouts[1].Number, s.Active)
 		}
 		_, err := w.back("web", 5)
@@ -347,7 +347,7 @@ func TestBadTriesDoNotTakeAwayWhatOneCanGoBackTo(t *testing.T) {
 		w.images()
 		w.must("shop", app("web", "good"))
 		w.must("shop", app("web", "better"))
-		for range 30 {
+		for range 20 {
 			if _, err := w.apply("shop", app("web", "crash")); err == nil {
 				t.Fatal("it runs")
 			}
@@ -355,7 +355,7 @@ func TestBadTriesDoNotTakeAwayWhatOneCanGoBackTo(t *testing.T) {
 		if plan, err := w.back("web", 0); err != nil || !strings.Contains(verbs(plan), "back to r1") {
 			t.Errorf("%s, %v", verbs(plan), err)
 		}
-		for i := range 30 { // and good ones are forgotten in their turn
+		for i := range 24 { // and good ones are forgotten in their turn
 			w.must("shop", app("web", []string{"good", "better"}[(i+1)%2]))
 		}
 		if s := w.record("shop").Service("web"); len(s.Rollouts) != 20 || s.Rollout(1) != nil || s.Rollout(s.Active) == nil {
