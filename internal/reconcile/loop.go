@@ -231,7 +231,7 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	}
 	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now()}
 	l.see(snap)
-	w := &work{loop: l, view: v}
+	w := &work{loop: l, view: v, records: records}
 	for i := range records {
 		w.project(ctx, &records[i])
 	}

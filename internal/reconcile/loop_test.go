@@ -56,6 +56,23 @@ func TestUpdateSwitchesWithoutAGap(t *testing.T) {
 	})
 }
 
+// Who waits for an update reads in the record that it is done, and may ask the
+// service at once.
+func TestWhatIsSaidToServeIsServed(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 4001))
+		w.settle()
+		w.apply("shop", web("web", "better", 4001))
+		w.cluster.CrashAt(reconciletest.Crash{})
+		w.settle()
+		acts := w.cluster.Acts()
+		followed := slices.Index(acts, "follow")
+		if followed < 0 || acts[followed+1] != "save" || slices.Contains(acts[followed+2:], "save") {
+			t.Errorf("it did %q", acts)
+		}
+	})
+}
+
 func TestWriterComesBackWhenItsSuccessorFails(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.apply("shop", web("db", "data", 4001))

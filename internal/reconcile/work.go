@@ -17,6 +17,7 @@ import (
 type work struct {
 	loop     *Loop
 	view     project.View
+	records  []project.Record
 	busy     bool // something is on its way
 	restless bool // something that should be well is not
 	wrong    []error
@@ -176,6 +177,8 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 		log.Info("leaves the routes")
 		return w.save(ctx, r, a, nil)
 	case service.Activate:
+		// Who reads in the record that it serves may ask it at once.
+		w.routes(ctx, w.after(*r, a))
 		log.Info("serves")
 		return w.save(ctx, r, a, nil)
 	case service.Fail:
@@ -183,6 +186,19 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 		return w.save(ctx, r, a, w.lastWords(ctx, a))
 	}
 	return fmt.Errorf("no step is called %q", a.Verb)
+}
+
+// after is what will be remembered of all projects after a step of r's.
+func (w *work) after(r project.Record, a project.Action) []project.Record {
+	r.Services = slices.Clone(r.Services)
+	r.Apply(a, nil, w.view.Now)
+	all := slices.Clone(w.records)
+	for i := range all {
+		if all[i].ID == r.ID {
+			all[i] = r
+		}
+	}
+	return all
 }
 
 func (w *work) save(ctx context.Context, r *project.Record, a project.Action, lines []string) error {
