@@ -64,6 +64,10 @@ demo-down: ## remove everything that the demo made
 	@[ -x bin/havre ] || $(MAKE) --no-print-directory build
 	@script/demo-down.sh
 
+.PHONY: deb
+deb: ## Debian packages for amd64 and arm64, in bin
+	@script/deb.sh bin
+
 .PHONY: clean
 clean: ## remove what build made
 	rm -rf bin internal/portal/embedded/havre-portal
