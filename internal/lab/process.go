@@ -78,9 +78,16 @@ func stat(pid int) []string {
 	return strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
 }
 
-// removeCgroups removes the world's control groups, deepest first. An engine
-// would leave the upper one.
+// removeCgroups removes the world's control groups. One stays busy for a moment
+// after its last process has ended.
 func removeCgroups(id string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	return until(ctx, 20*time.Millisecond, func(context.Context) error { return tryRemoveCgroups(id) })
+}
+
+// tryRemoveCgroups goes deepest first. An engine would leave the upper one.
+func tryRemoveCgroups(id string) error {
 	tops, _ := filepath.Glob("/sys/fs/cgroup/*/" + name(id))
 	tops = append(tops, "/sys/fs/cgroup/"+name(id))
 	var dirs []string
