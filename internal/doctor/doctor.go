@@ -153,7 +153,7 @@ type Clock struct {
 	Engine time.Time // by the engine, when Now was; zero when it was not asked
 	Newest time.Time // when the newest file of the data directory was written
 	File   string
-	Built  time.Time // when this program was built; zero when it does not know
+	Built  time.Time // when this program was written; zero when unknown
 }
 
 // A clock may be off so far before certificates, leases or logs suffer.
@@ -166,7 +166,7 @@ func clock(f Facts) []Check {
 		mend = "timedatectl set-ntp true"
 	}
 	switch off := c.Engine.Sub(c.Now).Abs(); {
-	case !c.Built.IsZero() && c.Now.Before(c.Built):
+	case !c.Built.IsZero() && c.Now.Add(offLittle).Before(c.Built):
 		return []Check{bad("clock", "it is "+day(c.Now)+" by the clock, which is before this program was made", mend)}
 	case !c.Engine.IsZero() && off > offLittle:
 		return []Check{bad("clock", fmt.Sprintf("the engine's clock and ours are %s apart", off.Round(time.Second)), mend)}

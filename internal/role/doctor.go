@@ -52,6 +52,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	var root string
 	f.Engine, f.Clock, root = p.engine(ctx)
 	f.Clock.Newest, f.Clock.File = newest(p.Data)
+	f.Clock.Built = made()
 	f.Disks = disks(map[string]string{"Havre's data": p.Data, "the engine's data": root})
 	f.Health = p.health(ctx)
 	f.Ports, f.Listeners, f.Network = p.ports(), p.listeners(ctx), p.network()
@@ -256,6 +257,19 @@ func (p *prober) network() doctor.Network {
 		n.Bounds = bounds.Pool
 	}
 	return n
+}
+
+// made is when this program was written to the disk.
+func made() time.Time {
+	self, err := os.Executable()
+	if err != nil {
+		return time.Time{}
+	}
+	info, err := os.Stat(self)
+	if err != nil {
+		return time.Time{}
+	}
+	return info.ModTime()
 }
 
 // newest is the file that Havre wrote last.
