@@ -396,3 +396,20 @@ func TestHistoryAndDiffNeedOneService(t *testing.T) {
 		t.Error(errors.Join(err, err2))
 	}
 }
+
+func TestActiveRolloutIsKeptHoweverOldItIs(t *testing.T) {
+	r := fresh()
+	s := project.Service{ID: "web", Name: "web", Active: 1, Target: 20}
+	for n := range 20 {
+		s.Rollouts = append(s.Rollouts, project.Rollout{Number: n + 1, State: project.Retired})
+	}
+	r.Services = []project.Service{s}
+	p := shop(svc("web"))
+	o, err := project.Declare(r, p, found(p), noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := o.Record.Service("web"); len(s.Rollouts) != 20 || s.Rollout(1) == nil || s.Rollout(2) != nil || s.Target != 21 {
+		t.Errorf("%+v", s)
+	}
+}
