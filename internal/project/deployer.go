@@ -175,13 +175,6 @@ func mistakes(p spec.Project) problem.List {
 	for _, m := range spec.Validate(p) {
 		wrong = append(wrong, m.Problem)
 	}
-	for _, s := range p.Services {
-		for _, port := range s.Ports {
-			if port.Protocol == spec.UDP {
-				wrong = append(wrong, problem.New(problem.Invalid, "service %s publishes port %d/udp, and only TCP ports can be published so far", s.Name, port.Internal).With("take the port out; UDP comes with a later release"))
-			}
-		}
-	}
 	return wrong
 }
 

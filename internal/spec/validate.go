@@ -145,8 +145,12 @@ func (f *finder) ports(at string, s Service) {
 		if p.Internal == 0 {
 			f.invalid(here, "name a port from 1 to 65535", "a port inside the container is missing")
 		}
-		if p.Protocol != TCP && p.Protocol != UDP {
-			f.invalid(here, "use tcp or udp", "protocol %q is unknown", p.Protocol)
+		switch p.Protocol {
+		case TCP:
+		case UDP:
+			f.invalid(here, "take the port out; UDP comes with a later release", "service %s publishes port %d/udp, and only TCP ports can be published so far", s.Name, p.Internal)
+		default:
+			f.invalid(here, "use tcp", "protocol %q is unknown", p.Protocol)
 		}
 		if !p.Access.Known() {
 			f.invalid(here, "use public, private or localhost", "access %q is unknown", p.Access)

@@ -169,7 +169,7 @@ var reachFields = []Field{
 	{Path: "services.*.ports", Verdict: Honoured, Says: "short and long form, ranges; public as in Docker"},
 	{Path: "services.*.ports[].target", Verdict: Honoured, Says: "the port in the container"},
 	{Path: "services.*.ports[].published", Verdict: Honoured, Says: "the port on the machine; absent: a free one of 4000-59999 that stays with the service"},
-	{Path: "services.*.ports[].protocol", Verdict: Honoured, Says: "tcp or udp"},
+	{Path: "services.*.ports[].protocol", Verdict: Honoured, Says: "tcp; udp comes with a later release and is refused"},
 	{Path: "services.*.ports[].host_ip", Verdict: Honoured, Says: "127.0.0.1 or ::1: only from this machine; 0.0.0.0 or ::: public; another address is refused"},
 	{Path: "services.*.ports[].mode", Verdict: Refused, Says: "ports are published on every node by the ingress", Remedy: leaveOut, Fine: []string{"ingress", "host"}},
 	{Path: "services.*.ports[].name", Verdict: Warned, Says: "a name for people; nothing uses it", Remedy: "write a comment"},
