@@ -25,6 +25,8 @@ func newGuardLog(c *console) *cobra.Command {
 			switch {
 			case errors.Is(err, fs.ErrPermission):
 				return problem.New(problem.Denied, "only root may read the guard's log").With("run it with sudo")
+			case errors.Is(err, fs.ErrNotExist):
+				return problem.New(problem.NotFound, "no guard has worked in %s yet", data).With("name the directory that Havre was started with: --data DIR")
 			case err != nil:
 				return err
 			}

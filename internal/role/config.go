@@ -61,6 +61,9 @@ func Override(l Layout, r Role, keys map[string]any) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("change %s: %w", file, err)
 	}
+	if now == nil { // the file says null
+		now = map[string]any{}
+	}
 	for k, v := range keys {
 		now[k] = v
 	}

@@ -99,6 +99,18 @@ func TestBadConfigIsRefusedWithAllItsMistakes(t *testing.T) {
 	}
 }
 
+func TestOverrideTakesAFileThatHoldsNothing(t *testing.T) {
+	l := layout(t)
+	r, err := role.Find("server")
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, l.Config("server"), "null")
+	if err := role.Override(l, r, map[string]any{"httpPort": 8080}); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOverrideChangesSomeKeysOrNone(t *testing.T) {
 	l := layout(t)
 	r, err := role.Find("server")
