@@ -36,8 +36,8 @@ check: portal ## the quick loop: format, vet, staticcheck, tests that need nothi
 	HAVRE_NEED= $(TEST) -short ./...
 
 .PHONY: docker-test
-docker-test: build ## tests that need an engine; each makes worlds of its own
-	HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 9m $(AS_ROOT) $(addprefix ./,$(LAB))
+docker-test: build ## tests that need an engine; each makes worlds of its own, and mostly waits
+	HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 15m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
 
 .PHONY: test
 test: ## everything, after installing what it needs
