@@ -12,7 +12,7 @@ import (
 // on their loopback have one.
 func TestRelayPassesQuestionsOn(t *testing.T) {
 	r := &relay{to: echoServer(t)}
-	if err := r.listen("127.0.0.1:0"); err != nil {
+	if err := r.listen(freeForBoth(t)); err != nil {
 		t.Fatal(err)
 	}
 	defer r.close()
@@ -35,15 +35,37 @@ func TestRelayPassesQuestionsOn(t *testing.T) {
 	}
 }
 
+// freeForBoth is an address at which nobody has the UDP nor the TCP port. The
+// kernel chooses a free port for one of the two only.
+func freeForBoth(t *testing.T) string {
+	t.Helper()
+	for range 50 {
+		packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		at := packets.LocalAddr().String()
+		streams, err := net.Listen("tcp", at)
+		packets.Close()
+		if err == nil {
+			streams.Close()
+			return at
+		}
+	}
+	t.Fatal("no port is free for both UDP and TCP")
+	return ""
+}
+
 func echoServer(t *testing.T) string {
 	t.Helper()
 	r := &relay{}
 	t.Cleanup(r.close)
-	packets, err := net.ListenPacket("udp", "127.0.0.1:0")
+	at := freeForBoth(t)
+	packets, err := net.ListenPacket("udp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	streams, err := net.Listen("tcp", packets.LocalAddr().String())
+	streams, err := net.Listen("tcp", at)
 	if err != nil {
 		t.Fatal(err)
 	}
