@@ -30,6 +30,7 @@ type front struct {
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
+	gone    map[*backend]time.Time // containers that left, and when
 	version uint64
 	spoiled string // why the kept table is not followed
 }
@@ -42,6 +43,7 @@ func newFront(ctx context.Context, set Settings) *front {
 		plain:    newInlet(),
 		secure:   newInlet(),
 		doors:    map[key]*door{},
+		gone:     map[*backend]time.Time{},
 		guests:   guests{count: map[string]int{}},
 	}
 	f.now.Store(newView(route.Table{}, nil, f.enter))
@@ -95,7 +97,23 @@ func (f *front) follow(t route.Table) {
 		}
 		f.try(f.doors[k])
 	}
-	f.now.Load().dismiss(old)
+	for _, b := range f.now.Load().dismiss(old) {
+		f.gone[b] = time.Now()
+	}
+}
+
+// lingering is how long containers that left are looked after.
+const lingering = 10 * time.Second
+
+// forget closes what came to lie idle at containers after they left: net/http
+// keeps a connection again once a request was begun on its transport.
+func (f *front) forget() {
+	for b, since := range f.gone {
+		b.transport.CloseIdleConnections()
+		if time.Since(since) > lingering {
+			delete(f.gone, b)
+		}
+	}
 }
 
 // retry tries the doors that are shut until ctx is done.
@@ -111,6 +129,7 @@ func (f *front) retry(ctx context.Context) {
 			for _, d := range f.doors {
 				f.try(d)
 			}
+			f.forget()
 			f.mu.Unlock()
 		}
 	}

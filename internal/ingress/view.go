@@ -115,16 +115,21 @@ func (v *view) covered(host, name string) bool {
 }
 
 // dismiss lets go of the connections to containers that only old has; of
-// v's own when old is nil. Requests under way finish.
-func (v *view) dismiss(old *view) {
+// v's own when old is nil. Requests under way finish. It returns what it let go
+// of: a request that chose its container just before may still leave its
+// connection there.
+func (v *view) dismiss(old *view) []*backend {
 	if old == nil {
 		old, v = v, &view{}
 	}
+	var gone []*backend
 	for t, b := range old.backends {
 		if v.backends[t] == nil {
 			b.transport.CloseIdleConnections()
+			gone = append(gone, b)
 		}
 	}
+	return gone
 }
 
 // unreached wraps the error of a dial: nothing of the request was sent.
