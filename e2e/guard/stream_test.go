@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"havre/internal/guard/guardtest"
 	"havre/internal/swarm"
 )
 
@@ -34,10 +35,15 @@ func TestCommandsStreamsPass(t *testing.T) {
 	}
 }
 
-// Only Havre's containers are told of.
+// Only Havre's containers are told of. Ours is one that starts afresh: the
+// engine loses the network of one that is restarted, when nothing else is on it.
 func TestEventsAreHavresOnly(t *testing.T) {
 	s := open(t)
 	c := asRoot(t, s)
+	probe := guardtest.Bodies()["probe.json"]
+	var made struct{ Id string }
+	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-seen", probe, &made)
+	defer s.Docker(t, "rm", "-f", made.Id)
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	var seen []string
@@ -46,13 +52,13 @@ func TestEventsAreHavresOnly(t *testing.T) {
 		switch {
 		case change.What == swarm.Listening:
 			s.Docker(t, "restart", "-t", "0", s.vars["OTHERBOX"])
-			s.Docker(t, "restart", "-t", "0", s.vars["BOX"])
-		case change.What == "start":
+			s.must(t, "POST", "/v1.41/containers/"+made.Id+"/start", "", nil)
+		case change.What == "start" && change.Container == made.Id:
 			stop()
 		}
 	})
 	all := fmt.Sprint(seen)
-	if strings.Contains(all, s.vars["OTHERBOX"]) || !strings.Contains(all, "start "+s.vars["BOX"]) {
+	if strings.Contains(all, s.vars["OTHERBOX"]) || !strings.Contains(all, "start "+made.Id) {
 		t.Errorf("seen %s, %v", all, err)
 	}
 }
