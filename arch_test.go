@@ -44,9 +44,7 @@ var tongues = map[string][]string{
 }
 
 // crossing gives the reason of each arrow behind a "!" in arch.txt.
-var crossing = map[string]string{
-	"ingress portal": "the ingress dials through portals; it ought to be given the dial by role instead",
-}
+var crossing = map[string]string{}
 
 // vague names say where code was put, not what it is.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "models", "types", "core", "base", "misc", "shared", "lib", "manager"}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -46,10 +47,15 @@ func TestMain(m *testing.M) {
 }
 
 func beIngress(text string) error {
-	var set ingress.Settings
-	if err := json.Unmarshal([]byte(text), &set); err != nil {
+	var its struct{ TableFile, ControlSocket, PortalDir, Bind string }
+	if err := json.Unmarshal([]byte(text), &its); err != nil {
 		return err
 	}
+	bind, err := netip.ParseAddr(its.Bind)
+	if err != nil {
+		return err
+	}
+	set := ingress.Settings{TableFile: its.TableFile, ControlSocket: its.ControlSocket, Dial: throughPortals(its.PortalDir), Bind: bind}
 	if os.Getenv(childUser) != "" { // not sooner: another user may not read the program
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 			return err
@@ -72,7 +78,7 @@ func beIngress(text string) error {
 func (w *world) startChild(env ...string) (kill func()) {
 	w.t.Helper()
 	text, err := json.Marshal(struct{ TableFile, ControlSocket, PortalDir, Bind string }{
-		w.set.TableFile, w.set.ControlSocket, w.set.PortalDir, "127.0.0.1",
+		w.set.TableFile, w.set.ControlSocket, filepath.Join(w.dir, "portal"), "127.0.0.1",
 	})
 	if err != nil {
 		w.t.Fatal(err)

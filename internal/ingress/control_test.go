@@ -146,7 +146,7 @@ func TestSettingsAreChecked(t *testing.T) {
 	for what, spoil := range map[string]func(*ingress.Settings){
 		"no table file":     func(s *ingress.Settings) { s.TableFile = "" },
 		"relative socket":   func(s *ingress.Settings) { s.ControlSocket = "ingress.sock" },
-		"no portals":        func(s *ingress.Settings) { s.PortalDir = "" },
+		"no portals":        func(s *ingress.Settings) { s.Dial = nil },
 		"negative limit":    func(s *ingress.Settings) { s.MaxConns = -1 },
 		"negative interval": func(s *ingress.Settings) { s.Retry = -time.Second },
 	} {

@@ -7,19 +7,26 @@ package ingress
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"path/filepath"
 	"time"
 
 	"havre/internal/problem"
+	"havre/internal/route"
+	"havre/internal/spec"
 )
+
+// Dial connects to a container inside its environment. The connection is the
+// kernel's own, a *net.TCPConn for spec.TCP: bytes must flow without us.
+type Dial func(context.Context, spec.Protocol, route.Target) (net.Conn, error)
 
 // Settings are everything that can differ between two ingresses.
 type Settings struct {
 	TableFile     string // where the table is kept; needed
 	ControlSocket string // where tables are put and the status is asked for; needed
 	ControlGroup  int    // the group that may use it; 0 leaves it with the process's own
-	PortalDir     string // the portal of environment E listens on E/portal.sock below it; needed
+	Dial          Dial   // how containers are reached; needed
 
 	Bind       netip.Addr                  // the address for ports that are not for localhost alone; default: all
 	Local      []netip.Prefix              // what private access lets in; default: LocalNetworks()
@@ -37,10 +44,13 @@ type Ingress struct{ set Settings }
 // New checks the settings.
 // Errors: Invalid.
 func New(set Settings) (*Ingress, error) {
-	for what, path := range map[string]string{"table file": set.TableFile, "control socket": set.ControlSocket, "portal directory": set.PortalDir} {
+	for what, path := range map[string]string{"table file": set.TableFile, "control socket": set.ControlSocket} {
 		if !filepath.IsAbs(path) {
 			return nil, problem.New(problem.Invalid, "the ingress's %s %q is not an absolute path", what, path)
 		}
+	}
+	if set.Dial == nil {
+		return nil, problem.New(problem.Invalid, "the ingress has no way to reach containers")
 	}
 	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")

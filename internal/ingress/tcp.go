@@ -7,14 +7,13 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
 
-	"havre/internal/portal"
 	"havre/internal/problem"
 	"havre/internal/route"
+	"havre/internal/spec"
 )
 
 // patience is how long one container may take to accept a connection; its
@@ -23,12 +22,11 @@ const patience = 6 * time.Second
 
 var errNoTarget = problem.New(problem.Unavailable, "no container of the service is ready")
 
-// dial connects to a container through the portal of its environment.
+// dial connects to a container.
 func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	socket := filepath.Join(f.set.PortalDir, t.Environment, "portal.sock")
-	c, err := portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+	c, err := f.set.Dial(ctx, spec.TCP, t)
 	if err != nil {
 		return nil, err
 	}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"havre/internal/ingress"
+	"havre/internal/portal"
 	"havre/internal/portal/portaltest"
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -46,20 +47,28 @@ func newWorld(t testing.TB, change ...func(*ingress.Settings)) *world {
 	w.set = ingress.Settings{
 		TableFile:     filepath.Join(dir, "table.json"),
 		ControlSocket: filepath.Join(dir, "ingress.sock"),
-		PortalDir:     filepath.Join(dir, "portal"),
+		Dial:          throughPortals(filepath.Join(dir, "portal")),
 		Bind:          netip.MustParseAddr("127.0.0.1"),
 		Retry:         50 * time.Millisecond,
 	}
 	for _, c := range change {
 		c(&w.set)
 	}
-	if err := os.Mkdir(w.set.PortalDir, 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(dir, "portal"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Symlink(filepath.Dir(w.portal.Socket), filepath.Join(w.set.PortalDir, "prod")); err != nil {
+	if err := os.Symlink(filepath.Dir(w.portal.Socket), filepath.Join(dir, "portal", "prod")); err != nil {
 		t.Fatal(err)
 	}
 	return w
+}
+
+// throughPortals dials by the portals below dir, as the role does.
+func throughPortals(dir string) ingress.Dial {
+	return func(ctx context.Context, _ spec.Protocol, t route.Target) (net.Conn, error) {
+		socket := filepath.Join(dir, t.Environment, "portal.sock")
+		return portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+	}
 }
 
 // open makes a world whose ingress runs until the test ends.

@@ -58,7 +58,7 @@ func runIngress(ctx context.Context, l Layout) error {
 		return err
 	}
 	s, _ := c.settings() // Load validated it
-	s.TableFile, s.ControlSocket, s.PortalDir, s.Log = l.Table(), l.IngressSocket(), l.PortalDir(), logger("ingress")
+	s.TableFile, s.ControlSocket, s.Dial, s.Log = l.Table(), l.IngressSocket(), throughPortals(l.PortalDir()), logger("ingress")
 	server, err := systemUser(ServerUser)
 	if err != nil {
 		return err
