@@ -63,6 +63,7 @@ func (f *front) serveControl(l net.Listener, cancel context.CancelCauseFunc) (st
 	mux.HandleFunc("PUT /table", f.putTable)
 	mux.HandleFunc("POST /probe", f.probe)
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.status()) })
+	mux.HandleFunc("GET /profile", profile)
 	s := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: headerTime,
