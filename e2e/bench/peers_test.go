@@ -123,7 +123,7 @@ for name in backend stream; do
   sed -i "s/$(echo "$name" | tr a-z A-Z)/$address/" /etc/bench/*
 done
 exec ` + command
-	args := []string{"run", "-d", "--name", name, "--network", network, "--ulimit", "nofile=65536:65536"}
+	args := []string{"run", "-d", "--name", name, "--network", network}
 	for _, port := range ports {
 		args = append(args, "-p", fmt.Sprintf("%d:%d", port, port))
 	}

@@ -94,7 +94,7 @@ var wrong = regexp.MustCompile(`(?m)^\s*(Non-2xx|Socket errors).*`)
 func (h *havre) wrk(b *testing.B, url string, more ...string) float64 {
 	b.Helper()
 	run := func(d time.Duration) string {
-		args := []string{"run", "--rm", "--network", "host", "--ulimit", "nofile=65536:65536", benchImage,
+		args := []string{"run", "--rm", "--network", "host", benchImage,
 			"wrk", "-t", "1", "-c", "64", "-d", d.String(), "-H", "Host: bench.test", url}
 		return h.world.Docker(b, append(args, more...)...)
 	}

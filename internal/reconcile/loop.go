@@ -169,7 +169,10 @@ func (l *Loop) Sight() Sight {
 
 // How soon the loop looks again: while something is on its way, and after a
 // pass that failed. Gap keeps a burst of events from becoming a burst of passes.
+// After an event it looks at once and then ever later: Swarm tells of no task
+// that runs, which is some tenths of a second after its container started.
 const (
+	atOnce     = 50 * time.Millisecond
 	soon       = 500 * time.Millisecond
 	later      = 3 * time.Second // while something that should be well is not
 	gap        = 100 * time.Millisecond
@@ -180,13 +183,15 @@ const (
 // again, later and later.
 func (l *Loop) Run(ctx context.Context) error {
 	wait := gap
-	failures := 0
+	failures, looks := 0, 0
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-l.poke:
+			looks = 0
 		case <-time.After(wait):
+			looks++
 		}
 		pace, err := l.Pass(ctx)
 		switch {
@@ -197,10 +202,11 @@ func (l *Loop) Run(ctx context.Context) error {
 			failures++
 			l.set.Log.Warn("pass failed", "problem", err, "again", wait)
 		case pace != Calm:
-			wait, failures = soon, 0
+			latest := soon
 			if pace == Restless {
-				wait = later
+				latest = later
 			}
+			wait, failures = min(atOnce<<min(looks, 10), latest), 0
 		default:
 			wait, failures = l.set.Every, 0
 		}
