@@ -41,6 +41,7 @@ type ExecStreams struct {
 const (
 	ContentJSON    = "application/json"
 	ContentStream  = "application/x-ndjson" // one message per line; blank lines keep the connection alive
+	ContentEvents  = "text/event-stream"    // server-sent events; comments keep the connection alive
 	ContentProblem = "application/problem+json"
 	ContentTar     = "application/x-tar"
 	ContentPEM     = "application/x-pem-file"

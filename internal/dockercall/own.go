@@ -116,3 +116,7 @@ func (VolumeRemove) Kind() Kind { return VolumeRemoveKind }
 func (Portal) Kind() Kind       { return PortalKind }
 func (Firewall) Kind() Kind     { return FirewallKind }
 func (Purge) Kind() Kind        { return PurgeKind }
+
+// RefusedHeader of an answer says, quoted as Go does, why the guard refused
+// the call, with the rule's name.
+const RefusedHeader = "X-Havre-Refused"

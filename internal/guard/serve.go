@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime/debug"
+	"strconv"
 	"strings"
 
 	"havre/internal/dockercall"
@@ -110,6 +111,7 @@ func (g *Guard) refuse(w http.ResponseWriter, caller policy.Caller, q asked, err
 	}
 	// The rest of a body that was not understood is not worth waiting for.
 	w.Header().Set("Connection", "close")
+	w.Header().Set(dockercall.RefusedHeader, strconv.QuoteToASCII(fmt.Sprintf("%.300s [rule %s]", p.Says, p.Rule)))
 	writeError(w, code, message{Message: fmt.Sprintf("refused: %s [rule %s]", p.Says, p.Rule), Rule: p.Rule})
 }
 

@@ -6,6 +6,7 @@ package reconcile
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -110,7 +111,22 @@ type Settings struct {
 	Every     time.Duration // between passes when nothing happens; 0 is a minute
 	HTTPPort  uint16        // of the ingress; 0 is 80
 	HTTPSPort uint16        // of the ingress; 0 is 443
+	Witness   Witness       // default: nobody
 	Log       *slog.Logger
+}
+
+// Witness is told what each pass saw, after all was done that there was to do.
+type Witness interface {
+	Saw(ctx context.Context, p Passed) error
+}
+
+// Passed is one pass of the loop.
+type Passed struct {
+	Records []project.Record
+	View    project.View
+	Took    time.Duration
+	Blind   error // why nothing could be seen; Records and View are empty then
+	Failed  error // what went wrong with what was to do
 }
 
 // Loop is the loop. Make it with New, run it with Run, wake it with Poke.
@@ -231,9 +247,10 @@ const (
 // Pass observes once and does everything that can be done at once. A failure
 // in one project does not keep it from the others.
 func (l *Loop) Pass(ctx context.Context) (Pace, error) {
+	began := time.Now()
 	records, snap, err := l.look(ctx)
 	if err != nil {
-		return Calm, l.note(err)
+		return Calm, l.note(errors.Join(err, l.tell(ctx, Passed{Blind: err, Took: time.Since(began)})))
 	}
 	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now()}
 	l.see(snap)
@@ -246,7 +263,16 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	w.routes(ctx, records)
 	w.tidy(ctx, records)
 	l.portalled = l.portalled || w.err() == nil
+	w.failed("keep what happened", l.tell(ctx, Passed{Records: records, View: l.View(), Took: time.Since(began), Failed: w.err()}))
 	return w.pace(), l.note(w.err())
+}
+
+// tell hands a pass on to the witness.
+func (l *Loop) tell(ctx context.Context, p Passed) error {
+	if l.set.Witness == nil || ctx.Err() != nil {
+		return nil
+	}
+	return l.set.Witness.Saw(ctx, p)
 }
 
 // How long the loop waits for others at most: for a sight of the engine, and

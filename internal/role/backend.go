@@ -12,6 +12,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/cert"
+	"havre/internal/event"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/reconcile"
@@ -31,6 +32,7 @@ type backend struct {
 	loop      *reconcile.Loop
 	ingress   *control
 	authority *cert.Authority
+	journal   *event.Journal
 	layout    Layout
 	port      uint16 // of the API
 
@@ -80,7 +82,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b,
+		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b, Events: b.journal,
 	}
 }
 

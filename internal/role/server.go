@@ -4,12 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"havre/internal/cert"
+	"havre/internal/event"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/reconcile"
@@ -92,15 +95,20 @@ func runServer(ctx context.Context, l Layout) error {
 	every, _ := time.ParseDuration(c.Every) // Load validated it
 	ing := newControl(l.IngressSocket())
 	cl := cluster{engine}
+	journal := event.New(db)
+	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), log: log}
+	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
+	certs := &leaves{authority: authority}
 	loop := reconcile.New(reconcile.Hands{
 		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Shelf: engine, Litter: engine, Logs: cl,
-		Records: db, Ingress: ing, Holders: engine, Certificates: leaves{authority},
-	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Log: log})
+		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
+	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Witness: seer, Log: log})
+	seer.loop, seer.certs = loop, certs
 	b, err := newBackend(l, c, db, engine, loop, ing)
 	if err != nil {
 		return err
 	}
-	b.authority = authority
+	b.authority, b.journal = authority, journal
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })
@@ -114,17 +122,35 @@ func runServer(ctx context.Context, l Layout) error {
 
 // leaves gives each host a certificate of its own, so that a new domain does
 // not change the others'.
-type leaves struct{ authority *cert.Authority }
+type leaves struct {
+	authority *cert.Authority
 
-func (ls leaves) For(hosts []string, now time.Time) ([]route.Certificate, error) {
+	mu   sync.Mutex           // guards what follows
+	ends map[string]time.Time // by host; of the last table
+}
+
+// Ends tells when the certificates of the last table end, by host.
+func (ls *leaves) Ends() map[string]time.Time {
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	return maps.Clone(ls.ends)
+}
+
+// For gives each host its certificate.
+func (ls *leaves) For(hosts []string, now time.Time) ([]route.Certificate, error) {
 	var certs []route.Certificate
+	ends := map[string]time.Time{}
 	for _, h := range hosts {
 		leaf, err := ls.authority.Leaf([]string{h}, now)
 		if err != nil {
 			return certs, fmt.Errorf("certificate of %s: %w", h, err)
 		}
+		ends[h] = leaf.NotAfter
 		certs = append(certs, route.Certificate{Hosts: []string{h}, Chain: leaf.Chain, Key: leaf.Key.Reveal()})
 	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	ls.ends = ends
 	return certs, nil
 }
 

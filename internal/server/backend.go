@@ -23,6 +23,7 @@ type Backend struct {
 	Health    Health
 	Authority Authority
 	Downer    Downer
+	Events    Events
 }
 
 // Report takes one step of a long piece of work. It never blocks for long and
@@ -123,6 +124,14 @@ type Builder interface {
 type Health interface {
 	Version(ctx context.Context) (api.Version, error)
 	Status(ctx context.Context) (api.Status, error)
+}
+
+// Events tells what happened.
+type Events interface {
+	// Events gives those that q asks for, oldest first; following, until ctx is
+	// done. It stops at the first error of yield.
+	// Errors: Invalid when q.After was never given.
+	Events(ctx context.Context, q api.EventQuery, yield func(api.Event) error) error
 }
 
 // Authority signs the certificates of domains.

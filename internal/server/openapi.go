@@ -103,6 +103,8 @@ func operation(rt route, reg huma.Registry, method, where string) *huma.Operatio
 		op.RequestBody = &huma.RequestBody{Required: true, Content: content(reg, api.ContentJSON, rt.body)}
 	}
 	switch {
+	case rt.events:
+		op.Responses["200"] = &huma.Response{Description: "server-sent events: id is the number, event the kind, data one value", Content: content(reg, api.ContentEvents, rt.answer)}
 	case rt.stream:
 		op.Responses["200"] = &huma.Response{Description: "one value per line", Content: content(reg, api.ContentStream, rt.answer)}
 	case rt.answer != nil:

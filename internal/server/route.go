@@ -25,6 +25,7 @@ type route struct {
 	body   any  // of the type that is read; nil is none, a string names a content type
 	answer any  // of the type that is written; nil is none, a string names a content type
 	stream bool // answer comes many times
+	events bool // as server-sent events
 	serve  func(w http.ResponseWriter, r *http.Request) error
 }
 
@@ -86,6 +87,12 @@ func (s *Server) routes() []route {
 			param{"arg", "K=V", "strings"},
 			param{"nocache", "run every step again", "boolean"})},
 		{path: api.PathImageRm, does: "remove an image's name", query: imageParams(), answer: api.Removed{}, serve: s.removeImage},
+		{path: api.PathEvents, does: "what happened, and what happens from now on; the header Last-Event-ID goes on after a break", answer: api.Event{}, stream: true, events: true, serve: s.events, query: []param{
+			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"service", "only this service", "string"},
+			{"kind", "only this kind", "strings"},
+			{"after", "only those with a higher number", "integer"},
+			{"since", "RFC 3339 time; nothing older", "string"},
+			{"follow", "false: end with the last one that is kept", "boolean"}}},
 		{path: api.PathAuthority, does: "the root certificate of this Havre's own authority", answer: api.ContentPEM, serve: s.authority},
 		{path: api.PathOpenAPI, does: "this document", answer: api.ContentJSON, serve: s.document},
 		{path: api.PathDown, does: "stop all services of this Havre", answer: api.Progress{}, stream: true, serve: s.down},

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -19,6 +20,8 @@ var errGone = errors.New("the reader has gone")
 type stream struct {
 	w       http.ResponseWriter
 	control *http.ResponseController
+	content string // of which kind; "" is a value per line
+	silence string // what breaks it; "" is a blank line
 
 	mu     sync.Mutex // guards what follows
 	begun  bool
@@ -46,7 +49,7 @@ func (s *stream) write(line []byte) error {
 	}
 	if !s.begun {
 		s.begun = true
-		s.w.Header().Set("Content-Type", api.ContentStream)
+		s.w.Header().Set("Content-Type", cmp.Or(s.content, api.ContentStream))
 	}
 	// Whoever does not read must not hold up the work that reports here.
 	err := s.control.SetWriteDeadline(time.Now().Add(30 * time.Second))
@@ -91,7 +94,7 @@ func (s *Server) calm(out *stream) func() {
 			case <-quiet:
 				return
 			case <-tick.C:
-				_ = out.write([]byte("\n")) // the work ends by itself when nobody reads
+				_ = out.write([]byte(cmp.Or(out.silence, "\n"))) // the work ends by itself when nobody reads
 			}
 		}
 	})

@@ -24,9 +24,10 @@ import (
 // Swarm is a connection to one node's engine. Its methods may be called by
 // many at once.
 type Swarm struct {
-	api  *client.Client
-	own  *http.Client
-	seen ended
+	api     *client.Client
+	own     *http.Client
+	seen    ended
+	refused func(says string) // may be nil; never changes in use
 
 	mu   sync.Mutex
 	node spec.NodeID // guarded by mu; never changes once known
@@ -39,7 +40,8 @@ func New(socketPath string) (*Swarm, error) {
 	if socketPath == "" {
 		return nil, problem.New(problem.Invalid, "the path of the guard's socket is missing")
 	}
-	api, err := client.New(client.WithHost("unix://"+socketPath), client.WithUserAgent("havre"))
+	s := &Swarm{}
+	api, err := client.New(client.WithHost("unix://"+socketPath), client.WithUserAgent("havre"), client.WithHTTPResponseHook(s.watch))
 	if err != nil {
 		return nil, problem.New(problem.Invalid, "%q cannot be the guard's socket", socketPath).Because(err)
 	}
@@ -47,7 +49,9 @@ func New(socketPath string) (*Swarm, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socketPath)
 	}
-	return &Swarm{api: api, own: &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConns: 2}}}, nil
+	s.api = api
+	s.own = &http.Client{Transport: watched{&http.Transport{DialContext: dial, MaxIdleConns: 2}, s.watch}}
+	return s, nil
 }
 
 // Close lets go of idle connections.

@@ -30,7 +30,8 @@ type Fake struct {
 	starts  map[string]int        // how often one began to start since Hold
 	bounds  string                // why the guard refuses every apply
 	ill     string                // what is wrong with the engine
-	changed chan struct{}         // closed and replaced at each change
+	events  []api.Event
+	changed chan struct{} // closed and replaced at each change
 }
 
 // kept is one service as it was declared.
@@ -65,7 +66,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f,
-		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f,
+		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f},
 	}
 }
 

@@ -1,0 +1,37 @@
+package role
+
+import (
+	"context"
+	"log/slog"
+
+	"havre/internal/api"
+	"havre/internal/event"
+	"havre/internal/problem"
+	"havre/internal/reconcile"
+)
+
+// witness turns what the loop and the engine's client see into events.
+type witness struct {
+	journal *event.Journal
+	loop    *reconcile.Loop
+	certs   *leaves
+	https   uint16
+	log     *slog.Logger
+}
+
+// Saw is told of each pass of the loop.
+func (w *witness) Saw(ctx context.Context, p reconcile.Passed) error {
+	e := event.Passed{Records: p.Records, View: p.View, Outside: loopView{w.loop, w.https}.Outside(), Certificates: w.certs.Ends()}
+	if p.Blind != nil {
+		e.Trouble = problem.Of(p.Blind).Error()
+	}
+	return w.journal.Saw(ctx, e)
+}
+
+// refused keeps a call that the guard refused. Its own audit has it anyway, so
+// nothing depends on this.
+func (w *witness) refused(ctx context.Context, says string) {
+	if err := w.journal.Add(ctx, api.Event{Kind: api.RefusedEvent, Says: says}); err != nil && ctx.Err() == nil {
+		w.log.Warn("keep a refusal", "problem", err)
+	}
+}
