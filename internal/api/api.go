@@ -30,6 +30,7 @@ const (
 	PathStop      = "POST /v1/services/{name}/stop"     // → stream of Progress
 	PathRestart   = "POST /v1/services/{name}/restart"  // → stream of Progress
 	PathRemove    = "DELETE /v1/services/{name}"        // ?volumes=true → Removed
+	PathProject   = "GET /v1/projects/{name}"           // → Declared
 	PathPStart    = "POST /v1/projects/{name}/start"    // the same for all services of a project
 	PathPStop     = "POST /v1/projects/{name}/stop"     //
 	PathPRestart  = "POST /v1/projects/{name}/restart"  //
@@ -74,6 +75,13 @@ type Part struct {
 type Apply struct {
 	Environment string       `json:"environment"`
 	Project     spec.Project `json:"project"`
+}
+
+// Declared is a project as it was applied last.
+type Declared struct {
+	Environment string         `json:"environment"`
+	ID          spec.ProjectID `json:"id" doc:"its volumes lie below this name"`
+	Project     spec.Project   `json:"project"`
 }
 
 // Plan is what an apply would do.

@@ -36,6 +36,7 @@ func commands() []row {
 		{everyday, "", newStop},
 		{everyday, "", newRestart},
 		{everyday, "", newRm},
+		{everyday, "", newExport},
 		{nouns, "", noun("image", "Images that services are made of")},
 		{nouns, "image", newImageLs},
 		{nouns, "image", newImageBootstrap},

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"havre/internal/dialect"
 	"havre/internal/role"
 )
 
@@ -19,13 +20,42 @@ func newConfigCheck(c *console) *cobra.Command {
 }
 
 func newConfigShow(c *console) *cobra.Command {
-	return onRole("show", "Show the configuration of a role as it is in force", func(l role.Layout, r role.Role) error {
+	cmd := onRole("show", "Show the configuration of a role as it is in force, or files in their normal form", func(l role.Layout, r role.Role) error {
 		text, err := role.Show(l, r)
 		if err == nil {
 			fmt.Fprintln(c.out, string(text))
 		}
 		return err
 	})
+	var d declaration
+	d.flags(cmd)
+	onRole, needsRole := cmd.RunE, cmd.Args
+	cmd.Use = "show ROLE | -f FILE…"
+	cmd.Long = "With -f it reads Compose files or a deployment JSON, fills in variables, and prints the project in its\n" +
+		"normal form: Compose with x-havre, one way to say each thing, defaults left out. Applying that text is\n" +
+		"the same as applying the files."
+	cmd.Example = "  havre config show server\n  havre config show -f compose.yml"
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if len(d.files) > 0 {
+			return takes(0, 0, "nothing")(cmd, args)
+		}
+		return needsRole(cmd, args)
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if len(d.files) == 0 {
+			return onRole(cmd, args)
+		}
+		want, err := c.read(cmd, d)
+		if err != nil {
+			return err
+		}
+		text, _, err := dialect.Write(want.Project)
+		if err == nil {
+			_, err = c.out.Write(text)
+		}
+		return err
+	}
+	return cmd
 }
 
 // onRole is a command about one role's configuration.

@@ -26,6 +26,11 @@ func (c *Client) Service(ctx context.Context, t api.Target) (api.Service, error)
 	return get[api.Service](ctx, c, named(api.PathService, api.PathService, t))
 }
 
+// Declared gives a project as it was applied last.
+func (c *Client) Declared(ctx context.Context, t api.Target) (api.Declared, error) {
+	return get[api.Declared](ctx, c, named(api.PathProject, api.PathProject, t))
+}
+
 // Why explains the state of a service.
 func (c *Client) Why(ctx context.Context, t api.Target) (api.Why, error) {
 	return get[api.Why](ctx, c, named(api.PathWhy, api.PathWhy, t))

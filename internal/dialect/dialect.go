@@ -87,6 +87,14 @@ func Read(ctx context.Context, q Request) (Result, error) {
 	return result, nil
 }
 
+// Write writes a project as Compose with x-havre, in its normal form: what
+// Read makes of the text is the project again. beyond says what plain Compose
+// has no words for.
+func Write(p spec.Project) (text []byte, beyond []string, err error) {
+	w, err := compose.Write(p)
+	return w.Text, w.Beyond, err
+}
+
 // stdin stands for standard input among the files.
 const stdin = "-"
 
@@ -145,9 +153,30 @@ func read(name string) ([]byte, error) {
 func finish(r *source.Reading, offset int) {
 	shift(r, offset)
 	slices.SortStableFunc(r.Project.Services, func(a, b spec.Service) int { return strings.Compare(a.Name, b.Name) })
+	slices.SortStableFunc(r.Project.Files, func(a, b spec.File) int { return strings.Compare(a.Name, b.Name) })
+	for _, s := range r.Project.Services {
+		order(r.Origins, "services."+s.Name+".mounts", s.Mounts, func(m spec.Mount) string { return m.Target })
+		order(r.Origins, "services."+s.Name+".needs", s.Needs, func(n spec.Need) string { return n.Service })
+	}
 	for _, m := range spec.Validate(r.Project) {
 		m.Problem.Where = r.Origins.Find(m.Path)
 		r.Mistakes = append(r.Mistakes, m.Problem)
+	}
+}
+
+// order sorts what the language writes in several places, so that one project
+// has one form, and keeps the origins beside it.
+func order[T any](origins source.Origins, field string, list []T, by func(T) string) {
+	at := func(i int) string { return fmt.Sprintf("%s[%d]", field, i) }
+	was := make([]int, len(list))
+	places := make([]problem.Place, len(list))
+	for i := range list {
+		was[i], places[i] = i, origins.Find(at(i))
+	}
+	before := slices.Clone(list)
+	slices.SortStableFunc(was, func(a, b int) int { return strings.Compare(by(before[a]), by(before[b])) })
+	for now, i := range was {
+		list[now], origins[at(now)] = before[i], places[i]
 	}
 }
 

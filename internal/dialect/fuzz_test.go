@@ -60,6 +60,7 @@ func judge(t *testing.T, content []byte) {
 		if wrong := spec.Validate(result.Project); len(wrong) > 0 {
 			t.Errorf("let through: %v", wrong[0].Problem)
 		}
+		isAgain(t, "fuzz", result.Project)
 		return
 	}
 	l, ok := err.(problem.List)

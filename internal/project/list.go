@@ -45,6 +45,18 @@ func (d *Deployer) Find(ctx context.Context, t api.Target) (api.Service, error) 
 	return Status(*ref.Record, ref.Service, d.Loop.View(), d.Loop.Outside()), nil
 }
 
+// Declared gives a project as it was applied last, with what rollbacks and
+// scaling changed since.
+// Errors: NotFound; Conflict when the name could mean several.
+func (d *Deployer) Declared(ctx context.Context, t api.Target) (api.Declared, error) {
+	t.Project = true
+	ref, _, err := d.find(ctx, t)
+	if err != nil {
+		return api.Declared{}, err
+	}
+	return api.Declared{Environment: ref.Record.Environment, ID: ref.Record.ID, Project: ref.Record.Declared}, nil
+}
+
 // Why explains one service, with the last lines that bear on it.
 // Errors: NotFound; Conflict when the name could mean several.
 func (d *Deployer) Why(ctx context.Context, t api.Target) (api.Why, error) {

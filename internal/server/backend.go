@@ -51,6 +51,9 @@ type Services interface {
 	Find(ctx context.Context, t api.Target) (api.Service, error)
 	// Why explains the state of a service, also of a healthy one.
 	Why(ctx context.Context, t api.Target) (api.Why, error)
+	// Declared gives a project as it was applied last.
+	// Errors: as Find.
+	Declared(ctx context.Context, t api.Target) (api.Declared, error)
 }
 
 // Rollouts tells of a service's former rollouts and goes back to them.

@@ -74,6 +74,7 @@ func (s *Server) routes() []route {
 		{path: api.PathStop, does: "stop a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, false)},
 		{path: api.PathRestart, does: "restart a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, false)},
 		{path: api.PathRemove, does: "remove a service", query: volumes, answer: api.Removed{}, serve: s.remove(false)},
+		{path: api.PathProject, does: "show a project as it was applied last", query: named, answer: api.Declared{}, serve: s.declared},
 		{path: api.PathPStart, does: "start a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Start, true)},
 		{path: api.PathPStop, does: "stop a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, true)},
 		{path: api.PathPRestart, does: "restart a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, true)},

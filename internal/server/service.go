@@ -50,3 +50,18 @@ func (s *Server) why(w http.ResponseWriter, r *http.Request) error {
 	}
 	return answer(w, why)
 }
+
+func (s *Server) declared(w http.ResponseWriter, r *http.Request) error {
+	if s.set.Backend.Services == nil {
+		return absent("services")
+	}
+	t, err := target(r, true)
+	if err != nil {
+		return err
+	}
+	d, err := s.set.Backend.Services.Declared(r.Context(), t)
+	if err != nil {
+		return err
+	}
+	return answer(w, d)
+}

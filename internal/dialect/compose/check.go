@@ -26,6 +26,7 @@ type checker struct {
 	spanned int                        // ports that ranges stand for
 	gone    map[string]taken           // what was taken out and is told of elsewhere
 	havre   map[string][]extensionNode // x-havre by service
+	files   map[string]extensionNode   // x-havre by config; the last file's
 }
 
 // taken is a field that was taken out: where it stood and its value, if short.
@@ -41,7 +42,7 @@ type extensionNode struct {
 }
 
 func newChecker(r *source.Reading, vars variables, f forest) *checker {
-	return &checker{Reading: r, table: newTable(), vars: vars, forest: f, gone: map[string]taken{}, havre: map[string][]extensionNode{}}
+	return &checker{Reading: r, table: newTable(), vars: vars, forest: f, gone: map[string]taken{}, havre: map[string][]extensionNode{}, files: map[string]extensionNode{}}
 }
 
 // step is where the walk is: the table's path and the person's.
@@ -95,6 +96,9 @@ func (c *checker) value(n *yaml.Node, at step) {
 
 func (c *checker) mapping(n *yaml.Node, at step) {
 	known := c.children[at.field]
+	if at.field == "services.*.labels" || at.field == "services.*.environment" {
+		defer enlist(n)
+	}
 	for _, pair := range pairs(n) {
 		key, value := pair[0], pair[1]
 		switch {
@@ -106,6 +110,24 @@ func (c *checker) mapping(n *yaml.Node, at step) {
 			c.field(n, key, value, at)
 		}
 	}
+}
+
+// enlist makes a list of labels or variables that begin with x-: in a mapping
+// the library would take them for extensions of Compose's.
+func enlist(n *yaml.Node) {
+	if !slices.ContainsFunc(pairs(n), func(p [2]*yaml.Node) bool { return strings.HasPrefix(p[0].Value, "x-") }) {
+		return
+	}
+	var lines []*yaml.Node
+	for _, p := range pairs(n) {
+		line := *p[0]
+		line.Tag, line.Style = "!!str", yaml.DoubleQuotedStyle
+		if p[1].Tag != "!!null" {
+			line.Value += "=" + p[1].Value
+		}
+		lines = append(lines, &line)
+	}
+	n.Kind, n.Tag, n.Style, n.Content = yaml.SequenceNode, "!!seq", 0, lines
 }
 
 // field judges one key of a mapping whose keys the table lists.
@@ -210,8 +232,11 @@ func (c *checker) extended(n, key, value *yaml.Node, at step) {
 		service := at.names[1]
 		c.value(value, at.to(extension, extension))
 		c.havre[service] = append(c.havre[service], extensionNode{c.forest[c.index].file, value})
+	case key.Value == extension && at.field == "configs.*":
+		c.value(value, at.to(extension, extension))
+		c.files[at.names[1]] = extensionNode{c.forest[c.index].file, value}
 	case key.Value == extension:
-		c.Refuse(c.place(key), "x-havre has no meaning here", "write it on a service")
+		c.Refuse(c.place(key), "x-havre has no meaning here", "write it on a service or a config")
 	case source.Nearest(key.Value, []string{extension}) != "" && (at.field == "" || at.field == "services.*"):
 		c.Warn(c.place(key), key.Value+" has no effect", "did you mean x-havre, on a service?")
 	}

@@ -45,3 +45,12 @@ func TestFilesThatNameEachOtherAreReadOnce(t *testing.T) {
 		t.Errorf("%d services, %v", len(r.Project.Services), r.Mistakes)
 	}
 }
+
+// The library took them for extensions and dropped them.
+func TestLabelsAndVariablesMayBeginLikeExtensions(t *testing.T) {
+	r := read(t, "services: {web: {image: a, labels: {x-y: 1, b: c}, environment: {x-v: w}}}")
+	s := r.Project.Services[0]
+	if len(r.Mistakes)+len(r.Notes) != 0 || len(s.Labels) != 2 || s.Labels["x-y"] != "1" || s.Labels["b"] != "c" || s.Environment["x-v"] != "w" {
+		t.Errorf("%+v %v %v", s, r.Mistakes, r.Notes)
+	}
+}

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"encoding/base64"
 	"fmt"
 	"path"
 	"slices"
@@ -200,7 +201,32 @@ func (r *reader) config(at problem.Place, c types.ServiceConfigObjConfig) []spec
 		return nil
 	}
 	f.Mode = mode
+	r.named(c.Source, &f)
 	return []spec.Mount{{Kind: spec.Config, Source: r.uploads.keep(f), Target: target, ReadOnly: true}}
+}
+
+// named reads x-havre of a config: the file's own name, and bytes that are no
+// text. The normal form needs both.
+func (r *reader) named(config string, f *spec.File) {
+	e, ok := r.files[config]
+	if !ok || empty(e.node) {
+		return
+	}
+	if e.node.Kind != yaml.MappingNode {
+		r.Refuse(placed(e.file, e.node), "x-havre must be a mapping", "write x-havre: {name: conf/app.conf}")
+		return
+	}
+	if _, name := child(e.node, "name"); name != nil && name.Kind == yaml.ScalarNode && name.Value != "" {
+		f.Name = name.Value
+	}
+	if _, bytes := child(e.node, "base64"); bytes != nil {
+		content, err := base64.StdEncoding.DecodeString(bytes.Value)
+		if err != nil || len(content) > spec.MaxFile {
+			r.Refuse(placed(e.file, bytes), "x-havre.base64 is not base64, or of more than 1000 KiB", "write what base64 -w0 FILE prints, or use file:")
+			return
+		}
+		f.Content = content
+	}
 }
 
 // content is what a config of the file says.

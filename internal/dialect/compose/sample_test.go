@@ -11,7 +11,7 @@ var structure = map[string]bool{
 	"services.*.volumes[].bind": true, "services.*.volumes[].volume": true, "services.*.volumes[].tmpfs": true,
 	"services.*.ulimits": true, "services.*.logging": true,
 	"services.*.deploy": true, "services.*.deploy.resources": true, "services.*.deploy.resources.limits": true,
-	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.x-havre": true,
+	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.x-havre": true, "configs.*.x-havre": true,
 }
 
 type m = map[string]any
@@ -42,6 +42,10 @@ func config(name, value string) m {
 	return m{"services": m{"web": m{"configs": []any{"thing"}}}, "configs": m{"thing": m{name: value}}}
 }
 
+func configHavre(name, value string) m {
+	return m{"services": m{"web": m{"configs": []any{"thing"}}}, "configs": m{"thing": m{"content": "x", "x-havre": m{name: value}}}}
+}
+
 func configUse(name string, value any) m {
 	return m{"services": m{"web": m{"configs": []any{m{"source": "thing", name: value}}}}, "configs": m{"thing": m{"content": "x"}}}
 }
@@ -53,6 +57,9 @@ var samples = map[string]m{
 	"include": {"include": []any{"more.yml"}}, "include[].path": {"include": []any{m{"path": "more.yml"}}},
 	"include[].env_file":          {"include": []any{m{"path": "more.yml", "env_file": "file.env"}}},
 	"include[].project_directory": {"include": []any{m{"path": "more.yml", "project_directory": "sub"}}},
+
+	"configs.*.x-havre.name":   configHavre("name", "a/b"),
+	"configs.*.x-havre.base64": configHavre("base64", "/w=="),
 
 	"configs.*.file": config("file", "file.txt"), "configs.*.content": config("content", "x"), "configs.*.environment": config("environment", "GIVEN"),
 

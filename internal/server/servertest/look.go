@@ -52,6 +52,23 @@ func (f *Fake) shown(k *kept) api.Service {
 	return s
 }
 
+// Declared gives a project's services as they were applied last.
+func (f *Fake) Declared(_ context.Context, t api.Target) (api.Declared, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	d := api.Declared{}
+	for _, k := range f.kept {
+		if k.project == t.Name && (t.Environment == "" || t.Environment == k.env) {
+			d.Environment, d.ID, d.Project.Name = k.env, "abcdefgh", k.project
+			d.Project.Services = append(d.Project.Services, k.spec)
+		}
+	}
+	if d.Environment == "" {
+		return d, problem.New(problem.NotFound, "no project is named %s", t.Name).With("list them with: havre ps")
+	}
+	return d, nil
+}
+
 // Why explains a state.
 func (f *Fake) Why(_ context.Context, t api.Target) (api.Why, error) {
 	f.mu.Lock()
