@@ -147,11 +147,21 @@ type Service struct {
 	Rollout     int       `json:"rollout" doc:"the one that serves, or that is on its way when none serves"`
 	Replicas    int       `json:"replicas" doc:"as declared"`
 	Healthy     int       `json:"healthy" doc:"containers that are well"`
-	Restarts    int       `json:"restarts" doc:"containers that ended badly, as far as the engine remembers"`
+	Restarts    int       `json:"restarts" doc:"containers that ended badly, as far as is remembered"`
 	Ports       []string  `json:"ports,omitempty" doc:"as 25->25/tcp public"`
 	URLs        []string  `json:"urls,omitempty"`
 	Since       time.Time `json:"since,omitzero" doc:"of the newest container"`
 	Tasks       []Task    `json:"tasks,omitempty"`
+	Trouble     *Trouble  `json:"trouble,omitempty" doc:"its containers end badly, or did until a moment ago"`
+}
+
+// Trouble is what is remembered of containers that ended badly.
+type Trouble struct {
+	Since   time.Time `json:"since" doc:"the first bad end"`
+	Crashes int       `json:"crashes" doc:"bad ends since then"`
+	Last    time.Time `json:"last" doc:"the newest of them"`
+	Reason  string    `json:"reason" doc:"how that was"`
+	Until   time.Time `json:"until,omitzero" doc:"it rests, without containers, and is tried again then; absent: it does not rest"`
 }
 
 // Task is one container of a service.
@@ -172,6 +182,7 @@ type Why struct {
 	Says    string   `json:"says"`
 	Remedy  string   `json:"remedy,omitempty"`
 	Lines   []string `json:"lines,omitempty" doc:"the last lines it printed, or the last output of its health check"`
+	Trouble *Trouble `json:"trouble,omitempty" doc:"its containers end badly, or did until a moment ago"`
 }
 
 // Line is a line that a service printed.

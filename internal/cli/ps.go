@@ -72,5 +72,13 @@ func (c *console) services(all []api.Service) error {
 			dash(s.Image), dash(strings.Join(append(append([]string{}, s.Ports...), s.URLs...), ", ")), age(s.Since),
 		})
 	}
-	return c.list(all, []string{"NAME", "STATE", "HEALTHY", "IMAGE", "PORTS", "AGE"}, rows)
+	if err := c.list(all, []string{"NAME", "STATE", "HEALTHY", "IMAGE", "PORTS", "AGE"}, rows); err != nil || c.format != "table" {
+		return err
+	}
+	for _, s := range all {
+		if s.Trouble != nil && s.State == "failing" {
+			c.note("%s: %s", known(s.Environment, s.Project+"."+s.Name), s.Says)
+		}
+	}
+	return nil
 }

@@ -69,8 +69,8 @@ func (d *Deployer) Why(ctx context.Context, t api.Target) (api.Why, error) {
 		if lines, err := d.Machine.LastLines(ctx, from, 15); err == nil {
 			why.Lines = lines
 		}
-		if cur := ref.Service.Current(); len(why.Lines) == 0 && cur != nil {
-			why.Lines = cur.Lines // the container may be gone by now
+		if len(why.Lines) == 0 {
+			why.Lines = keptLines(ref.Service.Current()) // the container may be gone by now
 		}
 	}
 	return why, nil

@@ -21,6 +21,7 @@ type View struct {
 	Accepts  func(t service.Task, ports []uint16) bool // the ports took a connection through the portal
 	Quiet    func(o service.Observed) bool             // no connection leads to its containers, nor can a new one; nil: nobody knows
 	Now      time.Time
+	Backoff  service.Backoff // how long what crashes again and again rests
 }
 
 // Farewell is how long who is connected to a rollout may stay after it left the
@@ -52,7 +53,7 @@ func facts(r Record, s *Service, v View) service.Facts {
 	f := service.Facts{
 		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
 		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
-		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v), Left: s.Leaves(), Busy: map[int]bool{},
+		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v), Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
 	}
 	for n, o := range f.Observed {
 		f.Busy[n] = busy(s, o, v)
@@ -60,6 +61,9 @@ func facts(r Record, s *Service, v View) service.Facts {
 	for _, ro := range s.Rollouts {
 		f.Replicas[ro.Number] = ro.Spec.Replicas
 		f.Writes[ro.Number] = ro.Spec.WritesData()
+		if ro.Trouble.Resting() {
+			f.Replicas[ro.Number], f.Rests[ro.Number] = 0, true
+		}
 	}
 	if t := s.Rollout(s.Target); t != nil {
 		f.Failed = t.State == Failed
@@ -85,18 +89,26 @@ func busy(s *Service, o service.Observed, v View) bool {
 }
 
 func judge(ro *Rollout, o service.Observed, v View) service.Verdict {
+	at := moment(ro, v)
+	if t := ro.Trouble; t != nil && t.Tried.After(at.Started) {
+		at.Started = t.Tried
+	}
+	if ro.State == Active {
+		at.Started = replaced(ro, o, at.Started, v.Now)
+	}
+	return service.Judge(ro.Spec, o, at)
+}
+
+func moment(ro *Rollout, v View) service.Moment {
 	ports := reached(ro.Spec)
 	started := ro.Started
 	if started.IsZero() {
 		started = v.Now // its time has not begun
 	}
-	if ro.State == Active {
-		started = replaced(ro, o, started, v.Now)
-	}
-	return service.Judge(ro.Spec, o, service.Moment{
+	return service.Moment{
 		Now: v.Now, Started: started,
 		Accepts: func(t service.Task) bool { return len(ports) == 0 || v.Accepts(t, ports) },
-	})
+	}
 }
 
 // replaced is when a rollout that serves was last hurt or mended: a container

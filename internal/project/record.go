@@ -65,6 +65,8 @@ type Rollout struct {
 
 	Declared *spec.Service `json:",omitempty"` // Spec as it was written; nil in records from before this was kept
 	Back     int           `json:",omitempty"` // the rollout that a rollback made it like
+
+	Trouble *service.Trouble `json:",omitempty"` // how its containers ended badly of late; nil: they did not. Never changed in place
 }
 
 // Rollout finds a rollout by number.
@@ -117,8 +119,10 @@ func (r *Rollout) overtake() {
 	}
 }
 
-// again lets a rollout's time to get healthy begin anew, if it began at all.
+// again lets a rollout's time to get healthy begin anew, if it began at all,
+// and forgets what trouble it had: the person wants it tried now.
 func (r *Rollout) again(now time.Time) {
+	r.Trouble = nil
 	if !r.Started.IsZero() {
 		r.Started = now
 	}

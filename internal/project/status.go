@@ -33,6 +33,10 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 		}
 		a.Tasks = append(a.Tasks, task(t))
 	}
+	if t := cur.Trouble; t != nil {
+		a.Restarts = max(a.Restarts, t.Crashes)
+		a.Trouble = &api.Trouble{Since: t.Since, Crashes: t.Crashes, Reason: service.Ending(t.End), Last: t.End.Since, Until: t.Until}
+	}
 	if live := o.Live(); len(live) > 0 {
 		a.Since = live[0].Since
 	}
@@ -61,6 +65,8 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 		return "stopped", "it was stopped with: havre stop"
 	case !cur.Spec.Runs():
 		return "idle", "it is declared with no replicas"
+	case cur.Trouble.Resting() || tried(cur.Trouble, v.Now):
+		return "failing", crashes(cur.Trouble)
 	case loop != nil && v.Now.Sub(loop.Since) < loopRest:
 		return "failing", "it starts again and again: " + service.Ending(*loop)
 	case verdict.Done && verdict.Healthy < cur.Spec.Replicas:

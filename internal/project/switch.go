@@ -58,10 +58,16 @@ func (d *Deployer) Stop(ctx context.Context, t api.Target, report func(api.Progr
 func stop(ref Ref, stopped bool) error {
 	changed := false
 	for _, s := range ref.those() {
-		if s.Stopped == stopped {
+		cur := s.Current()
+		rests := cur != nil && cur.Trouble.Resting()
+		if s.Stopped == stopped && (stopped || !rests) {
 			continue
 		}
 		changed, s.Stopped = true, stopped
+		s.Rollouts = slices.Clone(s.Rollouts)
+		if rests && !stopped { // who asks for it does not want to wait
+			s.Current().again(time.Now().UTC())
+		}
 		if t := s.Rollout(s.Target); !stopped && t != nil {
 			t.again(time.Now().UTC())
 			if t.State == Failed {

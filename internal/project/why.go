@@ -3,6 +3,7 @@ package project
 import (
 	"fmt"
 	"strings"
+	"time"
 
 	"havre/internal/api"
 	"havre/internal/service"
@@ -14,7 +15,7 @@ import (
 func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 	a := Status(*ref.Record, ref.Service, v, out)
 	full := ref.String()
-	why = api.Why{Service: full, State: a.State, Says: a.Says}
+	why = api.Why{Service: full, State: a.State, Says: a.Says, Trouble: a.Trouble}
 	cur := ref.Service.Current()
 	switch a.State {
 	case "healthy":
@@ -44,10 +45,24 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 	if !strings.HasPrefix(why.Says, full) {
 		why.Says = full + " " + stateVerb(a.State) + ": " + why.Says
 	}
-	if cur != nil && len(cur.Lines) > 0 && from == "" {
-		why.Lines = cur.Lines
+	if cur != nil && cur.Trouble.Resting() && a.State == "failing" {
+		why.Says += ", in " + max(0, cur.Trouble.Until.Sub(v.Now)).Round(time.Second).String()
+	}
+	if from == "" {
+		why.Lines = keptLines(cur)
 	}
 	return why, from
+}
+
+// keptLines are the last lines of a rollout that are remembered.
+func keptLines(ro *Rollout) []string {
+	switch {
+	case ro == nil:
+		return nil
+	case ro.Trouble != nil && len(ro.Trouble.Lines) > 0:
+		return ro.Trouble.Lines
+	}
+	return ro.Lines
 }
 
 func stateVerb(state string) string {
@@ -75,17 +90,24 @@ func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	}
 	o := observed(v.Snapshot, ref.Service.ID)[cur.Number]
 	tasks := o.Tasks
+	if t := cur.Trouble; t.Resting() || tried(t, v.Now) { // the engine may have forgotten it
+		tasks = append([]service.Task{t.End}, tasks...)
+	}
 	for _, t := range tasks { // one that ended badly says more than the next try
 		switch {
 		case !service.Bad(cur.Spec, t), v.Now.Sub(t.Since) > loopWindow && len(o.Live()) > 0:
 		case t.OOM:
 			return t.Container, fmt.Sprintf("give it more memory (now %d MiB) and apply again, or find out what it needs it for", cur.Spec.Limits.Memory>>20)
+		case t.Health == "unhealthy" && cur.Trouble.Resting():
+			return t.Container, "mend what its check finds and apply again, or try it at once: havre restart " + full
 		case t.Health == "unhealthy":
 			return t.Container, "see what its check does: havre exec " + full + " -- sh"
 		case t.Container == "" && strings.Contains(strings.ToLower(t.Error), "no such image"): // the engine's own words, for want of a code
 			return "", fmt.Sprintf("build or load %s again, then: havre restart %s", cur.Spec.Image, full)
 		case t.Container == "":
 			return "", "mend what the engine names and apply again"
+		case cur.Trouble.Resting():
+			return t.Container, "read its log: havre logs " + full + "; mend it and apply again, or try it at once: havre restart " + full
 		default:
 			return t.Container, "read its log: havre logs " + full + "; mend it and apply again"
 		}

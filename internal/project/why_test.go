@@ -32,7 +32,7 @@ func TestWhyNamesTheReason(t *testing.T) {
 		words, remedy, log string
 	}{
 		"a crash loop":               {app("web", "crash"), time.Minute, "it exited with code 3", "havre logs prod.shop.web", "no database"},
-		"a crash loop after a while": {app("web", "late"), 2 * time.Minute, "it starts again and again: it exited with code 4", "havre logs prod.shop.web", "too much"},
+		"a crash loop after a while": {app("web", "late"), 2 * time.Minute, "the last time because it exited with code 4; it rests and is tried again at ", "havre logs prod.shop.web", "too much"},
 		"one that ends well, always": {app("web", "zero"), time.Minute, "exit code 0", "havre logs prod.shop.web", "bye"},
 		"memory":                     {app("web", "oom", func(s *spec.Service) { s.Limits.Memory = 64 << 20 }), time.Minute, "OOM, exit code 137", "now 64 MiB", ""},
 		"a failing check, soon":      {app("web", "ill"), 10 * time.Second, "is not healthy yet: its health check fails: curl: connection refused", "havre exec prod.shop.web", ""},

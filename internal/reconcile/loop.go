@@ -108,10 +108,11 @@ type Hands struct {
 
 // Settings differ between loops.
 type Settings struct {
-	Every     time.Duration // between passes when nothing happens; 0 is a minute
-	HTTPPort  uint16        // of the ingress; 0 is 80
-	HTTPSPort uint16        // of the ingress; 0 is 443
-	Witness   Witness       // default: nobody
+	Every     time.Duration   // between passes when nothing happens; 0 is a minute
+	HTTPPort  uint16          // of the ingress; 0 is 80
+	HTTPSPort uint16          // of the ingress; 0 is 443
+	Witness   Witness         // default: nobody
+	Backoff   service.Backoff // how long what crashes again and again rests
 	Log       *slog.Logger
 }
 
@@ -252,7 +253,7 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	if err != nil {
 		return Calm, l.note(errors.Join(err, l.tell(ctx, Passed{Blind: err, Took: time.Since(began)})))
 	}
-	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now()}
+	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now(), Backoff: l.set.Backoff}
 	l.see(snap)
 	w := &work{loop: l, view: v, records: records}
 	for i := range records {

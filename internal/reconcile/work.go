@@ -55,6 +55,7 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 		network = id
 		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, service.Network{ID: id, Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
 	}
+	w.failed("remember what crashed in "+r.Name, w.troubles(ctx, r))
 	for _, a := range project.Next(*r, w.view) {
 		w.step(ctx, r, a, network)
 	}
@@ -224,7 +225,7 @@ func (w *work) lastWords(ctx context.Context, a project.Action) []string {
 				if t.Container == "" || t.State.Ended() != ended {
 					continue
 				}
-				if lines, err := w.loop.hands.LastLines(ctx, t.Container, 20); err == nil && len(lines) > 0 {
+				if lines, err := w.loop.hands.LastLines(ctx, t.Container, lastLines); err == nil && len(lines) > 0 {
 					return lines
 				}
 			}

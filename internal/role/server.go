@@ -19,6 +19,7 @@ import (
 	"havre/internal/route"
 	"havre/internal/secret"
 	"havre/internal/server"
+	"havre/internal/service"
 	"havre/internal/store"
 	"havre/internal/swarm"
 )
@@ -35,10 +36,12 @@ type ServerConfig struct {
 	HTTPSPort int    `json:"httpsPort"` // and with TLS
 	Pool      string `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
 	Every     string `json:"every"`     // the loop looks at least this often
+	RestFirst string `json:"restFirst"` // how long what crashes again and again rests at first
+	RestMost  string `json:"restMost"`  // and at most; in between it is twice as long each time
 }
 
 func defaultServer() *ServerConfig {
-	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m"}
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", RestFirst: "10s", RestMost: "5m"}
 }
 
 // Validate reports all mistakes at once.
@@ -56,7 +59,20 @@ func (c *ServerConfig) Validate() problem.List {
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
 	}
+	first, err := time.ParseDuration(c.RestFirst)
+	if err != nil || first < time.Second {
+		wrong = append(wrong, problem.New(problem.Invalid, "restFirst: %q is not a time of a second or more", c.RestFirst).With("write it as 10s"))
+	}
+	if most, err := time.ParseDuration(c.RestMost); err != nil || most < first {
+		wrong = append(wrong, problem.New(problem.Invalid, "restMost: %q is not a time as long as restFirst or longer", c.RestMost).With("write it as 5m"))
+	}
 	return wrong
+}
+
+func (c *ServerConfig) backoff() service.Backoff {
+	first, _ := time.ParseDuration(c.RestFirst) // Load validated them
+	most, _ := time.ParseDuration(c.RestMost)
+	return service.Backoff{First: first, Most: most}
 }
 
 // port of the API, for the guard's rules.
@@ -102,7 +118,7 @@ func runServer(ctx context.Context, l Layout) error {
 	loop := reconcile.New(reconcile.Hands{
 		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Shelf: engine, Litter: engine, Logs: cl,
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
-	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Witness: seer, Log: log})
+	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
 	b, err := newBackend(l, c, db, engine, loop, ing)
 	if err != nil {

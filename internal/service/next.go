@@ -40,6 +40,7 @@ type Facts struct {
 	Ready    bool             // what it needs is there
 	Left     bool             // Active is out of the routes, to make way for Target
 	Busy     map[int]bool     // observed rollouts that connections may still lead to
+	Rests    map[int]bool     // rollouts that crashed too often and get no containers now; their Replicas are 0
 }
 
 // Next says what to do now to bring the service to its target. It looks at
@@ -95,6 +96,9 @@ func (f Facts) begin() []Step {
 	if !f.Ready && !f.Left { // who has left cannot serve on
 		return f.keep(f.Active)
 	}
+	if f.Rests[f.Target] { // its swarm service was lost meanwhile
+		return f.serveOn()
+	}
 	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
 		return f.makeRoom()
 	}
@@ -144,7 +148,7 @@ func (f Facts) keep(n int) []Step {
 	if o := f.Observed[n]; o.Replicas == 0 && f.crowded(n) {
 		return nil
 	}
-	if f.Observed[n].SwarmID == "" {
+	if f.Observed[n].SwarmID == "" && !f.Rests[n] {
 		return []Step{{Verb: Start, Rollout: n}}
 	}
 	return f.scale(n, f.Replicas[n])
