@@ -80,6 +80,10 @@ var rows = []row{
 	{"DELETE", "/containers/{ID}", false, 0, func() Call { return new(ContainerRemove) }},
 	{"GET", "/containers/{ID}/logs", false, 0, func() Call { return new(ContainerLogs) }},
 
+	{"HEAD", "/containers/{ID}/archive", false, 0, func() Call { return new(ContainerPath) }},
+	{"GET", "/containers/{ID}/archive", false, 0, func() Call { return new(ContainerGet) }},
+	{"PUT", "/containers/{ID}/archive", true, 0, func() Call { return new(ContainerPut) }},
+
 	{"POST", "/containers/{ID}/exec", false, small, func() Call { return new(ExecCreate) }},
 	{"POST", "/exec/{ID}/start", false, small, func() Call { return new(ExecStart) }},
 	{"POST", "/exec/{ID}/resize", false, 0, func() Call { return new(ExecResize) }},
@@ -100,6 +104,10 @@ var rows = []row{
 	{"POST", own + "volume", false, small, func() Call { return new(VolumeEnsure) }},
 	{"POST", own + "volumes", false, small, func() Call { return new(VolumeList) }},
 	{"POST", own + "volume/rm", false, small, func() Call { return new(VolumeRemove) }},
+	{"POST", own + "volume/settle", false, small, func() Call { return new(VolumeSettle) }},
+	{"POST", own + "volume/usage", false, small, func() Call { return new(VolumeUsage) }},
+	{"POST", own + "volume/clean", false, small, func() Call { return new(VolumeClean) }},
+	{"POST", own + "conventions", false, small, func() Call { return new(Conventions) }},
 	{"POST", own + "portal", false, small, func() Call { return new(Portal) }},
 	{"POST", own + "firewall", false, small, func() Call { return new(Firewall) }},
 	{"POST", own + "purge", false, small, func() Call { return new(Purge) }},
@@ -124,7 +132,8 @@ func Streams(k Kind) bool { return rowOf(k).stream }
 // Changes tells whether calls of kind k can change anything.
 func Changes(k Kind) bool {
 	m := rowOf(k).method
-	if k == VolumeListKind || k == HolderKind {
+	switch k {
+	case VolumeListKind, VolumeUsageKind, ConventionsKind, HolderKind:
 		return false
 	}
 	return m != "GET" && m != "HEAD"

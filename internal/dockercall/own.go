@@ -6,6 +6,10 @@ const (
 	VolumeEnsureKind Kind = "VolumeEnsure"
 	VolumeListKind   Kind = "VolumeList"
 	VolumeRemoveKind Kind = "VolumeRemove"
+	VolumeSettleKind Kind = "VolumeSettle"
+	VolumeUsageKind  Kind = "VolumeUsage"
+	VolumeCleanKind  Kind = "VolumeClean"
+	ConventionsKind  Kind = "Conventions"
 	PortalKind       Kind = "Portal"
 	FirewallKind     Kind = "Firewall"
 	PurgeKind        Kind = "Purge"
@@ -18,6 +22,10 @@ const (
 	VolumeEnsurePath = own + "volume"
 	VolumeListPath   = own + "volumes"
 	VolumeRemovePath = own + "volume/rm"
+	VolumeSettlePath = own + "volume/settle"
+	VolumeUsagePath  = own + "volume/usage"
+	VolumeCleanPath  = own + "volume/clean"
+	ConventionsPath  = own + "conventions"
 	PortalPath       = own + "portal"
 	FirewallPath     = own + "firewall"
 	PurgePath        = own + "purge"
@@ -48,6 +56,7 @@ type VolumeEnsure struct {
 type VolumeSource struct {
 	Source  string `json:"source"` // for a bind mount
 	Created bool   `json:"created"`
+	New     bool   `json:"new"` // no service has started on it yet: its init is still due
 }
 
 // VolumeList lists volumes; "" means all.
@@ -69,6 +78,75 @@ type VolumeRemove struct {
 	Environment Environment `json:"environment"`
 	Project     ProjectID   `json:"project"`
 	Name        VolumeName  `json:"name"`
+}
+
+// VolumeSettle says that a volume is new no more: what fills it before its
+// first service starts has done so, or there is nothing that would.
+type VolumeSettle struct {
+	Environment Environment `json:"environment"`
+	Project     ProjectID   `json:"project"`
+	Name        VolumeName  `json:"name"`
+}
+
+// VolumeUsage asks how much a volume holds.
+type VolumeUsage struct {
+	Environment Environment `json:"environment"`
+	Project     ProjectID   `json:"project"`
+	Name        VolumeName  `json:"name"`
+	Most        int64       `json:"most"` // look at so many files at most; 0 leaves it to the guard
+}
+
+// VolumeUse answers VolumeUsage.
+type VolumeUse struct {
+	Bytes    int64  `json:"bytes"`    // that it takes on the disk
+	Files    int64  `json:"files"`    // and directories
+	Partial  bool   `json:"partial"`  // there is more: counting was given up
+	Modified int64  `json:"modified"` // the newest change of a file, in seconds since 1970
+	Path     string `json:"path"`     // its directory
+}
+
+// VolumeClean empties a volume that is a service's cache or log, or that part
+// of one.
+type VolumeClean struct {
+	Environment Environment `json:"environment"`
+	Project     ProjectID   `json:"project"`
+	Name        VolumeName  `json:"name"`
+	Part        VolumePart  `json:"part"` // "" is all of it
+	Keep        bool        `json:"keep"` // make files empty and leave them there, as for logs that are open
+}
+
+// VolumePart is cache or log, the directories that may be emptied in a volume
+// that holds all of /vol.
+type VolumePart string
+
+func (p VolumePart) check() error {
+	if p != "cache" && p != "log" {
+		return refuse(BadValue, "%.20q is neither cache nor log", string(p))
+	}
+	return nil
+}
+
+// VolumeCleaned answers VolumeClean.
+type VolumeCleaned struct {
+	Bytes int64 `json:"bytes"` // that were freed
+	Files int64 `json:"files"`
+}
+
+// Conventions asks which of ConventionPaths an image has.
+type Conventions struct {
+	Image ImageID `json:"image"`
+}
+
+// ConventionPaths are the places in an image that mean something to Havre:
+// directories below /vol, programs below /dk.
+var ConventionPaths = []string{
+	"/vol/rw", "/vol/ro", "/vol/cache", "/vol/log",
+	"/dk/container_init", "/dk/init_container", "/dk/image_upgrade",
+}
+
+// ConventionsAnswer answers Conventions.
+type ConventionsAnswer struct {
+	Paths []string `json:"paths"`
 }
 
 // Portal makes the portal's image and an environment's directory for it.
@@ -113,6 +191,10 @@ func (Swarm) Kind() Kind        { return SwarmKind }
 func (VolumeEnsure) Kind() Kind { return VolumeEnsureKind }
 func (VolumeList) Kind() Kind   { return VolumeListKind }
 func (VolumeRemove) Kind() Kind { return VolumeRemoveKind }
+func (VolumeSettle) Kind() Kind { return VolumeSettleKind }
+func (VolumeUsage) Kind() Kind  { return VolumeUsageKind }
+func (VolumeClean) Kind() Kind  { return VolumeCleanKind }
+func (Conventions) Kind() Kind  { return ConventionsKind }
 func (Portal) Kind() Kind       { return PortalKind }
 func (Firewall) Kind() Kind     { return FirewallKind }
 func (Purge) Kind() Kind        { return PurgeKind }

@@ -35,12 +35,13 @@ const (
 	BuildOnBuild   Rule = "build-onbuild"
 	BuildEntry     Rule = "build-entry" // an archive entry that could lead elsewhere
 	LoadArchive    Rule = "load-archive"
+	CopyEntry      Rule = "copy-entry" // a device, or a name that climbs, in what is copied into a container
 )
 
 // Rules is every rule of this package.
 var Rules = []Rule{UnknownCall, UnknownVersion, OddPath, UnknownQuery, RepeatedQuery, BadValue, BadHeader, BadBody, TooBig,
 	UnknownField, DuplicateKey, ForbiddenField, NameLikeID, NotAnID, ReservedLabel, BuildSyntax, BuildFrom, BuildCopyFrom,
-	BuildRemoteAdd, BuildFlag, BuildOnBuild, BuildEntry, LoadArchive}
+	BuildRemoteAdd, BuildFlag, BuildOnBuild, BuildEntry, LoadArchive, CopyEntry}
 
 // refuse makes the error of a request that was not understood.
 func refuse(rule Rule, format string, args ...any) error {

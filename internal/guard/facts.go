@@ -82,6 +82,15 @@ var lookups = map[dockercall.Kind]lookup{
 	dockercall.ContainerLogsKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerLogs, f *policy.Facts) error {
 		return g.container(ctx, c.ID, &f.Target)
 	}),
+	dockercall.ContainerPathKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerPath, f *policy.Facts) error {
+		return g.container(ctx, c.ID, &f.Target)
+	}),
+	dockercall.ContainerGetKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerGet, f *policy.Facts) error {
+		return g.container(ctx, c.ID, &f.Target)
+	}),
+	dockercall.ContainerPutKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerPut, f *policy.Facts) error {
+		return g.container(ctx, c.ID, &f.Target)
+	}),
 	dockercall.ExecCreateKind: look(func(g *Guard, ctx context.Context, c *dockercall.ExecCreate, f *policy.Facts) error {
 		return g.container(ctx, c.ID, &f.Target)
 	}),
@@ -110,9 +119,17 @@ var lookups = map[dockercall.Kind]lookup{
 		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
 	}),
 	dockercall.VolumeRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeRemove, f *policy.Facts) error {
-		mounted, err := g.mounted(ctx, g.bounds.source(dockercall.Volume(*c)))
-		f.Mounted = mounted
+		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume(*c)))
+		f.MountedAt = at
 		return err
+	}),
+	dockercall.VolumeCleanKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeClean, f *policy.Facts) error {
+		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume{Environment: c.Environment, Project: c.Project, Name: c.Name}))
+		f.MountedAt = at
+		return err
+	}),
+	dockercall.ConventionsKind: look(func(g *Guard, ctx context.Context, c *dockercall.Conventions, f *policy.Facts) error {
+		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
 	}),
 }
 

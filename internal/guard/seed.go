@@ -56,13 +56,19 @@ func (g *Guard) seed(ctx context.Context, dir string, c *dockercall.VolumeEnsure
 	return t, err
 }
 
+// seedContainer makes a container that is never started, with the directory
+// dir at seedTarget unless that is "".
 func (g *Guard) seedContainer(ctx context.Context, dir string, image dockercall.ImageID) (string, error) {
+	mounts := []map[string]any{}
+	if dir != "" {
+		mounts = append(mounts, map[string]any{"Type": "bind", "Source": dir, "Target": seedTarget})
+	}
 	body := map[string]any{
 		"Image": image, "Entrypoint": []string{"/never-started"}, "NetworkDisabled": true,
 		"Labels": map[string]string{dockercall.InstanceLabel: g.instance, dockercall.KindLabel: policy.SeedKind},
 		"HostConfig": map[string]any{
 			"NetworkMode": "none", "LogConfig": map[string]string{"Type": "none"},
-			"Mounts": []map[string]any{{"Type": "bind", "Source": dir, "Target": seedTarget}},
+			"Mounts": mounts,
 		},
 	}
 	var made struct{ Id string }

@@ -46,18 +46,27 @@ func (g *Guard) volumeEnsure(r *http.Request, c *dockercall.VolumeEnsure) (docke
 		}
 	}
 	there, err := isDirectory(root, within(v))
-	if err != nil || there {
+	if err != nil {
 		return answer, err
 	}
-	answer.Created = true
+	if there {
+		answer.New, err = isNew(root, v)
+		return answer, err
+	}
+	answer.Created, answer.New = true, true
 	draft := ".staging/" + strings.ToLower(rand.Text())
 	if err := g.fill(r.Context(), root, draft, c); err != nil {
 		return answer, errors.Join(fmt.Errorf("make volume %s: %w", c.Name, err), root.RemoveAll(draft))
 	}
+	// Before the volume is there: whoever dies in between leaves a mark of
+	// nothing, and never a volume that passes for an old one.
+	if err := markNew(root, v); err != nil {
+		return answer, err
+	}
 	if err := root.Rename(draft, within(v)); err != nil {
 		return answer, err
 	}
-	return answer, settle(root, string(c.Environment)+"/"+string(c.Project))
+	return answer, settle(root, beside(v))
 }
 
 // fill makes the draft of a volume.
@@ -169,28 +178,31 @@ func (g *Guard) volumeRemove(_ *http.Request, c *dockercall.VolumeRemove) (struc
 	if err := root.Rename(within(v), draft); err != nil {
 		return struct{}{}, err
 	}
-	return struct{}{}, root.RemoveAll(draft)
+	return struct{}{}, errors.Join(unmark(root, v), settle(root, beside(v)), root.RemoveAll(draft))
 }
 
-// mounted tells whether a container that runs, or is about to, mounts source
-// or a part of it.
-func (g *Guard) mounted(ctx context.Context, source string) (bool, error) {
-	type mounts []struct{ Source string }
-	has := func(all mounts) bool {
-		return slices.ContainsFunc(all, func(m struct{ Source string }) bool {
-			return m.Source == source || strings.HasPrefix(m.Source, source+"/")
-		})
+// mountedAt gives the places where containers that run, or are about to, have
+// source or a part of it.
+func (g *Guard) mountedAt(ctx context.Context, source string) ([]string, error) {
+	type mounts []struct{ Source, Destination, Target string }
+	at := []string{}
+	look := func(all mounts) {
+		for _, m := range all {
+			if m.Source == source || strings.HasPrefix(m.Source, source+"/") {
+				at = append(at, cmp.Or(m.Destination, m.Target))
+			}
+		}
 	}
 	var containers []struct {
 		State  string
 		Mounts mounts
 	}
 	if err := g.engine.get(ctx, "/containers/json", "all=1", &containers); err != nil {
-		return false, err
+		return nil, err
 	}
 	for _, c := range containers {
-		if c.State != "exited" && c.State != "dead" && has(c.Mounts) {
-			return true, nil
+		if c.State != "exited" && c.State != "dead" {
+			look(c.Mounts)
 		}
 	}
 	// Between two containers of a service there is none for a moment.
@@ -201,12 +213,12 @@ func (g *Guard) mounted(ctx context.Context, source string) (bool, error) {
 		}
 	}
 	if err := g.engine.get(ctx, "/services", "", &services); err != nil && problem.KindOf(err) != problem.Unavailable {
-		return false, err
+		return nil, err
 	}
 	for _, s := range services {
-		if s.Spec.Mode.Replicated.Replicas > 0 && has(s.Spec.TaskTemplate.ContainerSpec.Mounts) {
-			return true, nil
+		if s.Spec.Mode.Replicated.Replicas > 0 {
+			look(s.Spec.TaskTemplate.ContainerSpec.Mounts)
 		}
 	}
-	return false, nil
+	return at, nil
 }

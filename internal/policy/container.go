@@ -19,15 +19,18 @@ func containerCreate(q question, c *dockercall.ContainerCreate) (dockercall.Call
 	case PortalKind:
 		return createPortal(q, c)
 	case ProbeKind:
-		return createProbe(q, c)
+		return createOnce(q, c, ProbeKind)
+	case HookKind:
+		return createOnce(q, c, HookKind)
 	}
-	return nil, refuse(LabelMismatch, "a plain container is a portal or a probe; services are made as services")
+	return nil, refuse(LabelMismatch, "a plain container is a portal, a probe or a hook; services are made as services")
 }
 
-func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
+// createOnce allows a container of a service's shape that runs once.
+func createOnce(q question, c *dockercall.ContainerCreate, kind string) (dockercall.Call, error) {
 	var err error
 	s, host := &c.Spec, c.Spec.HostConfig
-	if s.Labels, err = stamped(q, s.Labels, ProbeKind); err != nil {
+	if s.Labels, err = stamped(q, s.Labels, kind); err != nil {
 		return nil, err
 	}
 	if err := agree(s.Labels, probeName, c.Name, dockercall.ProjectLabel, dockercall.ServiceLabel); err != nil {
@@ -44,7 +47,7 @@ func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, er
 		return nil, err
 	}
 	if n := host.RestartPolicy.Name; n != "" && n != "no" {
-		return nil, refuse(RestartPolicy, "a probe runs once")
+		return nil, refuse(RestartPolicy, "a %s runs once", kind)
 	}
 	if err := judgeOnlyNetwork(q, p, s); err != nil {
 		return nil, err
@@ -192,15 +195,28 @@ func runnable(verb string) judgement {
 	}
 }
 
-// executable allows commands in containers of services and probes; a portal
+// executable allows commands in containers of a service's shape; a portal
 // sees a whole environment.
 func executable(q question, c dockercall.Call) (dockercall.Call, error) {
 	if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
 		return nil, err
 	}
 	switch q.facts.Target.Labels[dockercall.KindLabel] {
-	case ServiceKind, ProbeKind:
+	case ServiceKind, ProbeKind, HookKind:
 		return c, nil
 	}
 	return nil, refuse(ExecKind, "commands are run in containers of services only")
+}
+
+// copyable allows to copy files from and to containers of a service's shape.
+// The guard's own and portals are none of the caller's.
+func copyable(q question, c dockercall.Call) (dockercall.Call, error) {
+	if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
+		return nil, err
+	}
+	switch q.facts.Target.Labels[dockercall.KindLabel] {
+	case ServiceKind, ProbeKind, HookKind:
+		return c, nil
+	}
+	return nil, refuse(SomebodysObject, "files are copied from and to containers of services only")
 }

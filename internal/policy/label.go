@@ -15,6 +15,7 @@ const (
 	NetKind     = "network"
 	ConfigKind  = "config"
 	ProbeKind   = "probe"
+	HookKind    = "hook" // runs once on a service's volumes before the service does
 	SeedKind    = "seed" // a container of the guard's own, which is never started
 )
 

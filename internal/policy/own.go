@@ -30,11 +30,55 @@ func volumeEnsure(q question, c *dockercall.VolumeEnsure) (dockercall.Call, erro
 }
 
 func volumeRemove(q question, c *dockercall.VolumeRemove) (dockercall.Call, error) {
-	if c.Environment == "" || c.Project == "" || c.Name == "" {
-		return nil, refuse(MountSource, "a volume has an environment, a project and a name")
+	if err := named(c.Environment, c.Project, c.Name); err != nil {
+		return nil, err
 	}
-	if q.facts.Mounted {
+	if len(q.facts.MountedAt) > 0 {
 		return nil, refuse(VolumeInUse, "a container mounts the volume %s", c.Name)
+	}
+	return c, nil
+}
+
+// named wants a volume's whole name.
+func named(e dockercall.Environment, p dockercall.ProjectID, v dockercall.VolumeName) error {
+	if e == "" || p == "" || v == "" {
+		return refuse(MountSource, "a volume has an environment, a project and a name")
+	}
+	return nil
+}
+
+func volumeSettle(_ question, c *dockercall.VolumeSettle) (dockercall.Call, error) {
+	return c, named(c.Environment, c.Project, c.Name)
+}
+
+func volumeUsage(_ question, c *dockercall.VolumeUsage) (dockercall.Call, error) {
+	if c.Most < 0 {
+		return nil, refuse(Amount, "%d files cannot be looked at", c.Most)
+	}
+	return c, named(c.Environment, c.Project, c.Name)
+}
+
+// volumeClean allows to empty what nobody mounts, and of what is mounted the
+// places that a service promises to do without.
+func volumeClean(q question, c *dockercall.VolumeClean) (dockercall.Call, error) {
+	if err := named(c.Environment, c.Project, c.Name); err != nil {
+		return nil, err
+	}
+	for _, at := range q.facts.MountedAt {
+		whole := c.Part == "" && (at == "/vol/cache" || at == "/vol/log")
+		if !whole && !(c.Part != "" && at == "/vol") {
+			return nil, refuse(VolumeInUse, "a container has the volume %s at %.100q, where data is", c.Name, at)
+		}
+	}
+	return c, nil
+}
+
+func conventions(q question, c *dockercall.Conventions) (dockercall.Call, error) {
+	if q.facts.Image.Exists && len(q.facts.Image.Refs) == 0 {
+		return nil, refuse(ImageNotOurs, "this is an image of no environment")
+	}
+	if !q.facts.Image.Exists {
+		return nil, missing("image")
 	}
 	return c, nil
 }

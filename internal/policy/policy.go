@@ -68,7 +68,7 @@ type Facts struct {
 	Portal    dockercall.ImageID // the portal's image
 	Networks  map[dockercall.SwarmID]Object
 	Configs   map[dockercall.SwarmID]Object
-	Mounted   bool // some container mounts the volume
+	MountedAt []string // where containers have the volume that the call is about
 }
 
 // question is all that a judgement may look at.
@@ -122,6 +122,10 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ContainerRemoveKind:  ours("container"),
 	dockercall.ContainerLogsKind:    ours("container"),
 
+	dockercall.ContainerPathKind: copyable,
+	dockercall.ContainerGetKind:  copyable,
+	dockercall.ContainerPutKind:  copyable,
+
 	dockercall.ExecCreateKind:  executable,
 	dockercall.ExecStartKind:   executable,
 	dockercall.ExecResizeKind:  executable,
@@ -141,6 +145,10 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.SwarmKind:        harmless, // only ever makes a swarm where there is none
 	dockercall.VolumeEnsureKind: on(volumeEnsure),
 	dockercall.VolumeListKind:   harmless, // names only
+	dockercall.VolumeSettleKind: on(volumeSettle),
+	dockercall.VolumeUsageKind:  on(volumeUsage),
+	dockercall.VolumeCleanKind:  on(volumeClean),
+	dockercall.ConventionsKind:  on(conventions),
 	dockercall.HolderKind:       harmless, // a process's name and number
 	dockercall.VolumeRemoveKind: on(volumeRemove),
 	dockercall.PortalKind:       on(portal),

@@ -210,7 +210,7 @@ func TestMountedVolumeStays(t *testing.T) {
 	if _, err := policy.Judge(server, bounds, f, c); err != nil {
 		t.Errorf("one that nobody mounts: %v", err)
 	}
-	f.Mounted = true
+	f.MountedAt = []string{"/vol/cache"}
 	if _, err := policy.Judge(server, bounds, f, c); ruleOf(err) != string(policy.VolumeInUse) {
 		t.Errorf("one in use: %v", err)
 	}

@@ -85,6 +85,9 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ok:
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, text)
+	case strings.HasSuffix(path, "/archive") && strings.Contains(path, id64("b")):
+		w.Header().Set("X-Docker-Container-Path-Stat", "eyJtb2RlIjo0MjB9") // {"mode":420}
+		w.Header().Set("Content-Type", "application/x-tar")
 	case strings.HasSuffix(path, "/logs"):
 		w.Header().Set("Content-Type", "application/vnd.docker.raw-stream")
 		io.WriteString(w, "a line of a log\n")
