@@ -14,11 +14,17 @@ import (
 const maxRequest = 4 << 10
 
 // request names one port of one container, twice: by id and by address.
+// Network is "udp", or nothing for TCP, so that what asks for TCP is written as
+// it was before there was a choice.
 type request struct {
 	ID      string     `json:"id"`
 	Address netip.Addr `json:"address"`
 	Port    uint16     `json:"port"`
+	Network string     `json:"network,omitempty"`
 }
+
+// udp is the one network that a request names.
+const udp = "udp"
 
 // name is what the engine's name service calls the container.
 func (r request) name() string { return r.ID[:12] }
@@ -65,6 +71,9 @@ func parse(line []byte) (request, error) {
 	}
 	if r.Port == 0 {
 		return request{}, errors.New("port is not within 1 and 65535")
+	}
+	if r.Network != "" && r.Network != udp {
+		return request{}, errors.New("network is neither udp nor left out")
 	}
 	// Doubled or oddly cased fields, and what follows the object, would pass
 	// the decoder. They don't survive being written again.

@@ -22,7 +22,7 @@ type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 // tests can stand in for the engine; the program itself offers no such choice.
 type portal struct {
 	lookup   lookupFunc
-	dial     func(ctx context.Context, to netip.AddrPort) (*os.File, error)
+	dial     func(ctx context.Context, r request) (*os.File, error)
 	patience time.Duration // for a request to arrive, and for a connection to be made
 	places   chan struct{}
 	gate     gate
@@ -139,7 +139,7 @@ func (p *portal) answer(conn *net.UnixConn) *refusal {
 	if no := p.vouch(ctx, req); no != nil {
 		return no
 	}
-	out, err := p.dial(ctx, req.target())
+	out, err := p.dial(ctx, req)
 	if err != nil {
 		return refuse(kindOf(err), "%v", err)
 	}

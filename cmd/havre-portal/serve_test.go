@@ -65,7 +65,7 @@ func outside(found []netip.Addr, lookupErr, dialErr error) *portal {
 	p := newPortal("")
 	p.patience = 100 * time.Millisecond
 	p.lookup = func(context.Context, string) ([]netip.Addr, error) { return found, lookupErr }
-	p.dial = func(context.Context, netip.AddrPort) (*os.File, error) { return nil, dialErr }
+	p.dial = func(context.Context, request) (*os.File, error) { return nil, dialErr }
 	return p
 }
 

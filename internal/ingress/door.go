@@ -30,6 +30,7 @@ const (
 	tcpDoor   doorKind = "tcp"
 	httpDoor  doorKind = "http"
 	httpsDoor doorKind = "https"
+	udpDoor   doorKind = "udp"
 )
 
 // key tells doors apart. What is not in it may change while the door is open.
@@ -50,7 +51,8 @@ type door struct {
 	most   int64
 	warn   func(error)
 
-	sockets []net.Listener   // guarded by front.mu, as the next two
+	sockets []net.Listener   // guarded by front.mu, as the next three
+	packets []*packets       // of a UDP door, instead
 	why     *problem.Problem // why it is shut
 	looked  time.Time        // when it was last found out who has the port
 	closed  chan struct{}
@@ -88,10 +90,13 @@ func (f *front) newDoor(k key) *door {
 	return d
 }
 
-func (d *door) open() bool { return len(d.sockets) > 0 }
+func (d *door) open() bool { return len(d.sockets)+len(d.packets) > 0 }
 
 // openDoor binds all of d's addresses or none.
 func (f *front) openDoor(d *door) *problem.Problem {
+	if d.kind == udpDoor {
+		return f.openUDP(d)
+	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	lc.SetMultipathTCP(false) // a handed-over socket is plain TCP, and both ends of a splice should be
 	var sockets []net.Listener
@@ -101,8 +106,8 @@ func (f *front) openDoor(d *door) *problem.Problem {
 			sockets = append(sockets, l)
 			continue
 		}
-		if host == "::1" && (errors.Is(err, syscall.EADDRNOTAVAIL) || errors.Is(err, syscall.EAFNOSUPPORT)) {
-			continue // a machine without IPv6
+		if host == "::1" && noIPv6(err) {
+			continue
 		}
 		for _, l := range sockets {
 			l.Close()
@@ -138,7 +143,7 @@ func (f *front) shut(d *door, err error) *problem.Problem {
 		}
 		d.looked = time.Now()
 		by := ""
-		if who := holder(d.port); who != "" {
+		if who := holder(d.key); who != "" {
 			by = " by " + who
 		}
 		return problem.New(problem.Conflict, "port %d is taken%s", d.port, by).
@@ -159,7 +164,10 @@ func (d *door) close() {
 	for _, l := range d.sockets {
 		l.Close()
 	}
-	d.sockets = nil
+	for _, p := range d.packets {
+		p.Close()
+	}
+	d.sockets, d.packets = nil, nil
 }
 
 // accept lets people in until l is closed.

@@ -27,6 +27,7 @@ type front struct {
 	serving  sync.WaitGroup
 	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
 	guests   guests
+	flows    flows
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -45,6 +46,7 @@ func newFront(ctx context.Context, set Settings) *front {
 		doors:    map[key]*door{},
 		gone:     map[*backend]time.Time{},
 		guests:   guests{count: map[string]int{}},
+		flows:    newFlows(),
 	}
 	f.now.Store(newView(route.Table{}, nil, f.enter))
 	return f
@@ -87,6 +89,7 @@ func (f *front) follow(t route.Table) {
 	for k, d := range f.doors {
 		if !slices.Contains(wanted, k) {
 			d.close()
+			f.closeFlows(d)
 			delete(f.doors, k)
 			f.set.Log.Info("closed", "listen", k.String())
 		}
@@ -100,6 +103,7 @@ func (f *front) follow(t route.Table) {
 	for _, b := range f.now.Load().dismiss(old) {
 		f.gone[b] = time.Now()
 	}
+	f.lookAfterFlows(time.Now())
 }
 
 // lingering is how long containers that left are looked after.
@@ -130,6 +134,7 @@ func (f *front) retry(ctx context.Context) {
 				f.try(d)
 			}
 			f.forget()
+			f.lookAfterFlows(time.Now())
 			f.mu.Unlock()
 		}
 	}
@@ -158,6 +163,7 @@ func (f *front) close() {
 		d.close()
 	}
 	f.mu.Unlock()
+	f.closeFlows(nil)
 	f.serving.Wait()
 	f.now.Load().dismiss(nil)
 }
@@ -170,6 +176,9 @@ func doorsOf(t route.Table) []key {
 	var keys []key
 	for _, r := range t.TCP {
 		keys = append(keys, key{r.Listen, tcpDoor, r.Access == spec.Localhost})
+	}
+	for _, r := range t.UDP {
+		keys = append(keys, key{r.Listen, udpDoor, r.Access == spec.Localhost})
 	}
 	if len(t.HTTP) > 0 {
 		near := !slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Access != spec.Localhost })
@@ -222,6 +231,9 @@ func (f *front) listeners() []route.Listener {
 		d := f.doors[k]
 		l := d.report()
 		if w := v.tcp[k.port]; k.kind == tcpDoor && w != nil {
+			l.Service, l.Access = w.service, w.access
+		}
+		if w := v.udp[k.port]; k.kind == udpDoor && w != nil {
 			l.Service, l.Access = w.service, w.access
 		}
 		all = append(all, l)

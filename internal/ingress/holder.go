@@ -10,12 +10,16 @@ import (
 	"strings"
 )
 
-// holder says who listens on a TCP port, as far as the kernel tells a process
+// holder says who has a port, as far as the kernel tells a process
 // of our rights: "exim4 (pid 4711)", else "a process of user Debian-exim",
 // else nothing.
-func holder(port uint16) string {
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
-		inode, uid, found := socketOn(table, port)
+func holder(k key) string {
+	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	if k.kind == udpDoor {
+		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+	}
+	for _, table := range tables {
+		inode, uid, found := socketOn(table, state, k.port)
 		if !found {
 			continue
 		}
@@ -31,8 +35,8 @@ func holder(port uint16) string {
 }
 
 // socketOn reads one of the kernel's tables, proc(5): local address in field
-// 1, state in 3 (0A listens), user in 7, inode in 9.
-func socketOn(table string, port uint16) (inode, uid string, found bool) {
+// 1, state in 3 (0A listens, 07 takes datagrams of anybody), user in 7, inode in 9.
+func socketOn(table, state string, port uint16) (inode, uid string, found bool) {
 	f, err := os.Open(table)
 	if err != nil {
 		return "", "", false
@@ -41,7 +45,7 @@ func socketOn(table string, port uint16) (inode, uid string, found bool) {
 	suffix := fmt.Sprintf(":%04X", port)
 	for lines := bufio.NewScanner(f); lines.Scan(); {
 		field := strings.Fields(lines.Text())
-		if len(field) > 9 && strings.HasSuffix(field[1], suffix) && field[3] == "0A" {
+		if len(field) > 9 && strings.HasSuffix(field[1], suffix) && field[3] == state {
 			return field[9], field[7], true
 		}
 	}

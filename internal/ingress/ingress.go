@@ -18,7 +18,7 @@ import (
 )
 
 // Dial connects to a container inside its environment. The connection is the
-// kernel's own, a *net.TCPConn for spec.TCP: bytes must flow without us.
+// kernel's own, a *net.TCPConn for spec.TCP and a connected *net.UDPConn for spec.UDP: bytes must flow without us.
 type Dial func(context.Context, spec.Protocol, route.Target) (net.Conn, error)
 
 // Settings are everything that can differ between two ingresses.
@@ -35,6 +35,7 @@ type Settings struct {
 	MaxConns   int                         // open at once by each port; default 10000
 	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
 	Hold       time.Duration               // how long a connection waits for a container; default not at all
+	UDPIdle    time.Duration               // how long a UDP flow may be silent before it ends; default 60s
 	Log        *slog.Logger                // default: discard
 }
 
@@ -52,7 +53,7 @@ func New(set Settings) (*Ingress, error) {
 	if set.Dial == nil {
 		return nil, problem.New(problem.Invalid, "the ingress has no way to reach containers")
 	}
-	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.ControlGroup < 0 {
+	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
 	}
 	if set.Local == nil {
@@ -63,6 +64,9 @@ func New(set Settings) (*Ingress, error) {
 	}
 	if set.MaxConns == 0 {
 		set.MaxConns = 10_000
+	}
+	if set.UDPIdle == 0 {
+		set.UDPIdle = time.Minute
 	}
 	if set.Retry == 0 {
 		set.Retry = 2 * time.Second

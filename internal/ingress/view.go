@@ -17,7 +17,9 @@ import (
 type view struct {
 	table    route.Table
 	tcp      map[uint16]*way
+	udp      map[uint16]*way
 	http     map[string]*way
+	pass     map[string]*way             // by server name: TLS that is not ours
 	certs    map[string]*tls.Certificate // by host
 	backends map[route.Target]*backend   // those of http
 	led      map[string]bool             // containers that a route leads to
@@ -58,29 +60,43 @@ func newView(t route.Table, old *view, dial dialFunc) *view {
 	v := &view{
 		table:    t,
 		tcp:      map[uint16]*way{},
+		udp:      map[uint16]*way{},
 		http:     map[string]*way{},
+		pass:     map[string]*way{},
 		certs:    map[string]*tls.Certificate{},
 		backends: map[route.Target]*backend{},
 		led:      map[string]bool{},
 	}
 	for _, r := range t.TCP {
-		w := &way{service: r.Service, access: r.Access}
-		for _, target := range r.Targets {
-			w.backends = append(w.backends, &backend{target: target})
-			v.led[target.Container] = true
-		}
-		v.tcp[r.Listen] = w
+		v.tcp[r.Listen] = plainWay(r)
+	}
+	for _, r := range t.UDP {
+		v.udp[r.Listen] = plainWay(route.TCP(r))
+	}
+	for _, r := range t.Pass {
+		v.pass[r.Host] = plainWay(route.TCP{Access: r.Access, Service: r.Service, Targets: r.Targets})
+	}
+	for c := range t.Containers() {
+		v.led[c] = true
 	}
 	for _, r := range t.HTTP {
 		w := &way{service: r.Service, access: r.Access}
 		for _, target := range r.Targets {
 			w.backends = append(w.backends, v.backend(target, old, dial))
-			v.led[target.Container] = true
 		}
 		v.http[r.Host] = w
 	}
 	v.certify(t.Certificates)
 	return v
+}
+
+// plainWay leads to containers whose connections are not kept.
+func plainWay(r route.TCP) *way {
+	w := &way{service: r.Service, access: r.Access}
+	for _, target := range r.Targets {
+		w.backends = append(w.backends, &backend{target: target})
+	}
+	return w
 }
 
 func (v *view) backend(t route.Target, old *view, dial dialFunc) *backend {

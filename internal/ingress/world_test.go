@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -65,9 +66,14 @@ func newWorld(t testing.TB, change ...func(*ingress.Settings)) *world {
 
 // throughPortals dials by the portals below dir, as the role does.
 func throughPortals(dir string) ingress.Dial {
-	return func(ctx context.Context, _ spec.Protocol, t route.Target) (net.Conn, error) {
+	return func(ctx context.Context, p spec.Protocol, t route.Target) (net.Conn, error) {
 		socket := filepath.Join(dir, t.Environment, "portal.sock")
-		return portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+		c, err := portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port, UDP: p == spec.UDP})
+		var no *portal.Refusal
+		if errors.As(err, &no) && (no.Kind == portal.Unknown || no.Kind == portal.Mismatch) {
+			err = errors.Join(ingress.ErrElsewhere, err)
+		}
+		return c, err
 	}
 }
 

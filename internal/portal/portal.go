@@ -24,6 +24,7 @@ type Target struct {
 	Container string // the whole id, 64 lower-case hexadecimal digits
 	Address   netip.Addr
 	Port      uint16
+	UDP       bool // instead of TCP
 }
 
 // String gives address:port, with the container's short id.
@@ -59,7 +60,10 @@ const longest = 15 * time.Second
 
 // Dial connects to target through the portal that listens on socketPath. The
 // connection is a *net.TCPConn (io.Copy between two of them stays in the
-// kernel), is the caller's to close, and dies with the portal's container.
+// kernel) or a connected *net.UDPConn, is the caller's to close, and dies with
+// the portal's container. By UDP nothing is sent: it says that the container is
+// there, not that it listens. And a UDP socket stays at its address whoever has
+// that later: ask again now and then.
 //
 // Errors: Unavailable when there is no portal, or the container is gone, is
 // elsewhere or does not listen (with a *Refusal inside); Busy when the portal
@@ -93,11 +97,16 @@ func ask(ctx context.Context, socketPath string, target Target) (net.Conn, error
 	defer c.Close()
 	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
 
+	network := ""
+	if target.UDP {
+		network = "udp"
+	}
 	line, err := json.Marshal(struct {
 		ID      string     `json:"id"`
 		Address netip.Addr `json:"address"`
 		Port    uint16     `json:"port"`
-	}{target.Container, target.Address, target.Port})
+		Network string     `json:"network,omitempty"`
+	}{target.Container, target.Address, target.Port, network})
 	if err != nil {
 		return nil, err
 	}

@@ -106,14 +106,15 @@ func connected(f *os.File, target Target) (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errAnswer, err)
 	}
-	tcp, ok := c.(*net.TCPConn)
-	if !ok {
+	_, tcp := c.(*net.TCPConn)
+	_, udp := c.(*net.UDPConn)
+	if udp != target.UDP || tcp == target.UDP {
 		c.Close()
-		return nil, fmt.Errorf("%w: not a TCP socket", errAnswer)
+		return nil, fmt.Errorf("%w: not a socket of the kind that was asked for", errAnswer)
 	}
-	if at, ok := tcp.RemoteAddr().(*net.TCPAddr); !ok || at.AddrPort() != target.address() {
-		tcp.Close()
-		return nil, fmt.Errorf("%w: a socket to %v", errAnswer, tcp.RemoteAddr())
+	if at := c.RemoteAddr(); at == nil || at.String() != target.address().String() {
+		c.Close()
+		return nil, fmt.Errorf("%w: a socket to %v", errAnswer, at)
 	}
-	return tcp, nil
+	return c, nil
 }

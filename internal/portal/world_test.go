@@ -159,7 +159,7 @@ func (n *namespace) place(container string, at ...netip.Addr) {
 	n.hosts[container[:12]+"."] = at
 }
 
-// echo serves TCP on address and port.
+// echo serves TCP and UDP on address and port.
 func (n *namespace) echo(t testing.TB, on string) {
 	t.Helper()
 	n.in(t, func() error {
@@ -169,8 +169,26 @@ func (n *namespace) echo(t testing.TB, on string) {
 		}
 		t.Cleanup(func() { l.Close() })
 		go accept(l, func(c net.Conn) { io.Copy(c, c) })
+		p, err := net.ListenPacket("udp4", on)
+		if err != nil {
+			return err
+		}
+		t.Cleanup(func() { p.Close() })
+		go repeat(p)
 		return nil
 	})
+}
+
+// repeat gives back each datagram until p is closed.
+func repeat(p net.PacketConn) {
+	b := make([]byte, 2000)
+	for {
+		n, from, err := p.ReadFrom(b)
+		if err != nil {
+			return
+		}
+		p.WriteTo(b[:n], from)
+	}
 }
 
 // accept serves until l is closed, and then waits for those it serves.

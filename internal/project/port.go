@@ -17,6 +17,11 @@ type Port struct {
 // Errors: Conflict, when all are taken.
 func free(used map[Port]string, proto spec.Protocol) (uint16, error) {
 	taken := map[uint16]bool{}
+	for p := route.FirstPort; p <= route.LastPort; p++ {
+		if spec.EnginePort(uint16(p), proto) {
+			taken[uint16(p)] = true
+		}
+	}
 	for p := range used {
 		taken[p.Number] = taken[p.Number] || p.Protocol == proto
 	}

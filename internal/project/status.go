@@ -12,7 +12,7 @@ import (
 // Outside is what only others know about a service: whether its ports could
 // be bound, for one.
 type Outside struct {
-	Listeners map[uint16]string // external TCP ports that could not be bound, and why
+	Listeners map[Port]string // outside ports that could not be bound, and why
 	HTTPSPort uint16
 }
 
@@ -145,12 +145,12 @@ func unmet(r Record, s *Service, v View) spec.Need {
 
 func portTrouble(s spec.Service, out Outside) string {
 	for _, p := range s.Ports {
-		if says, bad := out.Listeners[p.External]; bad && p.Protocol == spec.TCP {
+		if says, bad := out.Listeners[Port{p.External, p.Protocol}]; bad {
 			return says
 		}
 	}
 	if len(s.Domains) > 0 {
-		return out.Listeners[out.HTTPSPort]
+		return out.Listeners[Port{out.HTTPSPort, spec.TCP}]
 	}
 	return ""
 }

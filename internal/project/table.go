@@ -33,6 +33,8 @@ func Table(records []Record, snap service.Snapshot) route.Table {
 		}
 	}
 	slices.SortFunc(t.TCP, func(a, b route.TCP) int { return int(a.Listen) - int(b.Listen) })
+	slices.SortFunc(t.UDP, func(a, b route.UDP) int { return int(a.Listen) - int(b.Listen) })
+	slices.SortFunc(t.Pass, func(a, b route.Pass) int { return strings.Compare(a.Host, b.Host) })
 	slices.SortFunc(t.HTTP, func(a, b route.HTTP) int { return strings.Compare(a.Host, b.Host) })
 	return t
 }
@@ -41,18 +43,27 @@ func Table(records []Record, snap service.Snapshot) route.Table {
 func lead(t *route.Table, ref Ref, o service.Observed) {
 	env, s := ref.Record.Environment, ref.Service.Current().Spec
 	for _, p := range s.Ports {
-		taken := slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == p.External })
-		if p.Protocol == spec.TCP && !taken {
-			t.TCP = append(t.TCP, route.TCP{Listen: p.External, Access: p.Access, Service: ref.String(), Targets: Targets(env, o, p.Internal)})
+		r := route.TCP{Listen: p.External, Access: p.Access, Service: ref.String(), Targets: Targets(env, o, p.Internal)}
+		switch {
+		case p.Protocol == spec.TCP && !slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == p.External }):
+			t.TCP = append(t.TCP, r)
+		case p.Protocol == spec.UDP && !slices.ContainsFunc(t.UDP, func(r route.UDP) bool { return r.Listen == p.External }):
+			t.UDP = append(t.UDP, route.UDP(r))
 		}
 	}
 	for _, d := range s.Domains {
-		taken := slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Host == d.Host })
+		taken := slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Host == d.Host }) ||
+			slices.ContainsFunc(t.Pass, func(r route.Pass) bool { return r.Host == d.Host })
 		port, err := backendPort(s, d)
 		if err != nil || taken { // Declare refused a domain without a clear port
 			continue
 		}
-		t.HTTP = append(t.HTTP, route.HTTP{Host: d.Host, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(), Targets: Targets(env, o, port)})
+		r := route.HTTP{Host: d.Host, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(), Targets: Targets(env, o, port)}
+		if d.TLS == spec.Passthrough {
+			t.Pass = append(t.Pass, route.Pass(r))
+			continue
+		}
+		t.HTTP = append(t.HTTP, r)
 	}
 }
 

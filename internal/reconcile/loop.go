@@ -153,9 +153,9 @@ type Loop struct {
 // Sight is what the last pass saw.
 type Sight struct {
 	Snapshot  service.Snapshot
-	Listeners map[uint16]string // ports that could not be bound, and why
-	At        time.Time         // zero before the first pass
-	Problem   string            // why the last pass could not finish
+	Listeners map[project.Port]string // ports that could not be bound, and why
+	At        time.Time               // zero before the first pass
+	Problem   string                  // why the last pass could not finish
 }
 
 // New makes a loop; it does nothing yet.
@@ -299,16 +299,22 @@ func (l *Loop) look(ctx context.Context) ([]project.Record, service.Snapshot, er
 
 // listeners keeps which ports the ingress could not bind.
 func (l *Loop) listeners(ctx context.Context, problems []route.Problem) {
-	bad := map[uint16]string{}
-	for _, p := range problems { // ":25/tcp"
-		_, number, _ := strings.Cut(p.Listen, ":")
-		number, _, _ = strings.Cut(number, "/")
-		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
-			bad[uint16(n)] = p.Says
-			// The ingress, without rights, cannot see whose the port is.
-			if who, err := l.hands.Holder(ctx, uint16(n)); err == nil && who != "" {
-				bad[uint16(n)] = fmt.Sprintf("port %d is taken by %s", n, who)
-			}
+	bad := map[project.Port]string{}
+	for _, p := range problems { // ":25/tcp", ":53/udp", ":443/https"
+		_, name, _ := strings.Cut(p.Listen, ":")
+		number, kind, _ := strings.Cut(name, "/")
+		n, err := strconv.ParseUint(number, 10, 16)
+		if err != nil {
+			continue
+		}
+		port := project.Port{Number: uint16(n), Protocol: spec.TCP}
+		if kind == string(spec.UDP) {
+			port.Protocol = spec.UDP
+		}
+		bad[port] = p.Says
+		// The ingress, without rights, cannot see whose the port is.
+		if who, err := l.hands.Holder(ctx, port.Number); port.Protocol == spec.TCP && err == nil && who != "" {
+			bad[port] = fmt.Sprintf("port %d is taken by %s", n, who)
 		}
 	}
 	l.mu.Lock()

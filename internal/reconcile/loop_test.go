@@ -277,7 +277,7 @@ func TestTakenPortIsSeenWithItsHolder(t *testing.T) {
 		w.cluster.Held[4001] = "nginx"
 		w.apply("shop", web("web", "good", 4001))
 		w.settle()
-		if got := w.loop.Sight().Listeners[4001]; got != "port 4001 is taken by nginx" {
+		if got := w.loop.Sight().Listeners[project.Port{Number: 4001, Protocol: spec.TCP}]; got != "port 4001 is taken by nginx" {
 			t.Errorf("got %q", got)
 		}
 		delete(w.cluster.Held, 4001)

@@ -39,15 +39,8 @@ func (l *Loop) quiet(ctx context.Context) func(service.Observed) bool {
 // containers are those that a table leads to.
 func containers(t route.Table) map[string]bool {
 	led := map[string]bool{}
-	for _, r := range t.TCP {
-		for _, to := range r.Targets {
-			led[to.Container] = true
-		}
-	}
-	for _, r := range t.HTTP {
-		for _, to := range r.Targets {
-			led[to.Container] = true
-		}
+	for c := range t.Containers() {
+		led[c] = true
 	}
 	return led
 }

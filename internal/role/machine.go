@@ -56,19 +56,20 @@ func littleEndian(hexed string) (netip.Addr, bool) {
 }
 
 // holder tells which user's program listens on a port, unless it is the
-// ingress (/proc/net/tcp: field 4 is the state, 0A is listening, field 8 the uid).
+// ingress (/proc/net/tcp and udp: field 4 is the state, 0A is listening, field 8 the uid).
 func (m machine) holder(p project.Port) (who string, taken bool) {
-	if p.Protocol != spec.TCP {
-		return "", false
+	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	if p.Protocol == spec.UDP { // 07 is a socket that is bound and speaks with anybody
+		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
 	}
 	want := fmt.Sprintf(":%04X", p.Number)
-	for _, file := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, file := range tables {
 		rows, err := procTable(file)
 		if err != nil {
 			continue // no IPv6
 		}
 		for _, f := range rows {
-			if len(f) > 7 && strings.HasSuffix(f[1], want) && f[3] == "0A" && f[7] != m.ours {
+			if len(f) > 7 && strings.HasSuffix(f[1], want) && f[3] == state && f[7] != m.ours {
 				return "a program of the user " + nameOf(f[7]), true
 			}
 		}

@@ -9,7 +9,7 @@ type Applied struct {
 
 // Problem is why a listener does not listen. It is tried again all the time.
 type Problem struct {
-	Listen  string `json:"listen"`            // ":25/tcp", ":443/https"
+	Listen  string `json:"listen"`            // ":25/tcp", ":53/udp", ":443/https"
 	Service string `json:"service,omitempty"` // whose port it is; none for HTTP and HTTPS, which many share
 	Says    string `json:"says"`
 	Remedy  string `json:"remedy,omitempty"`
@@ -45,7 +45,7 @@ const (
 )
 
 // Listener is one outside port and what came in by it. Counts are of
-// connections since the listener was first wanted.
+// connections since the listener was first wanted; of a UDP port, of flows.
 type Listener struct {
 	Listen  string      `json:"listen"` // ":25/tcp"
 	Service string      `json:"service,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"iter"
 	"net/netip"
 	"slices"
 
@@ -36,6 +37,23 @@ type Target struct {
 // TCP leads an outside port to containers.
 type TCP struct {
 	Listen  uint16      `json:"listen"`
+	Access  spec.Access `json:"access"`
+	Service string      `json:"service"` // env.project.service, for people
+	Targets []Target    `json:"targets,omitempty"`
+}
+
+// UDP leads an outside UDP port to containers, flow by flow.
+type UDP struct {
+	Listen  uint16      `json:"listen"`
+	Access  spec.Access `json:"access"`
+	Service string      `json:"service"` // env.project.service, for people
+	Targets []Target    `json:"targets,omitempty"`
+}
+
+// Pass leads a TLS server name on the table's HTTPS port to containers that do
+// their own TLS: the bytes go through as they are.
+type Pass struct {
+	Host    string      `json:"host"` // lower case, no port
 	Access  spec.Access `json:"access"`
 	Service string      `json:"service"` // env.project.service, for people
 	Targets []Target    `json:"targets,omitempty"`
@@ -67,7 +85,9 @@ type Table struct {
 	HTTPPort     uint16        `json:"httpPort,omitempty"`  // 0 is 80
 	HTTPSPort    uint16        `json:"httpsPort,omitempty"` // 0 is 443
 	TCP          []TCP         `json:"tcp,omitempty"`
+	UDP          []UDP         `json:"udp,omitempty"`
 	HTTP         []HTTP        `json:"http,omitempty"`
+	Pass         []Pass        `json:"pass,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
 }
 
@@ -101,9 +121,17 @@ func (t Table) Canonical() Table {
 		r.Targets = sorted(r.Targets)
 		c.TCP = append(c.TCP, r)
 	}
+	for _, r := range t.UDP {
+		r.Targets = sorted(r.Targets)
+		c.UDP = append(c.UDP, r)
+	}
 	for _, r := range t.HTTP {
 		r.Targets = sorted(r.Targets)
 		c.HTTP = append(c.HTTP, r)
+	}
+	for _, r := range t.Pass {
+		r.Targets = sorted(r.Targets)
+		c.Pass = append(c.Pass, r)
 	}
 	for _, x := range t.Certificates {
 		x.Hosts = append([]string(nil), x.Hosts...)
@@ -111,6 +139,8 @@ func (t Table) Canonical() Table {
 		c.Certificates = append(c.Certificates, x)
 	}
 	slices.SortStableFunc(c.TCP, func(a, b TCP) int { return cmp.Compare(a.Listen, b.Listen) })
+	slices.SortStableFunc(c.UDP, func(a, b UDP) int { return cmp.Compare(a.Listen, b.Listen) })
+	slices.SortStableFunc(c.Pass, func(a, b Pass) int { return cmp.Compare(a.Host, b.Host) })
 	slices.SortStableFunc(c.HTTP, func(a, b HTTP) int { return cmp.Compare(a.Host, b.Host) })
 	slices.SortStableFunc(c.Certificates, func(a, b Certificate) int { return slices.Compare(a.Hosts, b.Hosts) })
 	return c
@@ -138,6 +168,36 @@ func (t Table) Encode() []byte {
 		panic("a table is always JSON: " + err.Error()) // only strings, numbers and addresses
 	}
 	return append(b, '\n')
+}
+
+// Containers are all that t leads to, each once or more often.
+func (t Table) Containers() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, targets := range t.targets() {
+			for _, to := range targets {
+				if !yield(to.Container) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (t Table) targets() [][]Target {
+	var all [][]Target
+	for _, r := range t.TCP {
+		all = append(all, r.Targets)
+	}
+	for _, r := range t.UDP {
+		all = append(all, r.Targets)
+	}
+	for _, r := range t.HTTP {
+		all = append(all, r.Targets)
+	}
+	for _, r := range t.Pass {
+		all = append(all, r.Targets)
+	}
+	return all
 }
 
 // Equal tells whether two tables say the same.

@@ -33,11 +33,18 @@ func (t Table) Validate() error {
 	}
 	ports := map[uint16]string{}
 	for _, r := range t.TCP {
-		f.tcp(r, ports)
+		f.port("tcp", r, ports)
+	}
+	packets := map[uint16]string{}
+	for _, r := range t.UDP {
+		f.port("udp", TCP(r), packets)
 	}
 	hosts := map[string]string{}
 	for _, r := range t.HTTP {
 		f.http(r, hosts)
+	}
+	for _, r := range t.Pass { // what is passed through cannot be answered here too
+		f.http(HTTP(r), hosts)
 	}
 	certified := map[string]bool{}
 	for _, c := range t.Certificates {
@@ -46,10 +53,10 @@ func (t Table) Validate() error {
 	return f.found.AsError()
 }
 
-func (f *finder) tcp(r TCP, seen map[uint16]string) {
-	what := fmt.Sprintf("tcp port %d", r.Listen)
+func (f *finder) port(protocol string, r TCP, seen map[uint16]string) {
+	what := fmt.Sprintf("%s port %d", protocol, r.Listen)
 	if r.Listen == 0 {
-		f.add("a tcp route of %q has no port", r.Service)
+		f.add("a %s route of %q has no port", protocol, r.Service)
 	}
 	if other, twice := seen[r.Listen]; twice {
 		f.add("%s leads to %q and to %q", what, other, r.Service)

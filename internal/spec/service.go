@@ -137,7 +137,15 @@ type Restart struct {
 type Domain struct {
 	Host string `json:"host"`           // lower case, no port
 	Port uint16 `json:"port,omitempty"` // the container's; 0 is its only exposed port, else 80
+	TLS  TLS    `json:"tls,omitempty"`  // who does TLS; "" is the ingress
 }
+
+// TLS says who does TLS for a domain.
+type TLS string
+
+// Passthrough has the service do its own: the ingress looks at the name that a
+// client asks for and passes the bytes as they are.
+const Passthrough TLS = "passthrough"
 
 // WritesData tells whether two containers of the service at once could spoil
 // each other's data. Such a service is stopped before its successor starts.

@@ -139,6 +139,12 @@ func Reserved(label string) bool {
 	return strings.HasPrefix(l, "havre.") || strings.HasPrefix(l, "com.docker.")
 }
 
+// EnginePort tells whether a port is one by which the engines of a swarm speak
+// (VXLAN and gossip), and which no service can have.
+func EnginePort(port uint16, protocol Protocol) bool {
+	return protocol == UDP && (port == 4789 || port == 7946)
+}
+
 func (f *finder) ports(at string, s Service) {
 	for i, p := range s.Ports {
 		here := fmt.Sprintf("%s.ports[%d]", at, i)
@@ -148,9 +154,11 @@ func (f *finder) ports(at string, s Service) {
 		switch p.Protocol {
 		case TCP:
 		case UDP:
-			f.invalid(here, "take the port out; UDP comes with a later release", "service %s publishes port %d/udp, and only TCP ports can be published so far", s.Name, p.Internal)
+			if EnginePort(p.External, UDP) {
+				f.invalid(here, "choose another outside port", "port %d/udp is the engine's own", p.External)
+			}
 		default:
-			f.invalid(here, "use tcp", "protocol %q is unknown", p.Protocol)
+			f.invalid(here, "use tcp or udp", "protocol %q is unknown", p.Protocol)
 		}
 		if !p.Access.Known() {
 			f.invalid(here, "use public, private or localhost", "access %q is unknown", p.Access)
@@ -204,6 +212,9 @@ func (f *finder) domains(at string, s Service) {
 	for i, d := range s.Domains {
 		if len(d.Host) > 253 || !hostForm.MatchString(d.Host) {
 			f.invalid(fmt.Sprintf("%s.domains[%d]", at, i), "write a host name in lower case, without scheme and path", "%q is not a domain", d.Host)
+		}
+		if d.TLS != "" && d.TLS != Passthrough {
+			f.invalid(fmt.Sprintf("%s.domains[%d]", at, i), "write passthrough, or leave it out and Havre does TLS", "tls %q is unknown", d.TLS)
 		}
 	}
 }

@@ -111,7 +111,7 @@ func (h havreKey) port(n *yaml.Node, text string) uint16 {
 	return uint16(p)
 }
 
-// domain reads name, name:port and {host, port}.
+// domain reads name, name:port and {host, port, tls}.
 func (h havreKey) domain(n *yaml.Node) spec.Domain {
 	var d spec.Domain
 	if n.Kind == yaml.ScalarNode {
@@ -127,6 +127,9 @@ func (h havreKey) domain(n *yaml.Node) spec.Domain {
 	}
 	if _, port := child(n, "port"); port != nil && !empty(port) {
 		d.Port = h.port(port, port.Value)
+	}
+	if _, tls := child(n, "tls"); tls != nil && !empty(tls) {
+		d.TLS = spec.TLS(tls.Value)
 	}
 	return d
 }

@@ -19,7 +19,7 @@ import (
 // World is a portal with containers around it.
 type World struct {
 	Socket string        // where the portal listens
-	Echo   portal.Target // gives back what it is sent
+	Echo   portal.Target // gives back what it is sent, also by UDP
 	Other  portal.Target // so does this one, another container on the same port
 	Double portal.Target // and this one, but its id leads to another address as well
 }
@@ -49,6 +49,17 @@ func RunPortal(t *testing.T, open func(t *testing.T) World) {
 		}
 		defer silent.Close()
 		Talk(t, w.Socket, w.Echo)
+	})
+	t.Run("hands over UDP sockets that work", func(t *testing.T) {
+		w := open(t)
+		to := w.Echo
+		to.UDP = true
+		Datagrams(t, w.Socket, to)
+	})
+	t.Run("refuses where id and address do not agree by UDP", func(t *testing.T) {
+		w := open(t)
+		swapped := portal.Target{Container: w.Echo.Container, Address: w.Other.Address, Port: w.Other.Port, UDP: true}
+		Refused(t, w.Socket, swapped, portal.Mismatch)
 	})
 	t.Run("refuses where id and address do not agree", func(t *testing.T) {
 		w := open(t)
@@ -106,6 +117,31 @@ func Talk(t *testing.T, socket string, to portal.Target) {
 	}
 }
 
+// Datagrams dials to through the portal at socket, and has each of some
+// datagrams come back whole.
+func Datagrams(t *testing.T, socket string, to portal.Target) {
+	t.Helper()
+	c, err := portal.Dial(t.Context(), socket, to)
+	if err != nil {
+		t.Errorf("dial: %v", err)
+		return
+	}
+	defer c.Close()
+	if _, ok := c.(*net.UDPConn); !ok {
+		t.Errorf("got a %T; want a *net.UDPConn", c)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	heard := make([]byte, 2000)
+	for _, said := range []string{"ahoy", "", strings.Repeat("ahoy ", 200)} {
+		if _, err := io.WriteString(c, said); err != nil {
+			t.Errorf("write: %v", err)
+		}
+		if n, err := c.Read(heard); err != nil || string(heard[:n]) != said {
+			t.Errorf("heard %q, %v; want %q", heard[:n], err, said)
+		}
+	}
+}
+
 // Refused dials to, and wants a refusal of one of kinds.
 func Refused(t *testing.T, socket string, to portal.Target, kinds ...string) {
 	t.Helper()
@@ -141,7 +177,10 @@ func malformed(to portal.Target) map[string]string {
 	return map[string]string{
 		"no JSON":            "GET / HTTP/1.1\r\nHost: portal\r\n\r\n",
 		"an empty line":      "\n",
-		"an unknown field":   strings.Replace(right, "{", `{"network":"x",`, 1),
+		"an unknown field":   strings.Replace(right, "{", `{"node":"x",`, 1),
+		"an unknown network": strings.Replace(right, "}", `,"network":"unix"}`, 1),
+		"tcp spelt out":      strings.Replace(right, "}", `,"network":"tcp"}`, 1),
+		"an empty network":   strings.Replace(right, "}", `,"network":""}`, 1),
 		"a doubled field":    strings.Replace(right, "{", `{"port":9,`, 1),
 		"an oddly cased one": strings.Replace(right, `"port"`, `"Port"`, 1),
 		"a missing field":    `{"id":` + id + `,"address":` + at + "}\n",

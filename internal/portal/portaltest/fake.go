@@ -5,6 +5,7 @@ package portaltest
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -95,6 +96,7 @@ type request struct {
 	ID      string     `json:"id"`
 	Address netip.Addr `json:"address"`
 	Port    uint16     `json:"port"`
+	Network string     `json:"network,omitempty"`
 }
 
 func (f *Fake) answer(c *net.UnixConn) *portal.Refusal {
@@ -117,7 +119,7 @@ func (f *Fake) answer(c *net.UnixConn) *portal.Refusal {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	var d net.Dialer
-	out, err := d.DialContext(ctx, "tcp4", netip.AddrPortFrom(r.Address, r.Port).String())
+	out, err := d.DialContext(ctx, cmp.Or(r.Network, "tcp")+"4", netip.AddrPortFrom(r.Address, r.Port).String())
 	if errors.Is(err, context.DeadlineExceeded) {
 		return &portal.Refusal{Kind: portal.Timeout, Says: err.Error()}
 	}
@@ -125,7 +127,7 @@ func (f *Fake) answer(c *net.UnixConn) *portal.Refusal {
 		return &portal.Refusal{Kind: portal.Refused, Says: err.Error()}
 	}
 	defer out.Close()
-	raw, err := out.(*net.TCPConn).SyscallConn()
+	raw, err := out.(syscall.Conn).SyscallConn()
 	if err != nil {
 		return &portal.Refusal{Kind: portal.Refused, Says: err.Error()}
 	}
@@ -145,5 +147,5 @@ func parse(line []byte) (request, bool) {
 	again, _ := json.Marshal(r)
 	usable := r.Address.Is4() && (r.Address.IsGlobalUnicast() || r.Address.IsLoopback())
 	return r, err == nil && len(raw) == 32 && hex.EncodeToString(raw) == r.ID &&
-		usable && r.Port > 0 && bytes.Equal(again, line)
+		usable && r.Port > 0 && (r.Network == "" || r.Network == "udp") && bytes.Equal(again, line)
 }

@@ -50,6 +50,21 @@ func echo(t *testing.T, on string) (port uint16) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close() })
+	packets, err := net.ListenPacket("udp4", l.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { packets.Close() })
+	go func() {
+		b := make([]byte, 2000)
+		for {
+			n, from, err := packets.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			packets.WriteTo(b[:n], from)
+		}
+	}()
 	go func() {
 		for {
 			c, err := l.Accept()

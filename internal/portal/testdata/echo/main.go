@@ -1,5 +1,5 @@
 // Echo is what tests put into a container to be talked to: it gives back what
-// it is sent, on port 7, and throws it away, on port 9.
+// it is sent, on port 7 by TCP and UDP, and throws it away, on port 9.
 package main
 
 import (
@@ -10,7 +10,23 @@ import (
 
 func main() {
 	go listen(":9", func(c net.Conn) { io.Copy(io.Discard, c) })
+	go repeat(":7")
 	listen(":7", func(c net.Conn) { io.Copy(c, c) })
+}
+
+func repeat(on string) {
+	p, err := net.ListenPacket("udp", on)
+	if err != nil {
+		log.Fatal(err)
+	}
+	b := make([]byte, 64<<10)
+	for {
+		n, from, err := p.ReadFrom(b)
+		if err != nil {
+			log.Fatal(err)
+		}
+		p.WriteTo(b[:n], from)
+	}
 }
 
 func listen(on string, serve func(net.Conn)) {
