@@ -31,8 +31,12 @@ func Look(before Sight, p Passed) Sight {
 			now.Services[r.Environment+"."+r.Name+"."+s.Name] = look(r, s, p)
 		}
 	}
-	for n, says := range p.Outside.Listeners {
-		now.Ports[strconv.Itoa(int(n))] = says
+	for port, says := range p.Outside.Listeners {
+		name := strconv.Itoa(int(port.Number))
+		if port.Protocol == "udp" {
+			name += "/udp"
+		}
+		now.Ports[name] = says
 	}
 	return now
 }

@@ -306,8 +306,11 @@ func TestAnswerComesFromTheAddressThatWasAsked(t *testing.T) {
 	w.must(onlyUDP(port, w.talker(same)))
 	for _, asked := range []string{"127.0.0.1", "127.8.8.8", "::1"} {
 		c, err := net.Dial("udp", netip.AddrPortFrom(netip.MustParseAddr(asked), port).String())
+		if err != nil && asked == "::1" {
+			continue // a machine without IPv6
+		}
 		if err != nil {
-			t.Skipf("%s: %v", asked, err)
+			t.Fatal(err)
 		}
 		defer c.Close()
 		if heard := asks(t, c, "from "+asked); heard != "from "+asked { // a connected socket hears nobody else

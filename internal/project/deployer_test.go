@@ -172,9 +172,9 @@ func TestApplyRefusesWithAllReasons(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.cluster.Hold(25, "exim4")
 		udp := app("dns", "good")
-		udp.Ports = []spec.Port{{Internal: 53, Protocol: spec.UDP, Access: spec.Public}}
-		w.fails(problem.Invalid, "service dns publishes port 53/udp", udp)
-		w.fails(problem.Invalid, "publishes port 53/udp", udp, app("web", "Bad Name"))
+		udp.Ports = []spec.Port{{Internal: 53, External: 4789, Protocol: spec.UDP, Access: spec.Public}}
+		w.fails(problem.Invalid, "port 4789/udp is the engine's own", udp)
+		w.fails(problem.Invalid, "4789/udp", udp, app("web", "Bad Name"))
 		w.fails(problem.NotFound, "service web: no image none", app("web", "none"))
 		w.fails(problem.Conflict, "port 25/tcp, which web wants, is taken by exim4", app("web", "good", port(25, 25)))
 		err := w.Apply(t.Context(), api.Apply{Environment: "dev", Project: shop(app("web", "good"))}, none)

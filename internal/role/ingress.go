@@ -7,6 +7,7 @@ import (
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
+	"havre/internal/spec"
 )
 
 // hold is how long a new connection waits for a container: the time in which
@@ -15,9 +16,10 @@ const hold = 30 * time.Second
 
 // IngressConfig is the ingress's configuration.
 type IngressConfig struct {
-	Bind  string   `json:"bind"`  // address for ports that are not for this machine alone; "" is all
-	Local []string `json:"local"` // networks that "private" lets in; none means the usual private ones
-	Pool  string   `json:"pool"`  // networks of projects, which are never private
+	Bind    string        `json:"bind"`              // address for ports that are not for this machine alone; "" is all
+	Local   []string      `json:"local"`             // networks that "private" lets in; none means the usual private ones
+	UDPIdle spec.Duration `json:"udpIdle,omitempty"` // how long a UDP flow may be silent before it ends; 0 is 1m
+	Pool    string        `json:"pool"`              // networks of projects, which are never private
 }
 
 func defaultIngress() *IngressConfig { return &IngressConfig{Pool: defaultPool} }
@@ -48,6 +50,10 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 	if err != nil {
 		wrong = append(wrong, problem.New(problem.Invalid, "pool: %q is not a network", c.Pool).With("write it as %s", defaultPool))
 	}
+	if c.UDPIdle < 0 {
+		wrong = append(wrong, problem.New(problem.Invalid, "udpIdle: %s is below zero", c.UDPIdle.Std()).With("write it as 1m, or leave it out"))
+	}
+	s.UDPIdle = c.UDPIdle.Std()
 	s.Engine = []netip.Prefix{p}
 	return s, wrong
 }

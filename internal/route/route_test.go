@@ -105,6 +105,12 @@ func TestMistakesAreAllFound(t *testing.T) {
 	}{
 		"no port":               {func(t *route.Table) { t.TCP[0].Listen = 0 }, "no port"},
 		"port twice":            {func(t *route.Table) { t.TCP[0].Listen = 25 }, `tcp port 25 leads to "prod.mail.dovecot" and to "prod.mail.exim"`},
+		"udp port twice": {func(t *route.Table) {
+			t.UDP = append(t.UDP, route.UDP{Listen: 53, Access: spec.Public, Service: "prod.net.dns"}, route.UDP{Listen: 53, Access: spec.Public, Service: "prod.net.bind"})
+		}, `udp port 53 leads to "prod.net.dns" and to "prod.net.bind"`},
+		"passed through and answered": {func(t *route.Table) {
+			t.Pass = append(t.Pass, route.Pass{Host: "www.example", Access: spec.Public, Service: "prod.own.tls"})
+		}, `leads to`},
 		"no access":             {func(t *route.Table) { t.TCP[0].Access = "" }, "access"},
 		"odd access":            {func(t *route.Table) { t.HTTP[0].Access = "Public" }, "access"},
 		"no service":            {func(t *route.Table) { t.TCP[0].Service = "" }, "service"},
@@ -159,7 +165,7 @@ func TestParseIsStrict(t *testing.T) {
 	for what, text := range map[string]string{
 		"nothing":       "",
 		"a list":        "[]",
-		"unknown field": `{"udp":[]}`,
+		"unknown field": `{"sctp":[]}`,
 		"unknown below": `{"tcp":[{"listen":25,"access":"public","service":"a","proxy":true}]}`,
 		"two values":    `{}{}`,
 		"rubbish after": `{}x`,

@@ -84,7 +84,8 @@ var samples = map[string]m{
 
 	"services.*.x-havre.domains":        havre("domains", []any{"www.example.org:8080"}),
 	"services.*.x-havre.domains[].host": havre("domains", []any{m{"host": "www.example.org"}}), "services.*.x-havre.domains[].port": havre("domains", []any{m{"host": "a.org", "port": 5}}),
-	"services.*.x-havre.access": havre("access", "private"), "services.*.x-havre.links": havre("links", []any{"other:o"}),
+	"services.*.x-havre.domains[].tls": havre("domains", []any{m{"host": "a.org", "tls": "passthrough"}}),
+	"services.*.x-havre.access":        havre("access", "private"), "services.*.x-havre.links": havre("links", []any{"other:o"}),
 	"services.*.x-havre.links[].to": havre("links", []any{m{"to": "other"}}), "services.*.x-havre.links[].alias": havre("links", []any{m{"to": "other", "alias": "o"}}),
 	"services.*.x-havre.links[].ports": havre("links", []any{m{"to": "other", "ports": []any{25}}}),
 	"services.*.x-havre.keys":          havre("keys", []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"}),

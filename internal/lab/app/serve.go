@@ -20,6 +20,8 @@ import (
 //	VERSION=v1          what it answers; default v1
 //	HTTP=8080,80        ports; default 8080; "none" for none
 //	TCP=25,143          ports that greet with "VERSION CLIENT-ADDRESS" and echo lines
+//	UDP=514             ports that answer "VERSION what-was-said", and print lines of syslog
+//	DNS=53              UDP ports of a name server that knows one address
 //	LISTEN=127.0.0.1    default all addresses
 //	CRASH=3             exit at once with this code, after PRINT
 //	START_DELAY=2s      listen only then
@@ -97,6 +99,12 @@ func listen() error {
 	}
 	for _, port := range ports("TCP", "none") {
 		go func() { ended <- greet(net.JoinHostPort(os.Getenv("LISTEN"), port)) }()
+	}
+	for _, port := range ports("UDP", "none") {
+		go func() { ended <- repeat(net.JoinHostPort(os.Getenv("LISTEN"), port)) }()
+	}
+	for _, port := range ports("DNS", "none") {
+		go func() { ended <- names(net.JoinHostPort(os.Getenv("LISTEN"), port)) }()
 	}
 	fmt.Println("listening")
 	return <-ended
