@@ -33,6 +33,9 @@ var ownSchemas = map[string]object{
 	"access":   {"enum": []any{"public", "private", "localhost"}},
 	"keys":     {"type": "array", "items": object{"type": "string"}},
 	"priority": {"type": "integer"},
+	"init": {"oneOf": []any{
+		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
+	}},
 }
 
 // trimmer makes the schema of what Havre takes out of the specification's:

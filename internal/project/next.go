@@ -200,6 +200,8 @@ func (r *Record) Apply(a Action, lines []string, now time.Time) {
 		if ro.Started.IsZero() {
 			ro.Started = now
 		}
+	case service.Filled:
+		ro.Started = now // its time to get healthy begins only now
 	case service.Leave:
 		ro.leave(s.Target, now)
 	case service.Activate:

@@ -32,7 +32,12 @@ func complete(s spec.Service, img service.Image) spec.Service {
 		// The engine gives each container an anonymous volume for such a path,
 		// also below another mount: data would be lost with the container.
 		if !slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Target == at }) {
-			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, at), Target: at})
+			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, at), Target: at, ReadOnly: at == readOnlyData})
+		}
+	}
+	for _, at := range img.Kept {
+		if !slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Target == at || m.Target == path.Dir(at) }) {
+			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, at), Target: at, ReadOnly: at == readOnlyData})
 		}
 	}
 	s.Ports = slices.Clone(s.Ports)
@@ -41,6 +46,9 @@ func complete(s spec.Service, img service.Image) spec.Service {
 	}
 	return s
 }
+
+// readOnlyData is where a service by convention only reads what it is given.
+const readOnlyData = "/vol/ro"
 
 // imageVolume names the volume of a service's image at a path: the service's
 // name, a dot, the path. Where the path has to be bent to fit into a name, a

@@ -14,7 +14,7 @@ import (
 
 // story is what a person asks for, one thing after another.
 var story = []func(w *world){
-	func(w *world) { w.applyWith(shop("data", "good", "one")) },
+	func(w *world) { w.applyWith(shop("filled", "good", "one")) },
 	func(w *world) { w.apply("blog", web("blog", "good", 0)) },
 	func(w *world) { w.applyWith(shop("data2", "better", "two")) }, // a writer, a reader and a file change
 	func(w *world) { w.applyWith(shop("data2", "crash", "two")) },  // a bad one

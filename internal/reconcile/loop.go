@@ -46,9 +46,17 @@ type Portals interface {
 
 // Storage keeps volumes and small files.
 type Storage interface {
-	EnsureVolume(ctx context.Context, v service.Volume) (source string, err error)
+	EnsureVolume(ctx context.Context, v service.Volume) (source string, fresh bool, err error)
 	EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error)
 	TidyConfigs(ctx context.Context, p spec.ProjectID) error // removes those that no swarm service mounts
+}
+
+// Hooks runs what fills a service's new volumes before the service starts.
+type Hooks interface {
+	StartHook(ctx context.Context, d service.Desired, command []string) error // may be called twice
+	HookEnding(ctx context.Context, container string) (service.Task, error)   // Complete only if it surely did its work
+	RemoveHook(ctx context.Context, container string) error
+	SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error // it is new no more
 }
 
 // Shelf keeps the images that rollouts run, though their names move on.
@@ -97,6 +105,7 @@ type Hands struct {
 	Fences
 	Portals
 	Storage
+	Hooks
 	Shelf
 	Litter
 	Logs

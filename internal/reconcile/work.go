@@ -56,6 +56,7 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, service.Network{ID: id, Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
 	}
 	w.failed("remember what crashed in "+r.Name, w.troubles(ctx, r))
+	w.hooks(ctx, r)
 	for _, a := range project.Next(*r, w.view) {
 		w.step(ctx, r, a, network)
 	}
@@ -114,6 +115,10 @@ func rollout(r *project.Record, a project.Action) *project.Rollout {
 func (w *work) giveUp(ctx context.Context, r *project.Record, a project.Action, why error) error {
 	ro := rollout(r, a)
 	lasting := false
+	var lines []string
+	if broken := (*initFailed)(nil); errors.As(why, &broken) {
+		lasting, lines = true, broken.lines
+	}
 	switch problem.KindOf(why) {
 	case problem.Invalid, problem.Denied, problem.NotFound, problem.Conflict:
 		lasting = true
@@ -123,7 +128,7 @@ func (w *work) giveUp(ctx context.Context, r *project.Record, a project.Action, 
 	}
 	a.Verb, a.Reason = service.Fail, "it could not be started: "+why.Error()
 	w.loop.set.Log.Warn("given up", "project", r.Name, "service", a.Name, "rollout", a.Rollout, "reason", a.Reason)
-	return w.save(ctx, r, a, nil)
+	return w.save(ctx, r, a, lines)
 }
 
 func runs(s *project.Service) bool { return s.Current() != nil }
@@ -247,12 +252,16 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 		d.Variables = append(d.Variables, name+"="+value)
 	}
 	slices.Sort(d.Variables)
+	var unfilled []string
 	for _, m := range ro.Spec.Mounts {
 		switch m.Kind {
 		case spec.Volume:
-			source, err := w.loop.hands.EnsureVolume(ctx, service.Volume{Environment: r.Environment, Project: r.ID, Name: m.Source, Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User})
+			source, fresh, err := w.loop.hands.EnsureVolume(ctx, service.Volume{Environment: r.Environment, Project: r.ID, Name: m.Source, Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User})
 			if err != nil {
 				return fmt.Errorf("volume %s: %w", m.Source, err)
+			}
+			if fresh {
+				unfilled = append(unfilled, m.Source)
 			}
 			d.Binds = append(d.Binds, service.Bind{Source: source, Target: m.Target, ReadOnly: m.ReadOnly})
 		case spec.Config:
@@ -264,12 +273,15 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 			if err != nil {
 				return fmt.Errorf("file %s: %w", m.Source, err)
 			}
-			f.Target, f.Mode = m.Target, ro.Files[i].Mode
+			f.Target, f.Mode, f.Content = m.Target, ro.Files[i].Mode, ro.Files[i].Content
 			d.Files = append(d.Files, f)
 		case spec.Tmpfs: // the swarm reads these from the declaration
 		}
 	}
 	if err := w.loop.hands.KeepImage(ctx, r.Environment, ro.Image.ID); err != nil {
+		return err
+	}
+	if filled, err := w.fill(ctx, r, ro, d, unfilled); err != nil || !filled {
 		return err
 	}
 	return w.loop.hands.StartService(ctx, d)
@@ -342,6 +354,11 @@ func (w *work) orphans(ctx context.Context, records []project.Record) {
 		if !known[o.Project] && o.SwarmID != "" {
 			w.busy = true
 			w.failed("remove a service of no project", w.loop.hands.RemoveService(ctx, o.SwarmID))
+		}
+	}
+	for _, h := range w.view.Snapshot.Hooks {
+		if !known[h.Project] {
+			w.failed("remove an init of no project", w.loop.hands.RemoveHook(ctx, h.Container))
 		}
 	}
 	for _, n := range slices.Clone(w.view.Snapshot.Networks) {

@@ -18,14 +18,17 @@ import (
 // apps are the images of these tests.
 func apps() map[string]reconciletest.App {
 	return map[string]reconciletest.App{
-		"sha256:good":   {Says: []string{"ready"}},
-		"sha256:better": {Boot: time.Second},
-		"sha256:data":   {Image: service.Image{Volumes: []string{"/data"}}, Stops: 2 * time.Second},
-		"sha256:data2":  {Image: service.Image{Volumes: []string{"/data"}}, Stops: time.Second},
-		"sha256:crash":  {Lives: time.Second, Exit: 3, Says: []string{"a", "no database"}},
-		"sha256:deaf":   {Deaf: true},
-		"sha256:once":   {Lives: time.Second},
-		"sha256:check":  {Check: "pass"},
+		"sha256:good":    {Says: []string{"ready"}},
+		"sha256:better":  {Boot: time.Second},
+		"sha256:data":    {Image: service.Image{Volumes: []string{"/data"}}, Stops: 2 * time.Second},
+		"sha256:data2":   {Image: service.Image{Volumes: []string{"/data"}}, Stops: time.Second},
+		"sha256:filled":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second},
+		"sha256:broken":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second, InitExit: 3, Says: []string{"no disk"}},
+		"sha256:endless": {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour},
+		"sha256:crash":   {Lives: time.Second, Exit: 3, Says: []string{"a", "no database"}},
+		"sha256:deaf":    {Deaf: true},
+		"sha256:once":    {Lives: time.Second},
+		"sha256:check":   {Check: "pass"},
 	}
 }
 

@@ -15,11 +15,27 @@ import (
 // cluster puts swarm's methods into the words the domain asks in.
 type cluster struct{ engine *swarm.Swarm }
 
-func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, error) {
+func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, bool, error) {
 	return c.engine.EnsureVolume(ctx, swarm.VolumeUse{
 		Volume: swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name},
 		Image:  v.Image, Path: v.Path, User: v.User,
 	})
+}
+
+func (c cluster) StartHook(ctx context.Context, d service.Desired, command []string) error {
+	return c.engine.StartHook(ctx, d, command)
+}
+
+func (c cluster) HookEnding(ctx context.Context, container string) (service.Task, error) {
+	return c.engine.HookEnding(ctx, container)
+}
+
+func (c cluster) RemoveHook(ctx context.Context, container string) error {
+	return c.engine.RemoveHook(ctx, container)
+}
+
+func (c cluster) SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error {
+	return c.engine.SettleVolume(ctx, swarm.Volume{Environment: environment, Project: p, Name: name})
 }
 
 func (c cluster) EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error) {

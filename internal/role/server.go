@@ -116,7 +116,7 @@ func runServer(ctx context.Context, l Layout) error {
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
 	certs := &leaves{authority: authority}
 	loop := reconcile.New(reconcile.Hands{
-		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Shelf: engine, Litter: engine, Logs: cl,
+		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Shelf: engine, Litter: engine, Logs: cl,
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
 	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs

@@ -11,6 +11,7 @@ type Snapshot struct {
 	Services []Observed
 	Networks []Network
 	Portals  []Portal
+	Hooks    []Hook
 	At       time.Time
 }
 
@@ -21,6 +22,17 @@ type Network struct {
 	Environment string
 	Project     spec.ProjectID
 	Subnet      string // CIDR
+}
+
+// Hook is a container that runs once on a service's volumes before the
+// service does.
+type Hook struct {
+	Container string // full id
+	Project   spec.ProjectID
+	Service   spec.ServiceID
+	Rollout   int
+	State     State // Waiting (never started), Running, or Complete, whatever its code
+	Created   time.Time
 }
 
 // Portal is the container that dials into an environment's networks.
@@ -37,6 +49,8 @@ type Image struct {
 	ID       string            // sha256:…
 	Ports    []uint16          // TCP ports it exposes, sorted
 	Volumes  []string          // paths it wants kept, sorted
+	Kept     []string          // directories below /vol that it has, sorted
+	Init     string            // the program that fills new volumes; "" is none
 	User     string            // "" is root
 	Health   bool              // it brings a health check
 	Labels   map[string]string // its labels

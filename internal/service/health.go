@@ -175,6 +175,8 @@ func waitsFor(o Observed) string {
 	}
 	t := live[0]
 	switch {
+	case t.Hook:
+		return "its init fills its new volumes"
 	case t.State == Waiting:
 		if t.Error != "" {
 			return "the swarm has not placed it: " + oneLine(t.Error)

@@ -16,6 +16,7 @@ const (
 	Fail     Verb = "fail"     // give the rollout up
 	Leave    Verb = "leave"    // take it out of the routes, so that Target can have its volumes
 	Remove   Verb = "remove"   // take its swarm service away
+	Filled   Verb = "filled"   // its init has done its work; the record's own, never Next's
 )
 
 // Step is one thing to do to one rollout.

@@ -44,6 +44,7 @@ type File struct {
 	ConfigName string
 	Target     string
 	Mode       uint32
+	Content    []byte
 }
 
 // Name is the swarm service's name: at most 63 characters and no dots.
@@ -56,10 +57,10 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 
 // Digest tells declarations apart: two services with equal digests run alike.
 // What only routes and people see (domains, access, keys, external ports,
-// priority) does not count, because it changes without a new container.
+// priority), or what runs before it, does not count, because it changes without a new container.
 func Digest(s spec.Service, image string, files []spec.File) string {
 	s.Domains, s.Access, s.Keys, s.Priority, s.Needs = nil, "", nil, 0, nil
-	s.Replicas = 0
+	s.Replicas, s.InitHook = 0, nil
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
 		Spec  spec.Service
@@ -122,6 +123,7 @@ type Task struct {
 	Slot      int
 	State     State
 	Wanted    bool       // the swarm wants it to run
+	Hook      bool       // it is not the service yet, but its init
 	Address   netip.Addr // on the project's network; invalid while unknown
 	Health    string     // "healthy", "unhealthy", "starting", or "" without a check
 	HealthLog string     // what the last failed check printed

@@ -43,7 +43,7 @@ func TestWithoutAGuardEverythingIsUnavailable(t *testing.T) {
 	ctx := t.Context()
 	_, snapshot := s.Snapshot(ctx)
 	_, node := s.Node(ctx)
-	_, volume := s.EnsureVolume(ctx, swarm.VolumeUse{})
+	_, _, volume := s.EnsureVolume(ctx, swarm.VolumeUse{})
 	_, image := s.Image(ctx, "prod", "debian")
 	for name, err := range map[string]error{
 		"ready": s.Ready(ctx), "snapshot": snapshot, "node": node, "volume": volume, "image": image,

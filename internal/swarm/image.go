@@ -11,6 +11,7 @@ import (
 	"github.com/moby/moby/api/types/image"
 	"github.com/moby/moby/client"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 	"havre/internal/service"
 	"havre/internal/spec"
@@ -65,8 +66,42 @@ func (s *Swarm) Image(ctx context.Context, environment, name string) (service.Im
 	} else if err != nil {
 		return service.Image{}, err
 	}
-	return imageOf(r.InspectResponse), nil
+	i := imageOf(r.InspectResponse)
+	return i, s.conventions(ctx, &i)
 }
+
+// conventions adds what an image has at the places that mean something. An
+// image never changes, so it is asked about once.
+func (s *Swarm) conventions(ctx context.Context, i *service.Image) error {
+	s.mu.Lock()
+	paths, known := s.paths[i.ID]
+	s.mu.Unlock()
+	if !known {
+		var a dockercall.ConventionsAnswer
+		if err := s.call(ctx, dockercall.ConventionsPath, dockercall.Conventions{Image: dockercall.ImageID(i.ID)}, &a); err != nil {
+			return err
+		}
+		paths = a.Paths
+		s.mu.Lock()
+		if s.paths == nil || len(s.paths) >= mostPaths {
+			s.paths = map[string][]string{}
+		}
+		s.paths[i.ID] = paths
+		s.mu.Unlock()
+	}
+	for _, p := range paths {
+		switch {
+		case strings.HasPrefix(p, "/vol/"):
+			i.Kept = append(i.Kept, p)
+		case p == "/dk/container_init", p == "/dk/init_container" && i.Init == "":
+			i.Init = p
+		}
+	}
+	return nil
+}
+
+// mostPaths bounds how many images' conventions are remembered.
+const mostPaths = 1000
 
 func noImage(environment, name string) error {
 	return problem.New(problem.NotFound, "there is no image %s in environment %s", name, environment).

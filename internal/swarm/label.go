@@ -27,6 +27,7 @@ const (
 	kindPortal  = "portal"
 	kindNetwork = "network"
 	kindConfig  = "config"
+	kindHook    = "hook"
 )
 
 // mark is what the labels say.

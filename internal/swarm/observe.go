@@ -46,8 +46,10 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 		}
 	}
 	v.addGhosts()
+	hooks := hooksOf(containers.Items)
+	v.addHooks(hooks, containers.Items)
 	s.seen.keep(v.containers)
-	return service.Snapshot{Services: v.sorted(), Networks: networks, Portals: portalsOf(containers.Items), At: at}, nil
+	return service.Snapshot{Services: v.sorted(), Networks: networks, Portals: portalsOf(containers.Items), Hooks: hooks, At: at}, nil
 }
 
 // key tells rollouts apart.
@@ -112,6 +114,19 @@ func (v *view) addGhosts() {
 		o.Tasks = append(o.Tasks, service.Task{
 			ID: task, Container: id, State: service.Running, Health: healthOf(c), Since: created, Created: created,
 		})
+	}
+}
+
+// addHooks shows inits that run as containers of their rollout: they write to
+// its volumes.
+func (v *view) addHooks(hooks []service.Hook, all []container.Summary) {
+	for _, h := range hooks {
+		i := slices.IndexFunc(all, func(c container.Summary) bool { return c.ID == h.Container })
+		if h.State != service.Running {
+			continue
+		}
+		o := v.of(readMark(all[i].Labels))
+		o.Tasks = append(o.Tasks, service.Task{ID: h.Container, Container: h.Container, State: service.Starting, Hook: true, Wanted: true, Since: h.Created, Created: h.Created})
 	}
 }
 

@@ -29,8 +29,9 @@ type Swarm struct {
 	seen    ended
 	refused func(says string) // may be nil; never changes in use
 
-	mu   sync.Mutex
-	node spec.NodeID // guarded by mu; never changes once known
+	mu    sync.Mutex
+	node  spec.NodeID         // guarded by mu; never changes once known
+	paths map[string][]string // guarded by mu; conventions that images have, by id
 }
 
 // New makes a client for the socket at socketPath, and does not use it yet.

@@ -21,7 +21,7 @@ func example() service.Desired {
 		Network: "nnnnnnnnnnnnnnnnnnnnnnnnn", Image: "sha256:1234",
 		Variables: []string{"A=b"},
 		Binds:     []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
-		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400}},
+		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, Content: []byte("x")}},
 		Spec: spec.Service{
 			Name: "web", Image: "web:1", Entrypoint: []string{"/init"}, Command: []string{"run"},
 			Environment: map[string]string{"A": "b"},
@@ -36,7 +36,7 @@ func example() service.Desired {
 			Limits:      spec.Limits{Memory: 64 << 20, CPUs: 0.5, Pids: 100},
 			Reserve:     spec.Limits{Memory: 32 << 20, CPUs: 0.25},
 			Restart:     spec.Restart{Policy: spec.OnFailure, Attempts: 5},
-			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true,
+			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true, InitHook: []string{"/seed"},
 			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute),
 			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
 			Groups: []string{"www"}, TTY: true, Stdin: true, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
@@ -56,6 +56,7 @@ var notForSwarm = map[string]string{
 	"Expose":      "the ingress",
 	"Domains":     "the ingress",
 	"Access":      "the ingress",
+	"InitHook":    "a container of its own",
 	"Needs":       "the loop",
 	"Priority":    "the loop",
 	"Keys":        "the gateway",
@@ -108,7 +109,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		d.Binds = []service.Bind{b}
 		return d
 	})
-	arrive(t, example().Files[0], nil, func(f service.File) service.Desired {
+	arrive(t, example().Files[0], map[string]string{"Content": "the config; a hook gets it as it is"}, func(f service.File) service.Desired {
 		d := example()
 		d.Files = []service.File{f}
 		return d

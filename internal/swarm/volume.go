@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"time"
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
@@ -25,8 +26,9 @@ type VolumeUse struct {
 }
 
 // EnsureVolume makes a volume unless it is there, and returns its directory
-// on this machine, the source of a bind mount.
-func (s *Swarm) EnsureVolume(ctx context.Context, v VolumeUse) (source string, err error) {
+// on this machine, the source of a bind mount, and whether it is new: no
+// service has started on it yet.
+func (s *Swarm) EnsureVolume(ctx context.Context, v VolumeUse) (source string, fresh bool, err error) {
 	var answer dockercall.VolumeSource
 	err = s.call(ctx, dockercall.VolumeEnsurePath, dockercall.VolumeEnsure{
 		Environment: dockercall.Environment(v.Environment),
@@ -36,7 +38,7 @@ func (s *Swarm) EnsureVolume(ctx context.Context, v VolumeUse) (source string, e
 		Path:        dockercall.Path(v.Path),
 		User:        dockercall.User(v.User),
 	}, &answer)
-	return answer.Source, err
+	return answer.Source, answer.New, err
 }
 
 // Volumes lists the volumes of a project, of an environment when project is
@@ -65,4 +67,60 @@ func (s *Swarm) RemoveVolume(ctx context.Context, v Volume) error {
 		return nil
 	}
 	return err
+}
+
+// SettleVolume makes a volume one that is new no more. It is no error when
+// there is none.
+func (s *Swarm) SettleVolume(ctx context.Context, v Volume) error {
+	err := s.call(ctx, dockercall.VolumeSettlePath, dockercall.VolumeSettle{
+		Environment: dockercall.Environment(v.Environment), Project: dockercall.ProjectID(v.Project), Name: dockercall.VolumeName(v.Name),
+	}, &struct{}{})
+	if problem.KindOf(err) == problem.NotFound {
+		return nil
+	}
+	return err
+}
+
+// Use is how much a volume holds.
+type Use struct {
+	Path     string // on this machine
+	Bytes    int64  // on the disk
+	Files    int64
+	Partial  bool      // there is more than was counted
+	Modified time.Time // the newest change of a file; zero when there is none
+}
+
+// VolumeUse counts what a volume holds, at most so many files; 0 is as many as
+// the guard counts.
+//
+// Errors: NotFound.
+func (s *Swarm) VolumeUse(ctx context.Context, v Volume, most int64) (Use, error) {
+	var a dockercall.VolumeUse
+	err := s.call(ctx, dockercall.VolumeUsagePath, dockercall.VolumeUsage{
+		Environment: dockercall.Environment(v.Environment), Project: dockercall.ProjectID(v.Project), Name: dockercall.VolumeName(v.Name), Most: most,
+	}, &a)
+	u := Use{Path: a.Path, Bytes: a.Bytes, Files: a.Files, Partial: a.Partial}
+	if a.Modified > 0 {
+		u.Modified = time.Unix(a.Modified, 0)
+	}
+	return u, err
+}
+
+// Cleaning says what of a volume is emptied.
+type Cleaning struct {
+	Volume
+	Part string // "" is all; cache or log of a volume that is all of /vol
+	Keep bool   // files stay and become empty
+}
+
+// CleanVolume empties a cache or a log, and tells how much that freed.
+//
+// Errors: NotFound; Denied when a container has data there.
+func (s *Swarm) CleanVolume(ctx context.Context, c Cleaning) (bytes, files int64, err error) {
+	var a dockercall.VolumeCleaned
+	err = s.call(ctx, dockercall.VolumeCleanPath, dockercall.VolumeClean{
+		Environment: dockercall.Environment(c.Environment), Project: dockercall.ProjectID(c.Project), Name: dockercall.VolumeName(c.Name),
+		Part: dockercall.VolumePart(c.Part), Keep: c.Keep,
+	}, &a)
+	return a.Bytes, a.Files, err
 }

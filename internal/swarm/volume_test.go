@@ -18,8 +18,8 @@ func TestFilesAndVolumesArriveInContainers(t *testing.T) {
 	use := swarm.VolumeUse{Volume: swarm.Volume{Environment: "prod", Project: d.Project, Name: "data"}, Image: w.image, Path: "/vol/rw", User: "77:88"}
 	var source string
 	for range 2 {
-		again, err := w.swarm.EnsureVolume(ctx, use)
-		if err != nil || source != "" && source != again {
+		again, fresh, err := w.swarm.EnsureVolume(ctx, use)
+		if err != nil || !fresh || source != "" && source != again {
 			t.Fatalf("%s, then %s, %v", source, again, err)
 		}
 		source = again

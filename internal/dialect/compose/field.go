@@ -213,7 +213,7 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.path", Verdict: Refused, Says: nextRelease, Remedy: "serve the service at a domain of its own"},
 	{Path: "services.*.x-havre.schedule", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.status", Verdict: Refused, Says: nextRelease, Remedy: "use havre stop and start, or scale: 0"},
-	{Path: "services.*.x-havre.init", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one"},
 	{Path: "services.*.x-havre.upgrade", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.proxy", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.certificate", Verdict: Refused, Says: nextRelease, Remedy: "take it out; Havre's own authority signs"},

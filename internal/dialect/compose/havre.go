@@ -57,6 +57,8 @@ func (h havreKey) read(key, value *yaml.Node) {
 			h.Refuse(placed(h.file, value), "x-havre.priority must be a whole number", "write it like 10")
 		}
 		h.to.Priority = n
+	case "init":
+		h.to.InitHook = h.command(key, value)
 	case "domains":
 		h.to.Domains = nil
 		for _, item := range h.list(key, value) {
@@ -78,6 +80,25 @@ func (h havreKey) read(key, value *yaml.Node) {
 			h.Refuse(placed(h.file, item), fmt.Sprintf("%q is no public SSH key", shorten(item.Value)), "put the whole line of an id_….pub file here")
 		}
 	}
+}
+
+// command is a list of words, or one; false takes away what the image has.
+func (h havreKey) command(key, value *yaml.Node) []string {
+	if value.Kind == yaml.ScalarNode && value.Tag == "!!bool" {
+		if value.Value == "false" {
+			return []string{""}
+		}
+		h.Refuse(placed(h.file, value), "x-havre."+key.Value+" is a command or false", "write it like [/app/seed, --all], or leave it out for the image's own")
+		return nil
+	}
+	var words []string
+	for _, item := range h.list(key, value) {
+		words = append(words, item.Value)
+	}
+	if len(words) > 0 && words[0] == "" {
+		h.Refuse(placed(h.file, value), "x-havre."+key.Value+" begins with an empty word", "write it like [/app/seed, --all]")
+	}
+	return words
 }
 
 // scalar is a value that must be a single one.

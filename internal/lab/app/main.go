@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path"
 	"strconv"
 	"strings"
 	"syscall"
@@ -34,6 +35,9 @@ const usage = `usage: app [serve]          as the environment says, see serve.go
 
 func main() {
 	command, args := "serve", os.Args[1:]
+	if path.Base(os.Args[0]) == "container_init" {
+		command = "fill"
+	}
 	if len(args) > 0 {
 		command, args = args[0], args[1:]
 	}
@@ -47,6 +51,8 @@ func run(command string, args []string) error {
 	switch {
 	case command == "serve":
 		return serve()
+	case command == "fill":
+		return fill()
 	case command == "healthcheck":
 		return healthcheck(append(args, first(setting("HTTP", "8080")))[0])
 	case command == "print":

@@ -26,6 +26,13 @@ func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
 				snap.Services = append(snap.Services, c.observed(s))
 			}
 		}
+		snap.Hooks = c.hooksNow()
+		for _, h := range snap.Hooks {
+			if h.State == service.Running {
+				snap.Services = append(snap.Services, service.Observed{Project: h.Project, ID: h.Service, Rollout: h.Rollout,
+					Tasks: []service.Task{{ID: h.Container, Container: h.Container, State: service.Starting, Hook: true, Wanted: true, Since: h.Created, Created: h.Created}}})
+			}
+		}
 		snap.Networks = slices.Clone(c.networks)
 		for _, p := range c.portals {
 			p.Networks = slices.Clone(p.Networks)
@@ -73,6 +80,7 @@ func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
 				return nil
 			}
 		}
+		c.unfilled(d)
 		id := c.next("swarm")
 		c.services[id] = &swarmService{id: id, d: d, network: d.Network, replicas: d.Spec.Replicas}
 		return nil
@@ -172,12 +180,16 @@ func (c *Cluster) RemovePortal(ctx context.Context, environment string) error {
 }
 
 // EnsureVolume makes a volume.
-func (c *Cluster) EnsureVolume(ctx context.Context, v service.Volume) (source string, err error) {
+func (c *Cluster) EnsureVolume(ctx context.Context, v service.Volume) (source string, fresh bool, err error) {
 	source = v.Environment + "/" + string(v.Project) + "/" + v.Name
-	return source, c.act(ctx, "volume "+v.Name, func() error {
-		c.volumes[source] = true
+	err = c.act(ctx, "volume "+v.Name, func() error {
+		if !c.volumes[source] {
+			c.volumes[source], c.fresh[source], c.fills[source] = true, true, 0
+		}
+		fresh = c.fresh[source]
 		return nil
 	})
+	return source, fresh, err
 }
 
 // EnsureConfig keeps a file.
@@ -232,6 +244,11 @@ func (c *Cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
 // LastLines are what the container's app says.
 func (c *Cluster) LastLines(ctx context.Context, container string, n int) (lines []string, err error) {
 	err = c.do(ctx, "log", func() error {
+		for _, h := range c.hooks {
+			if h.Container == container {
+				lines = c.Apps[h.d.Image].Says
+			}
+		}
 		for _, s := range c.everything() {
 			for _, b := range s.boxes {
 				if b.id == container {

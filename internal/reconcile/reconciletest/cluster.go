@@ -30,6 +30,9 @@ type App struct {
 	Deaf    bool          // its ports do not accept
 	Check   string        // "" no health check; "pass"; else what the failing check prints
 	Says    []string      // its log
+
+	Init     time.Duration // how long its init takes; it has one when its Image says so
+	InitExit int           // the init's exit code
 }
 
 // Cluster is the fake. Fill in the exported fields before it is used.
@@ -46,7 +49,10 @@ type Cluster struct {
 	portals   map[string]service.Portal // by environment
 	configs   map[string]spec.ProjectID // by id
 	volumes   map[string]bool           // by source
-	images    map[string]bool           // kept ones, by id
+	fresh     map[string]bool           // those that are new, by source
+	fills     map[string]int            // how often an init filled one, by source
+	hooks     []*hook
+	images    map[string]bool // kept ones, by id
 	table     route.Table
 	open      map[string]int // connections, by container
 	crash     Crash
@@ -60,14 +66,14 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, images: map[string]bool{}, open: map[string]int{},
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, open: map[string]int{},
 	}
 }
 
 // Hands are the loop's hands on the cluster and on what is remembered.
 func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 	return reconcile.Hands{
-		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Shelf: c, Litter: c, Logs: c,
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Hooks: c, Shelf: c, Litter: c, Logs: c,
 		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
 	}
 }
@@ -79,6 +85,7 @@ type State struct {
 	Portals  []string // environment and how many networks
 	Configs  int
 	Volumes  []string
+	Inits    int
 	Routes   []string // port and the number of targets
 }
 
@@ -87,7 +94,7 @@ func (c *Cluster) State() State {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance()
-	s := State{Configs: len(c.configs)}
+	s := State{Configs: len(c.configs), Inits: len(c.hooks)}
 	for _, x := range c.services {
 		s.Services = append(s.Services, fmt.Sprintf("%s/%s r%d x%d: %d run", x.d.Project, x.d.ID, x.d.Rollout, x.replicas, x.running()))
 	}

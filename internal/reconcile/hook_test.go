@@ -1,0 +1,94 @@
+package reconcile_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"havre/internal/project"
+)
+
+func acts(w *world, prefix string) int {
+	n := 0
+	for _, a := range w.cluster.Acts() {
+		if strings.HasPrefix(a, prefix) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestInitRunsOnceBeforeTheFirstStart(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "filled", 0))
+		w.settle()
+		w.apply("shop", web("db", "data", 0))
+		w.settle()
+		w.apply("shop", web("db", "filled", 0))
+		w.settle()
+		if n := acts(w, "init "); n != 1 {
+			t.Errorf("the init was started %d times: %q", n, w.cluster.Acts())
+		}
+		if active, state := w.serving("shop", "db"); active != 3 || state != project.Active {
+			t.Errorf("r%d serves, the last is %s", active, state)
+		}
+	})
+}
+
+func TestFailedInitStopsTheDeployAndIsKept(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "broken", 0))
+		w.passFor(time.Minute)
+		r, _ := w.find("shop")
+		ro := r.Service("db").Rollout(1)
+		if ro.State != project.Failed || !strings.Contains(ro.Reason, "init /dk/container_init") || !strings.Contains(ro.Reason, "code 3") || !slices.Contains(ro.Lines, "no disk") {
+			t.Errorf("%s: %q, %q", ro.State, ro.Reason, ro.Lines)
+		}
+		if n := acts(w, "init "); n != 1 {
+			t.Errorf("nobody asked again, and the init was started %d times", n)
+		}
+		if got := w.cluster.State().Services; len(got) != 0 {
+			t.Errorf("the service started all the same: %v", got)
+		}
+		w.apply("shop", web("db", "filled", 0))
+		w.settle()
+		if active, _ := w.serving("shop", "db"); active != 2 || acts(w, "init ") != 2 {
+			t.Errorf("the mended one: r%d serves after %d inits", active, acts(w, "init "))
+		}
+	})
+}
+
+func TestInitThatNobodyWantsAnyMoreEnds(t *testing.T) {
+	for name, end := range map[string]func(w *world){
+		"stopped": func(w *world) { w.change("shop", func(r *project.Record) { r.Service("db").Stopped = true }) },
+		"removed": func(w *world) { w.remove("shop") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				w.apply("shop", web("db", "endless", 0))
+				w.passFor(10 * time.Second)
+				if n := w.cluster.State().Inits; n != 1 {
+					t.Fatalf("%d inits run", n)
+				}
+				end(w)
+				w.settle()
+				if n := w.cluster.State().Inits; n != 0 {
+					t.Errorf("%d inits are left", n)
+				}
+			})
+		})
+	}
+}
+
+func TestOwnInitReplacesTheImages(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		own, none := web("own", "filled", 0), web("none", "filled", 0)
+		own.InitHook, none.InitHook = []string{"/app/seed", "--all"}, []string{""}
+		w.apply("shop", own, none)
+		w.settle()
+		if n := acts(w, "init "); n != 1 || acts(w, "init /app/seed --all") != 1 {
+			t.Errorf("%q", w.cluster.Acts())
+		}
+	})
+}

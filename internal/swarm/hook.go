@@ -1,0 +1,183 @@
+package swarm
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/api/types/mount"
+	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/client"
+
+	"havre/internal/problem"
+	"havre/internal/service"
+)
+
+// hookName is the name of the container of a service's init. There is one at
+// a time: the engine refuses a second one of the name.
+func hookName(d service.Desired) string { return fmt.Sprintf("h-%s-%s-init", d.Project, d.ID) }
+
+// StartHook runs a command once as d's containers would run, with all volumes
+// writable. One that was made for the same rollout and never started is
+// started; it does nothing when it runs or has ended.
+//
+// Errors: Conflict when there is one of another rollout.
+func (s *Swarm) StartHook(ctx context.Context, d service.Desired, command []string) error {
+	have, err := s.hook(ctx, d)
+	if err != nil {
+		return err
+	}
+	switch {
+	case have == nil:
+		r, err := s.api.ContainerCreate(ctx, hookContainer(d, command))
+		if err != nil {
+			return explain(err, "make the init of %s", d.Spec.Name)
+		}
+		have = &service.Hook{Container: r.ID, Rollout: d.Rollout, State: service.Waiting}
+	case have.Rollout != d.Rollout:
+		return problem.New(problem.Busy, "the init of r%d of %s is still there", have.Rollout, d.Spec.Name)
+	case have.State != service.Waiting:
+		return nil
+	}
+	if err := s.putFiles(ctx, have.Container, d); err != nil {
+		return err
+	}
+	_, err = s.api.ContainerStart(ctx, have.Container, client.ContainerStartOptions{})
+	return explain(err, "start the init of %s", d.Spec.Name)
+}
+
+func (s *Swarm) hook(ctx context.Context, d service.Desired) (*service.Hook, error) {
+	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind+"="+kindHook, labelService+"="+string(d.ID))})
+	if err != nil {
+		return nil, explain(err, "look for the init of %s", d.Spec.Name)
+	}
+	for _, h := range hooksOf(r.Items) {
+		return &h, nil
+	}
+	return nil, nil
+}
+
+// hookContainer is d's container with another command, for once.
+func hookContainer(d service.Desired, command []string) client.ContainerCreateOptions {
+	m := markOf(d)
+	m.kind = kindHook
+	s := d.Spec
+	host := &container.HostConfig{
+		NetworkMode: container.NetworkMode(d.Network), ReadonlyRootfs: s.ReadOnly,
+		CapDrop:   translateDropped(s.CapDrop),
+		LogConfig: container.LogConfig{Type: logDriver.Name, Config: logDriver.Options},
+		Resources: container.Resources{Memory: int64(s.Limits.Memory), NanoCPUs: nano(s.Limits.CPUs)},
+	}
+	if s.Limits.Pids > 0 {
+		host.PidsLimit = &s.Limits.Pids
+	}
+	if s.Init {
+		host.Init = &s.Init
+	}
+	for _, t := range translateMounts(d) {
+		if t.Type == mount.TypeBind {
+			t.ReadOnly = false // what the service only reads, somebody has to fill
+		}
+		host.Mounts = append(host.Mounts, t)
+	}
+	return client.ContainerCreateOptions{
+		Name: hookName(d),
+		Config: &container.Config{
+			Image: d.Image, Entrypoint: command[:1], Cmd: command[1:], Env: literal(d.Variables), User: s.User, WorkingDir: s.WorkingDir,
+			Labels: m.labels(s.Labels), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
+		},
+		HostConfig:       host,
+		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{d.Network: {}}},
+	}
+}
+
+// putFiles gives a plain container the files that the swarm would mount.
+func (s *Swarm) putFiles(ctx context.Context, id string, d service.Desired) error {
+	if len(d.Files) == 0 {
+		return nil
+	}
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for _, f := range d.Files {
+		mode := int64(f.Mode)
+		if mode == 0 {
+			mode = 0o444
+		}
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(f.Target, "/"), Mode: mode, Size: int64(len(f.Content)), ModTime: time.Now()}
+		if err := w.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := w.Write(f.Content); err != nil {
+			return err
+		}
+	}
+	if err := w.Close(); err != nil {
+		return err
+	}
+	return s.PutArchive(ctx, id, Unpacking{Path: "/", Owners: true}, &archive)
+}
+
+// hooksOf are the containers that run once before a service, newest first.
+func hooksOf(all []container.Summary) []service.Hook {
+	var hooks []service.Hook
+	for _, c := range all {
+		m := readMark(c.Labels)
+		if m.kind != kindHook {
+			continue
+		}
+		h := service.Hook{Container: c.ID, Project: m.project, Service: m.service, Rollout: m.rollout, State: service.Running, Created: time.Unix(c.Created, 0)}
+		switch {
+		case c.State == container.StateCreated:
+			h.State = service.Waiting
+		case over(c.State):
+			h.State = service.Complete
+		}
+		hooks = append(hooks, h)
+	}
+	slices.SortFunc(hooks, func(a, b service.Hook) int { return b.Created.Compare(a.Created) })
+	return hooks
+}
+
+// HookEnding tells how a hook that has ended did so.
+//
+// Errors: NotFound.
+func (s *Swarm) HookEnding(ctx context.Context, containerID string) (service.Task, error) {
+	r, err := s.api.ContainerInspect(ctx, containerID, client.ContainerInspectOptions{})
+	if err != nil {
+		return service.Task{}, explain(err, "look at container %.12s", containerID)
+	}
+	t := service.Task{Container: containerID, State: service.Failed}
+	st := r.Container.State
+	if st == nil || !over(st.Status) {
+		return service.Task{}, problem.New(problem.Busy, "container %.12s has not ended", containerID)
+	}
+	t.ExitCode, t.OOM, t.Error = st.ExitCode, st.OOMKilled, st.Error
+	t.Since = when(st.FinishedAt)
+	t.Created = when(st.StartedAt)
+	// An engine that died with the container knows no end of it, and some
+	// versions call that code 0.
+	if st.ExitCode == 0 && !st.OOMKilled && st.Error == "" && !t.Created.IsZero() && !t.Since.Before(t.Created) {
+		t.State = service.Complete
+	}
+	return t, nil
+}
+
+// when reads a time of the engine's; zero for the year 1, which is none.
+func when(text string) time.Time {
+	t, err := time.Parse(time.RFC3339Nano, text)
+	if err != nil || t.Year() < 1970 {
+		return time.Time{}
+	}
+	return t
+}
+
+// RemoveHook takes a hook away, also one that runs. It is no error when there
+// is none.
+func (s *Swarm) RemoveHook(ctx context.Context, containerID string) error {
+	return s.removeContainer(ctx, containerID)
+}
