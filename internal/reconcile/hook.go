@@ -114,7 +114,7 @@ func initOf(ro *project.Rollout) []string {
 // whether they are there. Where others share a volume that is being filled,
 // they wait.
 // Errors: initFailed.
-func (w *work) fill(ctx context.Context, r *project.Record, ro *project.Rollout, d service.Desired, unfilled []string) (bool, error) {
+func (w *work) fill(ctx context.Context, r *project.Record, d service.Desired, unfilled []string) (bool, error) {
 	if len(unfilled) == 0 {
 		return true, nil
 	}
@@ -123,6 +123,7 @@ func (w *work) fill(ctx context.Context, r *project.Record, ro *project.Rollout,
 			return false, nil
 		}
 	}
+	ro := r.ByID(d.ID).Rollout(d.Rollout)
 	command := initOf(ro)
 	if command == nil {
 		return true, w.settle(ctx, r, unfilled)

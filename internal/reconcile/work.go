@@ -281,7 +281,7 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 	if err := w.loop.hands.KeepImage(ctx, r.Environment, ro.Image.ID); err != nil {
 		return err
 	}
-	if filled, err := w.fill(ctx, r, ro, d, unfilled); err != nil || !filled {
+	if filled, err := w.fill(ctx, r, d, unfilled); err != nil || !filled {
 		return err
 	}
 	return w.loop.hands.StartService(ctx, d)
