@@ -262,6 +262,7 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	m.put("domains", sequence(hosts))
 	m.put("access", some(string(s.Access)))
 	m.put("priority", number(int64(s.Priority)))
+	m.put("init", command(s.InitHook))
 	if !linked {
 		m.put("links", links(s.Links))
 	}
@@ -274,6 +275,14 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 		w.lost("%s of %s: x-havre says it, other programs do not read it", key, s.Name)
 	}
 	return m.some()
+}
+
+// command writes a hook: false is none, nothing is the image's own.
+func command(words []string) *yaml.Node {
+	if len(words) > 0 && words[0] == "" {
+		return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "false"}
+	}
+	return texts(words)
 }
 
 func links(all []spec.Link) *yaml.Node {
