@@ -23,7 +23,8 @@ RUN printf 'path-exclude=/usr/share/%s/*\n' doc man info locale > /etc/dpkg/dpkg
  && rm -rf /var/lib/apt/lists/* \
  && mkdir -p /srv/www \
  && head -c 1024 /dev/zero | tr '\0' 'x' > /srv/www/1k \
- && head -c 1048576 /dev/zero | tr '\0' 'x' > /srv/www/1m
+ && head -c 1048576 /dev/zero | tr '\0' 'x' > /srv/www/1m \
+ && cp /srv/www/1k /srv/www/index.html
 COPY backend.conf nginx.conf haproxy.cfg Caddyfile /etc/bench/
 COPY peer.pem peer.key /etc/bench/
 CMD ["nginx", "-c", "/etc/bench/backend.conf"]

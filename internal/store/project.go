@@ -15,7 +15,19 @@ import (
 // Projects gives everything that is remembered of all projects, removed ones
 // too, by environment and name.
 func (s *Store) Projects(ctx context.Context) ([]project.Record, error) {
-	return s.load(ctx, "", nil)
+	heads, err := s.heads(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list projects: %w", err)
+	}
+	if missing := s.read.missing(heads); len(missing) > 0 {
+		where, args := whereOf(missing)
+		fresh, err := s.load(ctx, where, args)
+		if err != nil {
+			return nil, err
+		}
+		s.read.keep(fresh)
+	}
+	return s.read.get(heads), nil
 }
 
 // Project gives one project.

@@ -19,7 +19,10 @@ import (
 var migrations embed.FS
 
 // Store is a database. It may be used by several goroutines at once.
-type Store struct{ db *sql.DB }
+type Store struct {
+	db   *sql.DB
+	read memory
+}
 
 // Open opens the SQLite database in a file, makes it if it is missing, and
 // brings its tables up to date. Close it when done.
@@ -35,7 +38,7 @@ func Open(ctx context.Context, file string) (*Store, error) {
 		_ = db.Close() // the reason above matters more
 		return nil, fmt.Errorf("bring database %s up to date: %w", file, err)
 	}
-	return &Store{db}, nil
+	return &Store{db: db}, nil
 }
 
 func migrate(ctx context.Context, db *sql.DB) error {
