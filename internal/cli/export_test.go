@@ -36,3 +36,6 @@ func Target(name, flag, variable string) (environment, plain string, project boo
 	}
 	return t.Environment, t.Name, t.Project
 }
+
+// Few is what a table shows of many addresses.
+func Few(all []string) string { return few(all) }

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -69,7 +70,7 @@ func (c *console) services(all []api.Service) error {
 	for _, s := range all {
 		rows = append(rows, []string{
 			known(s.Environment, s.Project+"."+s.Name), s.State, fmt.Sprintf("%d/%d", s.Healthy, s.Replicas),
-			dash(s.Image), dash(strings.Join(append(append([]string{}, s.Ports...), s.URLs...), ", ")), age(s.Since),
+			dash(s.Image), dash(few(slices.Concat(s.Ports, s.URLs))), age(s.Since),
 		})
 	}
 	if err := c.list(all, []string{"NAME", "STATE", "HEALTHY", "IMAGE", "PORTS", "AGE"}, rows); err != nil || c.format != "table" {
@@ -81,4 +82,15 @@ func (c *console) services(all []api.Service) error {
 		}
 	}
 	return nil
+}
+
+// mostShown is how many ports and addresses a table shows of a service: one
+// with a thousand would make all rows as wide. JSON has all of them.
+const mostShown = 6
+
+func few(all []string) string {
+	if len(all) <= mostShown {
+		return strings.Join(all, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(all[:mostShown-1], ", "), len(all)-mostShown+1)
 }
