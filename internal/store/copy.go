@@ -12,7 +12,7 @@ type copier struct {
 }
 
 // copied shares nothing with v. The types of records are plain: what they keep
-// in fields of their own (time.Time) is a value too.
+// in fields of their own (time.Time, netip.Addr) is a value too.
 func copied[T any](c *copier, v T) T {
 	from := reflect.ValueOf(&v).Elem()
 	to := reflect.New(from.Type()).Elem()

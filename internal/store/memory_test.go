@@ -1,6 +1,7 @@
 package store_test
 
 import (
+	"net/netip"
 	"path/filepath"
 	"reflect"
 	"testing"
@@ -55,7 +56,7 @@ func TestWhatOthersChangedIsReadAnew(t *testing.T) {
 // follow must not come into records.
 func TestRecordsAreOfPlainTypes(t *testing.T) {
 	t.Parallel()
-	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true}
+	seen := map[reflect.Type]bool{reflect.TypeFor[time.Time](): true, reflect.TypeFor[netip.Addr](): true}
 	var look func(of reflect.Type, path string)
 	look = func(of reflect.Type, path string) {
 		if seen[of] {
