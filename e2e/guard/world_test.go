@@ -199,6 +199,12 @@ func (s *site) stock(t testing.TB) {
 		s.must(t, "POST", "/v1.41/networks/create", body, &made)
 		s.vars[v] = made.Id
 	}
+	for i, l := range guardtest.Links() {
+		body := strings.NewReplacer("ddddddd2-2", fmt.Sprintf("%s-l%d", l.Project, i), `"ddddddd2"`, `"`+l.Project+`"`, `"prod"`, `"`+l.Environment+`"`, "aaaaaaa2.bbbbbbb2", l.Target, "10.87.10.0/24", l.Subnet).
+			Replace(guardtest.Bodies()["link.json"])
+		s.must(t, "POST", "/v1.41/networks/create", body, &made)
+		s.vars[l.Var] = made.Id
+	}
 	s.must(t, "POST", dockercall.VolumeEnsurePath, guardtest.Bodies()["volume.json"], nil)
 	s.must(t, "POST", "/v1.41/configs/create", strings.Replace(guardtest.Bodies()["config.json"], "motd", "conf", 1), &made)
 	s.vars["CONFIG"] = made.ID

@@ -17,6 +17,7 @@ const (
 	ServiceLabel     = "havre.service"
 	RolloutLabel     = "havre.rollout"
 	KindLabel        = "havre.kind"
+	LinkLabel        = "havre.link" // of a link network: the project and the service that it leads to, with a dot between
 )
 
 // check holds labels to their forms; whether they belong together is judged.
@@ -51,6 +52,12 @@ func checkOwnLabel(k, v string) error {
 	case RolloutLabel:
 		if n, err := strconv.ParseUint(v, 10, 31); err != nil || n == 0 || strconv.FormatUint(n, 10) != v {
 			return refuse(BadValue, "%.20q is not the number of a rollout", v)
+		}
+		return nil
+	case LinkLabel:
+		project, service, ok := strings.Cut(v, ".")
+		if !ok || ProjectID(project).check() != nil || ServiceID(service).check() != nil {
+			return refuse(BadValue, "%.40q is not the target of a link", v)
 		}
 		return nil
 	case KindLabel:

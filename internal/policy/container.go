@@ -168,6 +168,9 @@ func judgePortalNetwork(q question, env string, s dockercall.ContainerBody) erro
 	if err := mustBeOurs(q, o, "network"); err != nil {
 		return err
 	}
+	if o.Labels[dockercall.KindLabel] != NetKind {
+		return refuse(NetworkKind, "a portal joins projects' networks only")
+	}
 	if placeOf(o.Labels).environment != env {
 		return refuse(OtherProject, "the network is of another environment than the portal")
 	}

@@ -13,6 +13,7 @@ const (
 	ServiceKind = "service"
 	PortalKind  = "portal"
 	NetKind     = "network"
+	LinkKind    = "link" // a network that leads from a project to one service of another
 	ConfigKind  = "config"
 	ProbeKind   = "probe"
 	HookKind    = "hook" // runs once on a service's volumes before the service does
@@ -46,6 +47,9 @@ func stamped(q question, given dockercall.Labels, kind string) (dockercall.Label
 	}
 	if given[dockercall.EnvironmentLabel] == "" {
 		return nil, refuse(LabelMismatch, "the label %s is missing", dockercall.EnvironmentLabel)
+	}
+	if _, leads := given[dockercall.LinkLabel]; leads != (kind == LinkKind) {
+		return nil, refuse(LabelMismatch, "a link network, and nothing else, has the label %s", dockercall.LinkLabel)
 	}
 	written := maps.Clone(given)
 	written[dockercall.InstanceLabel] = q.facts.Instance

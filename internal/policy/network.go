@@ -2,6 +2,7 @@ package policy
 
 import (
 	"net/netip"
+	"strings"
 
 	"havre/internal/dockercall"
 )
@@ -11,15 +12,23 @@ const widest, narrowest = 20, 28
 
 func networkCreate(q question, c *dockercall.NetworkCreate) (dockercall.Call, error) {
 	s := c.Spec
-	if s.Driver != "overlay" || !s.Attachable || s.Scope != "" && s.Scope != "swarm" {
-		return nil, refuse(NetworkDriver, "networks are attachable overlays of the swarm")
+	kind := NetKind
+	if s.Labels[dockercall.KindLabel] == LinkKind {
+		kind = LinkKind
+	}
+	// Plain containers have no business between two projects.
+	if s.Driver != "overlay" || s.Attachable != (kind == NetKind) || s.Scope != "" && s.Scope != "swarm" {
+		return nil, refuse(NetworkDriver, "networks are overlays of the swarm; those of projects are attachable, those of links are not")
 	}
 	if err := judgeAddresses(q.bounds.Pool, s.IPAM); err != nil {
 		return nil, err
 	}
-	labels, err := stamped(q, s.Labels, NetKind)
+	labels, err := stamped(q, s.Labels, kind)
 	if err != nil {
 		return nil, err
+	}
+	if project, _, _ := strings.Cut(labels[dockercall.LinkLabel], "."); kind == LinkKind && project == labels[dockercall.ProjectLabel] {
+		return nil, refuse(LabelMismatch, "a link network leads to another project")
 	}
 	if err := agree(labels, networkName, s.Name, dockercall.ProjectLabel); err != nil {
 		return nil, err
@@ -57,6 +66,9 @@ func networkConnect(q question, c *dockercall.NetworkConnect) (dockercall.Call, 
 	}
 	if err := mustBePortal(q); err != nil {
 		return nil, err
+	}
+	if q.facts.Target.Labels[dockercall.KindLabel] != NetKind {
+		return nil, refuse(NetworkKind, "a portal joins projects' networks only")
 	}
 	if placeOf(q.facts.Target.Labels).environment != placeOf(q.facts.Container.Labels).environment {
 		return nil, refuse(OtherProject, "the network is of another environment than the portal")

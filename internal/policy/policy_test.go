@@ -131,7 +131,7 @@ func TestZeroBoundsLetNothingRun(t *testing.T) {
 	for _, call := range []dockercall.Call{network("10.87.1.0/24"), service(""), service("/volume/prod/aaaaaaa2/x")} {
 		f := facts(ours)
 		f.Image = policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}
-		f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: ours}}
+		f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}}
 		if _, err := policy.Judge(server, policy.Bounds{}, f, call); err == nil {
 			t.Errorf("%s passes the zero bounds", call.Kind())
 		}
@@ -186,7 +186,7 @@ func TestSubnetsComeFromThePool(t *testing.T) {
 func TestServiceIsDressed(t *testing.T) {
 	f := facts(ours)
 	f.Image = policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}
-	f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: ours}}
+	f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}}
 	call, err := policy.Judge(server, bounds, f, service("/d/volume/prod/aaaaaaa2/x"))
 	if err != nil {
 		t.Fatal(err)

@@ -30,6 +30,7 @@ const (
 	NetworkSubnet   dockercall.Rule = "network-subnet"  // outside the pool, or of an unfit size
 	NetworkMissing  dockercall.Rule = "network-missing" // a service without a network, or one twice
 	NetworkKind     dockercall.Rule = "network-kind"    // only a portal is attached while it runs
+	LinkName        dockercall.Rule = "link-name"       // a name on a link network for who is not its target
 	EndpointMode    dockercall.Rule = "endpoint-mode"   // not dnsrr
 	LogDriverRule   dockercall.Rule = "log-driver"      // not local, or unbounded
 	Amount          dockercall.Rule = "amount"          // past a bound: replicas, processes, memory, time
@@ -46,7 +47,7 @@ const (
 // Rules is every rule of this package.
 var Rules = []dockercall.Rule{CallerUnknown, RootOnly, NotJudged, ForeignObject, OtherProject, LabelMismatch, LabelInstance,
 	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, CapabilityRule, SysctlRule, UlimitRule, LookupAddress, NetworkDriver,
-	NetworkSubnet, NetworkMissing, NetworkKind, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
+	NetworkSubnet, NetworkMissing, NetworkKind, LinkName, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
 	BuildOption, VolumeInUse, PortReserved, NameMismatch, SomebodysObject}
 
 // refuse makes the error of a call that may not be made.

@@ -52,7 +52,10 @@ func judgeService(q question, s dockercall.ServiceSpec) (dockercall.ServiceSpec,
 		return s, err
 	}
 	s.TaskTemplate.ContainerSpec = &box
-	if err := judgeTask(q, placeOf(s.Labels), &s.TaskTemplate); err != nil {
+	if err := judgeNetworks(q, s.Labels, s.TaskTemplate.Networks); err != nil {
+		return s, err
+	}
+	if err := judgeTask(q, &s.TaskTemplate); err != nil {
 		return s, err
 	}
 	return s, judgeScale(q, s)
@@ -122,20 +125,61 @@ func judgeConfigs(q question, p place, refs []dockercall.ConfigRef) error {
 	return nil
 }
 
-func judgeTask(q question, p place, t *dockercall.TaskSpec) error {
-	if len(t.Networks) == 0 {
-		return refuse(NetworkMissing, "a service is on its project's network")
+// maxNetworks is how many networks a service may be on: its project's, and
+// those of links.
+const maxNetworks = 32
+
+// judgeNetworks wants a service on its own project's network, and besides on
+// networks of links that it is an end of.
+func judgeNetworks(q question, labels dockercall.Labels, joined []dockercall.Attachment) error {
+	if len(joined) > maxNetworks {
+		return refuse(Amount, "a service is on at most %d networks", maxNetworks)
 	}
-	seen := map[dockercall.SwarmID]bool{}
-	for _, n := range t.Networks {
+	seen, own := map[dockercall.SwarmID]bool{}, 0
+	for _, n := range joined {
 		if seen[n.Target] {
 			return refuse(NetworkMissing, "a service joins a network once")
 		}
 		seen[n.Target] = true
-		if err := judgeAttachment(q, p, n.Target); err != nil {
+		if q.facts.Networks[n.Target].Labels[dockercall.KindLabel] == LinkKind {
+			if err := judgeEnd(q, labels, n); err != nil {
+				return err
+			}
+			continue
+		}
+		own++
+		if err := judgeAttachment(q, placeOf(labels), n.Target); err != nil {
 			return err
 		}
 	}
+	if own == 0 {
+		return refuse(NetworkMissing, "a service is on its project's network")
+	}
+	return nil
+}
+
+// judgeEnd wants a service to be of the project that a link network leads from,
+// or the very service that it leads to, in the same environment. Only that one
+// has names there: who calls it shall find nobody else.
+func judgeEnd(q question, labels dockercall.Labels, n dockercall.Attachment) error {
+	o := q.facts.Networks[n.Target]
+	if err := mustBeOurs(q, o, "network"); err != nil {
+		return err
+	}
+	link, p := placeOf(o.Labels), placeOf(labels)
+	isTarget := p.project != "" && o.Labels[dockercall.LinkLabel] == p.project+"."+labels[dockercall.ServiceLabel]
+	switch {
+	case link.environment != p.environment:
+		return refuse(OtherProject, "the link network %s is of another environment", n.Target)
+	case link.project != p.project && !isTarget:
+		return refuse(OtherProject, "the link network %s is not for this service", n.Target)
+	case !isTarget && len(n.Aliases) > 0:
+		return refuse(LinkName, "on a link network only the service that it leads to has names")
+	}
+	return nil
+}
+
+func judgeTask(q question, t *dockercall.TaskSpec) error {
 	resources, err := judgeResources(q, t.Resources)
 	if err != nil {
 		return err
@@ -152,8 +196,8 @@ func judgeAttachment(q question, p place, id dockercall.SwarmID) error {
 	if err := mustBeOurs(q, o, "network"); err != nil {
 		return err
 	}
-	if placeOf(o.Labels) != p {
-		return refuse(OtherProject, "the network %s is not of this project", id)
+	if placeOf(o.Labels) != p || o.Labels[dockercall.KindLabel] != NetKind {
+		return refuse(OtherProject, "the network %s is not this project's own", id)
 	}
 	return nil
 }

@@ -9,18 +9,21 @@ import (
 // Snapshot is everything of ours that the engine has, seen in one go.
 type Snapshot struct {
 	Services []Observed
-	Networks []Network
+	Networks []Network // projects' own
+	Links    []Network // those between two projects
 	Portals  []Portal
 	Hooks    []Hook
 	At       time.Time
 }
 
-// Network is an overlay of a project.
+// Network is an overlay of a project: its own, or one that leads from it to one
+// service of another project.
 type Network struct {
 	ID          string
 	Name        string
 	Environment string
 	Project     spec.ProjectID
+	Target      Target // of a link network; zero for a project's own network
 	Subnet      string // CIDR
 }
 
@@ -33,6 +36,12 @@ type Hook struct {
 	Rollout   int
 	State     State // Waiting (never started), Running, or Complete, whatever its code
 	Created   time.Time
+}
+
+// Target is the service that a link network leads to.
+type Target struct {
+	Project spec.ProjectID
+	Service spec.ServiceID
 }
 
 // Portal is the container that dials into an environment's networks.

@@ -24,11 +24,18 @@ type Desired struct {
 	ID          spec.ServiceID
 	Rollout     int
 	Network     string       // id of the project's network
+	Joins       []Join       // link networks it is on besides
 	Image       string       // id of the image, sha256:…
 	Spec        spec.Service // as declared; Ports hold their final external numbers
 	Variables   []string     // NAME=value, sorted: the declared ones and those of links
 	Binds       []Bind       // where volumes are on this machine
 	Files       []File       // the configs that carry the declared files
+}
+
+// Join is a service's end of a link network.
+type Join struct {
+	Network string   // id
+	Aliases []string // what it is called there; a link's source has no name there
 }
 
 // Bind mounts a volume's directory.
@@ -95,8 +102,9 @@ type Observed struct {
 	Project     spec.ProjectID
 	ID          spec.ServiceID
 	Rollout     int
-	Replicas    int    // as the swarm was told
-	Tasks       []Task // newest first; ended ones too, as far as the engine remembers them
+	Replicas    int      // as the swarm was told
+	Networks    []string // ids of those it was made for; nil when SwarmID is empty
+	Tasks       []Task   // newest first; ended ones too, as far as the engine remembers them
 }
 
 // State is where a task stands, in Swarm's order folded to what matters here.

@@ -21,12 +21,28 @@ func (f *finder) relations(at string, p Project, s Service) {
 	}
 	for i, l := range s.Links {
 		here := fmt.Sprintf("%s.links[%d]", at, i)
-		if _, ok := p.Service(l.To); !ok {
-			f.invalid(here, "declare it, or remove the link", "target %s not found for source %s", l.To, s.Name)
+		if _, _, outside := l.Outside(); outside {
+			f.outside(here, p, l)
+		} else if _, ok := p.Service(l.To); !ok {
+			f.invalid(here, "declare it, or remove the link; a service of another project is written as project/"+l.To, "target %s not found for source %s", l.To, s.Name)
 		}
 		if l.Alias != "" && !ValidName(l.Alias) {
 			f.invalid(here, nameRemedy, "%q cannot be an alias", l.Alias)
 		}
+	}
+}
+
+// outside looks at the form of a link to another project. Whether there is such
+// a service only the server knows.
+func (f *finder) outside(here string, p Project, l Link) {
+	project, service, _ := l.Outside()
+	switch {
+	case strings.Contains(service, "/"):
+		f.invalid(here, "write project/service; links do not leave their environment", "%q is no target of a link", l.To)
+	case !ValidName(project) || !ValidName(service):
+		f.invalid(here, "write it as project/service", "%q is no target of a link", l.To)
+	case strings.EqualFold(project, p.Name):
+		f.invalid(here, "write just "+service, "%s is of this very project", l.To)
 	}
 }
 
@@ -38,14 +54,19 @@ func (f *finder) aliases(p Project) {
 		means[strings.ToLower(s.Name)] = s.Name
 	}
 	for _, s := range p.Services {
+		for _, a := range s.Aliases {
+			if _, taken := means[strings.ToLower(a)]; !taken {
+				means[strings.ToLower(a)] = s.Name
+			}
+		}
+	}
+	for _, s := range p.Services {
 		for i, l := range s.Links {
-			alias := strings.ToLower(l.Alias)
-			if other, taken := means[alias]; taken && alias != "" && other != l.To {
-				f.invalid(fmt.Sprintf("services.%s.links[%d]", s.Name, i), "choose another alias", "%s would mean both %s and %s to all services of the project", l.Alias, other, l.To)
+			alias := strings.ToLower(l.Name())
+			if other, taken := means[alias]; taken && !strings.EqualFold(other, l.To) {
+				f.invalid(fmt.Sprintf("services.%s.links[%d]", s.Name, i), "choose another alias", "%s would mean both %s and %s to all services of the project", l.Name(), other, l.To)
 			}
-			if alias != "" {
-				means[alias] = l.To
-			}
+			means[alias] = l.To
 		}
 	}
 }

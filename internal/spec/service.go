@@ -1,5 +1,7 @@
 package spec
 
+import "strings"
+
 // Service is a container that should always run, as the person declared it.
 type Service struct {
 	Name        string            `json:"name"`                  // unique in the project, also without regard to case; the name others reach it by
@@ -97,9 +99,25 @@ type Need struct {
 // Link tells a service by variables where another one is (NAME_PORT_25_TCP_ADDR
 // and so on). The variables hold its name, because addresses change.
 type Link struct {
-	To    string   `json:"to"`              // a service of the same project, perhaps itself
-	Alias string   `json:"alias,omitempty"` // the name to use in the variables and on the network; "" is To
+	To    string   `json:"to"`              // a service of the same project, perhaps itself; "project/service" is one of another project
+	Alias string   `json:"alias,omitempty"` // the name to use in the variables and on the network; "" is the target's own
 	Ports []uint16 `json:"ports,omitempty"` // of the target; none means all its public and exposed ports
+}
+
+// Outside gives the project and the service of a link to another project; ok
+// is false for a link within the project.
+func (l Link) Outside() (project, service string, ok bool) { return strings.Cut(l.To, "/") }
+
+// Name is what the source calls the target.
+func (l Link) Name() string {
+	_, other, outside := l.Outside()
+	switch {
+	case l.Alias != "":
+		return l.Alias
+	case outside:
+		return other
+	}
+	return l.To
 }
 
 // Health is a check that runs inside the container.

@@ -3,6 +3,7 @@ package swarm
 import (
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/moby/moby/client"
 
@@ -19,6 +20,7 @@ const (
 	labelService     = "havre.service"
 	labelRollout     = "havre.rollout"
 	labelKind        = "havre.kind"
+	labelLink        = "havre.link"
 )
 
 // The kinds of things.
@@ -28,6 +30,7 @@ const (
 	kindNetwork = "network"
 	kindConfig  = "config"
 	kindHook    = "hook"
+	kindLink    = "link"
 )
 
 // mark is what the labels say.
@@ -37,11 +40,12 @@ type mark struct {
 	project     spec.ProjectID
 	service     spec.ServiceID
 	rollout     int
+	target      service.Target // of a link network
 }
 
 // markOf is the mark of everything that belongs to a rollout.
 func markOf(d service.Desired) mark {
-	return mark{kindService, d.Environment, d.Project, d.ID, d.Rollout}
+	return mark{kind: kindService, environment: d.Environment, project: d.Project, service: d.ID, rollout: d.Rollout}
 }
 
 // labels gives m as labels, on top of others.
@@ -59,6 +63,9 @@ func (m mark) labels(others map[string]string) map[string]string {
 		all[labelService] = string(m.service)
 		all[labelRollout] = strconv.Itoa(m.rollout)
 	}
+	if m.target != (service.Target{}) {
+		all[labelLink] = string(m.target.Project) + "." + string(m.target.Service)
+	}
 	return all
 }
 
@@ -66,12 +73,14 @@ func (m mark) labels(others map[string]string) map[string]string {
 // rollout's number.
 func readMark(labels map[string]string) mark {
 	rollout, _ := strconv.Atoi(labels[labelRollout])
+	project, svc, _ := strings.Cut(labels[labelLink], ".")
 	return mark{
 		kind:        labels[labelKind],
 		environment: labels[labelEnvironment],
 		project:     spec.ProjectID(labels[labelProject]),
 		service:     spec.ServiceID(labels[labelService]),
 		rollout:     rollout,
+		target:      service.Target{Project: spec.ProjectID(project), Service: spec.ServiceID(svc)},
 	}
 }
 

@@ -23,9 +23,9 @@ const (
 	emptyLook       = 100 * time.Millisecond
 )
 
-// networks are our overlays, sorted by name.
+// networks are our overlays, projects' own and those of links, sorted by name.
 func (s *Swarm) networks(ctx context.Context) ([]service.Network, error) {
-	r, err := s.api.NetworkList(ctx, client.NetworkListOptions{Filters: ours(labelKind + "=" + kindNetwork)})
+	r, err := s.api.NetworkList(ctx, client.NetworkListOptions{Filters: ours(labelKind)})
 	if err != nil {
 		return nil, explain(err, "list networks")
 	}
@@ -43,7 +43,7 @@ func networkOf(n network.Network) service.Network {
 	if len(n.IPAM.Config) > 0 {
 		subnet = n.IPAM.Config[0].Subnet.String()
 	}
-	return service.Network{ID: n.ID, Name: n.Name, Environment: m.environment, Project: m.project, Subnet: subnet}
+	return service.Network{ID: n.ID, Name: n.Name, Environment: m.environment, Project: m.project, Target: m.target, Subnet: subnet}
 }
 
 // EnsureNetwork makes the network of want's name, unless it is there, and
@@ -56,7 +56,7 @@ func (s *Swarm) EnsureNetwork(ctx context.Context, want service.Network) (string
 	if err != nil {
 		return "", problem.New(problem.Invalid, "make network %s: %q is no subnet", want.Name, want.Subnet)
 	}
-	there, err := s.networkNamed(ctx, want.Name)
+	there, err := s.networkNamed(ctx, want)
 	if err != nil {
 		return "", err
 	}
@@ -82,7 +82,7 @@ func (s *Swarm) awaitAddresses(ctx context.Context, want service.Network) error 
 	waiting, cancel := context.WithTimeout(ctx, addressedWithin)
 	defer cancel()
 	for {
-		there, err := s.networkNamed(ctx, want.Name)
+		there, err := s.networkNamed(ctx, want)
 		switch {
 		case err != nil:
 			return err
@@ -103,14 +103,16 @@ func (s *Swarm) awaitAddresses(ctx context.Context, want service.Network) error 
 	}
 }
 
-// networkNamed is nil when there is none of that name.
-func (s *Swarm) networkNamed(ctx context.Context, name string) (*service.Network, error) {
+func ofLink(n service.Network) bool { return n.Target != (service.Target{}) }
+
+// networkNamed is nil when there is none of want's name and sort.
+func (s *Swarm) networkNamed(ctx context.Context, want service.Network) (*service.Network, error) {
 	all, err := s.networks(ctx)
 	if err != nil {
 		return nil, err
 	}
 	for _, n := range all {
-		if n.Name == name {
+		if n.Name == want.Name && n.Target == want.Target {
 			return &n, nil
 		}
 	}
@@ -118,11 +120,15 @@ func (s *Swarm) networkNamed(ctx context.Context, name string) (*service.Network
 }
 
 func (s *Swarm) createNetwork(ctx context.Context, want service.Network, subnet netip.Prefix) (string, error) {
+	kind := kindNetwork
+	if ofLink(want) {
+		kind = kindLink
+	}
 	r, err := s.api.NetworkCreate(ctx, want.Name, client.NetworkCreateOptions{
 		Driver:     "overlay",
-		Attachable: true, // for the portal, which is a plain container
+		Attachable: !ofLink(want), // for the portal, which is a plain container and has no business between projects
 		IPAM:       &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
-		Labels:     mark{kind: kindNetwork, environment: want.Environment, project: want.Project}.labels(nil),
+		Labels:     mark{kind: kind, environment: want.Environment, project: want.Project, target: want.Target}.labels(nil),
 	})
 	return r.ID, explain(err, "make network %s", want.Name)
 }

@@ -38,6 +38,8 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 	if err != nil {
 		return service.Snapshot{}, err
 	}
+	links := slices.DeleteFunc(slices.Clone(networks), func(n service.Network) bool { return !ofLink(n) })
+	networks = slices.DeleteFunc(networks, ofLink)
 	v := newView(containers.Items)
 	v.addServices(services.Items)
 	for _, t := range tasks.Items {
@@ -49,7 +51,7 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 	hooks := hooksOf(containers.Items)
 	v.addHooks(hooks, containers.Items)
 	s.seen.keep(v.containers)
-	return service.Snapshot{Services: v.sorted(), Networks: networks, Portals: portalsOf(containers.Items), Hooks: hooks, At: at}, nil
+	return service.Snapshot{Services: v.sorted(), Networks: networks, Links: links, Portals: portalsOf(containers.Items), Hooks: hooks, At: at}, nil
 }
 
 // key tells rollouts apart.
@@ -91,6 +93,10 @@ func (v *view) addServices(all []swarm.Service) {
 		o.SwarmID = s.ID
 		if r := s.Spec.Mode.Replicated; r != nil && r.Replicas != nil {
 			o.Replicas = int(*r.Replicas)
+		}
+		o.Networks = nil // what is made for the same rollout twice counts once
+		for _, n := range s.Spec.TaskTemplate.Networks {
+			o.Networks = append(o.Networks, n.Target)
 		}
 	}
 }

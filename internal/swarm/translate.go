@@ -43,16 +43,21 @@ func translate(d service.Desired, node spec.NodeID) swarm.ServiceSpec {
 			Resources:     translateResources(d.Spec),
 			RestartPolicy: translateRestart(d.Spec.Restart),
 			Placement:     &swarm.Placement{Constraints: []string{"node.id==" + string(node)}},
-			Networks: []swarm.NetworkAttachmentConfig{{
-				Target:  d.Network,
-				Aliases: append([]string{d.Spec.Name}, d.Spec.Aliases...),
-			}},
-			LogDriver: translateLog(d.Spec.Log),
+			Networks:      translateNetworks(d),
+			LogDriver:     translateLog(d.Spec.Log),
 		},
 		Mode:         swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &replicas}},
 		UpdateConfig: translateUpdate(d.Spec),
 		EndpointSpec: &swarm.EndpointSpec{Mode: swarm.ResolutionModeDNSRR},
 	}
+}
+
+func translateNetworks(d service.Desired) []swarm.NetworkAttachmentConfig {
+	all := []swarm.NetworkAttachmentConfig{{Target: d.Network, Aliases: append([]string{d.Spec.Name}, d.Spec.Aliases...)}}
+	for _, j := range d.Joins {
+		all = append(all, swarm.NetworkAttachmentConfig{Target: j.Network, Aliases: j.Aliases})
+	}
+	return all
 }
 
 func translateContainer(d service.Desired) *swarm.ContainerSpec {

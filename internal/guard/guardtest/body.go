@@ -5,7 +5,25 @@ package guardtest
 func Bodies() map[string]string {
 	return map[string]string{
 		"network.json": networkBody, "service.json": serviceBody, "probe.json": probeBody, "portal.json": portalBody,
-		"exec.json": execBody, "config.json": configBody, "volume.json": volumeBody,
+		"link.json": linkBody, "exec.json": execBody, "config.json": configBody, "volume.json": volumeBody,
+	}
+}
+
+// Link is a link network that every world has.
+type Link struct {
+	Var                          string // what scripts call it
+	Environment, Project, Target string
+	Subnet                       string
+}
+
+// Links are those of this project, to it, to another service of it, and one in
+// another environment. The service of service.json is the second one's target.
+func Links() []Link {
+	return []Link{
+		{"LINKOUT", "prod", project, "ddddddd2.eeeeeee2", "10.87.11.0/24"},
+		{"LINKIN", "prod", "ddddddd2", project + ".ccccccc2", "10.87.12.0/24"},
+		{"LINKFAR", "prod", "ddddddd2", project + ".eeeeeee2", "10.87.13.0/24"},
+		{"LINKQUALIF", "qualif", project, "ddddddd2.eeeeeee2", "10.87.14.0/24"},
 	}
 }
 
@@ -13,6 +31,12 @@ const networkBody = `{
 	"Name": "h-ddddddd2-1", "Driver": "overlay", "Attachable": true,
 	"IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "10.87.9.0/24"}]},
 	"Labels": {"havre.env": "prod", "havre.project": "ddddddd2", "havre.kind": "network"}
+}`
+
+const linkBody = `{
+	"Name": "h-ddddddd2-2", "Driver": "overlay",
+	"IPAM": {"Driver": "default", "Options": null, "Config": [{"Subnet": "10.87.10.0/24"}]},
+	"Labels": {"havre.env": "prod", "havre.project": "ddddddd2", "havre.kind": "link", "havre.link": "aaaaaaa2.bbbbbbb2"}
 }`
 
 const serviceBody = `{

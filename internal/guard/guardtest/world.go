@@ -126,6 +126,10 @@ func stock(e *Engine, v map[string]string) {
 	network(v["NET"], "h-aaaaaaa2-1", labels("network", project))
 	network(v["NET2"], "h-ccccccc2-1", labels("network", "ccccccc2"))
 	network(v["OTHERNET"], "theirs", theirs)
+	for i, l := range Links() {
+		v[l.Var] = id25(string("pqrs"[i]))
+		network(v[l.Var], "h-"+l.Project+"-2", fmt.Sprintf(`{"havre.instance":%q,"havre.kind":"link","havre.env":%q,"havre.project":%q,"havre.link":%q}`, v["INSTANCE"], l.Environment, l.Project, l.Target))
+	}
 	object := func(path, id, name, labels string) {
 		e.Put(path+id, fmt.Sprintf(`{"ID":%q,"Spec":{"Name":%q,"Labels":%s}}`, id, name, labels))
 	}
