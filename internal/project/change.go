@@ -64,7 +64,7 @@ func name(services []spec.Service) {
 
 func (d declaration) outcome(old Record) Outcome {
 	r := old
-	r.Name, r.Declared, r.Removed = d.want.Name, d.want, false
+	r.Name, r.Declared, r.Removed, r.Links = d.want.Name, d.want, false, d.found.Links
 	r.Services = slices.Clone(old.Services)
 	plan := api.Plan{Environment: r.Environment, Project: r.Name}
 	order, _ := spec.StartOrder(d.want)
@@ -72,7 +72,7 @@ func (d declaration) outcome(old Record) Outcome {
 		s, _ := d.full.Service(n)
 		declared, _ := d.want.Service(n)
 		// Variables of links are part of how a container runs.
-		s.Environment = fromList(variables(d.full, s))
+		s.Environment = fromList(variables(d.full, s, d.found.Linked))
 		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Image: d.found.Images[n], Created: d.now, Declared: &declared}
 		next.Digest = service.Digest(s, next.Image.ID, next.Files)
 		c := r.take(n, next, old.Removed)

@@ -141,10 +141,18 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 		found.Images[s.Name] = img
 	}
 	wrong = append(wrong, d.held(ctx, old, want.Project)...)
-	if len(wrong) > 0 {
+	broken, err := d.connect(records, old, &want.Project, &found)
+	if err != nil {
+		return Outcome{}, err
+	}
+	if wrong = append(wrong, broken...); len(wrong) > 0 {
 		return Outcome{}, wrong
 	}
-	return d.free(ctx, old, want.Project, found)
+	o, err := d.free(ctx, old, want.Project, found)
+	if err == nil {
+		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
+	}
+	return o, err
 }
 
 // free declares with open ports that no other program has either.
@@ -185,20 +193,11 @@ func (d *Deployer) former(records []Record, want api.Apply) (Record, error) {
 			return r, nil
 		}
 	}
-	used, err := d.Machine.Routes()
+	subnet, err := d.unused(records)
 	if err != nil {
 		return Record{}, err
 	}
-	for _, r := range records {
-		if p, err := netip.ParsePrefix(r.Subnet); err == nil {
-			used = append(used, p)
-		}
-	}
-	subnet, err := Subnet(d.Pool, used, anywhere(d.Pool))
-	if err != nil {
-		return Record{}, err
-	}
-	return Record{ID: spec.ProjectID(NewID()), Environment: want.Environment, Name: want.Project.Name, Subnet: subnet.String()}, nil
+	return Record{ID: spec.ProjectID(NewID()), Environment: want.Environment, Name: want.Project.Name, Subnet: subnet}, nil
 }
 
 // held finds ports that are new to the project and that some other program has.

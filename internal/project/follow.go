@@ -20,6 +20,7 @@ type watch struct {
 	project spec.ProjectID
 	service spec.ServiceID // "" is all of them
 	since   time.Time      // the loop must have looked after it
+	view    View           // what there is to see just now
 	until   time.Time      // what serves and is not well by then has failed
 }
 
@@ -35,13 +36,14 @@ func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for {
-		r, err := d.record(ctx, w.project)
+		r, records, err := d.read(ctx, w.project)
 		if ctx.Err() != nil {
 			return problem.New(problem.Unavailable, "the server stops; the deploy goes on when it is back").With("look with: havre ps")
 		}
 		if err != nil {
 			return err
 		}
+		w.view = d.view(records)
 		if done, wrong := d.progress(w, r, told, report); done {
 			return wrong.AsError()
 		}
@@ -53,20 +55,26 @@ func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress
 }
 
 func (d *Deployer) record(ctx context.Context, id spec.ProjectID) (Record, error) {
+	r, _, err := d.read(ctx, id)
+	return r, err
+}
+
+// read gives a project and all of them.
+func (d *Deployer) read(ctx context.Context, id spec.ProjectID) (Record, []Record, error) {
 	records, err := d.Records.Projects(ctx)
 	if err != nil {
-		return Record{}, err
+		return Record{}, nil, err
 	}
 	i := slices.IndexFunc(records, func(r Record) bool { return r.ID == id && !r.Removed })
 	if i < 0 {
-		return Record{}, problem.New(problem.Conflict, "the project was removed meanwhile").With("apply it again")
+		return Record{}, nil, problem.New(problem.Conflict, "the project was removed meanwhile").With("apply it again")
 	}
-	return records[i], nil
+	return records[i], records, nil
 }
 
 // progress reports what changed since told, and whether all is settled.
 func (d *Deployer) progress(w watch, r Record, told map[string]api.Step, report func(api.Progress)) (bool, problem.List) {
-	view, out := d.Loop.View(), d.Loop.Outside()
+	view, out := w.view, d.Loop.Outside()
 	all := view.Snapshot.At.After(w.since)
 	var wrong problem.List
 	var words []string
@@ -125,32 +133,6 @@ func ended(r Record, s *Service, st api.Step, v View) end {
 	return end{done: why != "", why: why}
 }
 
-// stuck tells why what s needs will not come, "" when it may.
-func stuck(r Record, s *Service, v View) string {
-	declared, _ := r.Declared.Service(s.Name)
-	for _, n := range declared.Needs {
-		t := r.Service(n.Service)
-		if t == nil || t.Current() == nil || met(r, n, v) {
-			continue
-		}
-		done, well := t.Settled()
-		state, _ := state(Ref{&r, t}, judge(t.Current(), observed(v.Snapshot, t.ID)[t.Current().Number], v), v)
-		waits := fmt.Sprintf("it waits for %s to be %s, and %s ", n.Service, n.Condition, n.Service)
-		switch {
-		case t.Stopped:
-			return waits + "was stopped"
-		case done && !well:
-			return waits + "failed"
-		case done && (state == "failing" || state == "idle"):
-			return waits + "is " + state
-		}
-		if why := stuck(r, t, v); !done && why != "" {
-			return waits + "does not start: " + why
-		}
-	}
-	return ""
-}
-
 func progressOf(r Record, s *Service, v View, out Outside) api.Step {
 	a := Status(r, s, v, out)
 	st := api.Step{Name: s.Name, State: a.State, Says: a.Says}
@@ -158,7 +140,7 @@ func progressOf(r Record, s *Service, v View, out Outside) api.Step {
 	case "failing":
 		st.State = "failed"
 	case "starting":
-		if s.Active == 0 && !ready(r, s, v) {
+		if s.Active == 0 && closed(r, s, v) != nil {
 			st.State = "waiting"
 		}
 	case "idle":

@@ -17,7 +17,7 @@ func (d *Deployer) List(ctx context.Context, environment, project string) ([]api
 	if err != nil {
 		return nil, err
 	}
-	view, out := d.Loop.View(), d.Loop.Outside()
+	view, out := d.view(records), d.Loop.Outside()
 	list := []api.Service{}
 	hit := project == ""
 	for _, r := range records {
@@ -38,11 +38,11 @@ func (d *Deployer) List(ctx context.Context, environment, project string) ([]api
 // Find says how one service is.
 // Errors: NotFound; Conflict when the name could mean several.
 func (d *Deployer) Find(ctx context.Context, t api.Target) (api.Service, error) {
-	ref, _, err := d.find(ctx, t)
+	ref, records, err := d.find(ctx, t)
 	if err != nil {
 		return api.Service{}, err
 	}
-	return Status(*ref.Record, ref.Service, d.Loop.View(), d.Loop.Outside()), nil
+	return Status(*ref.Record, ref.Service, d.view(records), d.Loop.Outside()), nil
 }
 
 // Declared gives a project as it was applied last, with what rollbacks and
@@ -60,11 +60,11 @@ func (d *Deployer) Declared(ctx context.Context, t api.Target) (api.Declared, er
 // Why explains one service, with the last lines that bear on it.
 // Errors: NotFound; Conflict when the name could mean several.
 func (d *Deployer) Why(ctx context.Context, t api.Target) (api.Why, error) {
-	ref, _, err := d.find(ctx, t)
+	ref, records, err := d.find(ctx, t)
 	if err != nil {
 		return api.Why{}, err
 	}
-	why, from := Why(ref, d.Loop.View(), d.Loop.Outside())
+	why, from := Why(ref, d.view(records), d.Loop.Outside())
 	if from != "" && len(why.Lines) == 0 {
 		if lines, err := d.Machine.LastLines(ctx, from, 15); err == nil {
 			why.Lines = lines

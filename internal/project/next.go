@@ -13,6 +13,7 @@ type Action struct {
 	Service spec.ServiceID
 	Name    string
 	service.Step
+	Joins []Join // of Start
 }
 
 // View is what Next and Status look at besides the record.
@@ -20,6 +21,7 @@ type View struct {
 	Snapshot service.Snapshot
 	Accepts  func(t service.Task, ports []uint16) bool // the ports took a connection through the portal
 	Quiet    func(o service.Observed) bool             // no connection leads to its containers, nor can a new one; nil: nobody knows
+	Links    Links                                     // between all projects
 	Now      time.Time
 	Backoff  service.Backoff // how long what crashes again and again rests
 }
@@ -43,7 +45,11 @@ func Next(r Record, v View) []Action {
 			continue
 		}
 		for _, step := range service.Next(facts(r, s, v)) {
-			actions = append(actions, Action{s.ID, s.Name, step})
+			a := Action{Service: s.ID, Name: s.Name, Step: step}
+			if ro := s.Rollout(step.Rollout); ro != nil && step.Verb == service.Start {
+				a.Joins = v.Links.Joins(r, s, ro)
+			}
+			actions = append(actions, a)
 		}
 	}
 	return append(actions, strays(r, v)...)
@@ -53,7 +59,7 @@ func facts(r Record, s *Service, v View) service.Facts {
 	f := service.Facts{
 		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
 		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
-		Observed: observed(v.Snapshot, s.ID), Ready: ready(r, s, v), Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
+		Observed: observed(v.Snapshot, s.ID), Ready: closed(r, s, v) == nil, Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
 	}
 	for n, o := range f.Observed {
 		f.Busy[n] = busy(s, o, v)
@@ -149,29 +155,6 @@ func observed(snap service.Snapshot, id spec.ServiceID) map[int]service.Observed
 	return found
 }
 
-// ready tells whether what the target of s needs is there.
-func ready(r Record, s *Service, v View) bool {
-	declared, _ := r.Declared.Service(s.Name)
-	return !slices.ContainsFunc(declared.Needs, func(n spec.Need) bool { return !met(r, n, v) })
-}
-
-func met(r Record, n spec.Need, v View) bool {
-	s := r.Service(n.Service)
-	if s == nil || s.Removed || s.Current() == nil {
-		return false
-	}
-	cur := s.Rollout(s.Target)
-	o := observed(v.Snapshot, s.ID)[cur.Number]
-	switch n.Condition {
-	case spec.Healthy:
-		return s.Active == s.Target && judge(cur, o, v).Done
-	case spec.Completed:
-		return slices.ContainsFunc(o.Tasks, func(t service.Task) bool { return t.State == service.Complete })
-	default:
-		return slices.ContainsFunc(o.Tasks, func(t service.Task) bool { return t.State == service.Running || t.State == service.Complete })
-	}
-}
-
 // strays are swarm services of the project that nobody asked for any more.
 func strays(r Record, v View) []Action {
 	var actions []Action
@@ -200,6 +183,7 @@ func (r *Record) Apply(a Action, lines []string, now time.Time) {
 		if ro.Started.IsZero() {
 			ro.Started = now
 		}
+		ro.Joins = a.Joins
 	case service.Filled:
 		ro.Started = now // its time to get healthy begins only now
 	case service.Leave:

@@ -23,6 +23,7 @@ type Record struct {
 	Removed     bool         // the person removed it; its volumes may still be there
 	Declared    spec.Project // as it was applied last
 	Services    []Service    // sorted by name; removed ones stay, so that their ports and volumes are found again
+	Links       []LinkNet    `json:",omitempty"` // networks of links to other projects, for all rollouts that are remembered
 	Version     int          // counts its changes; a store refuses to save over a newer one
 }
 
@@ -64,6 +65,7 @@ type Rollout struct {
 	LeftFor int       // that one's number
 
 	Declared *spec.Service `json:",omitempty"` // Spec as it was written; nil in records from before this was kept
+	Joins    []Join        `json:",omitempty"` // its ends of links with other projects, since its swarm service was made
 	Back     int           `json:",omitempty"` // the rollout that a rollback made it like
 
 	Trouble *service.Trouble `json:",omitempty"` // how its containers ended badly of late; nil: they did not. Never changed in place

@@ -21,6 +21,8 @@ type Found struct {
 	Images map[string]service.Image // by service name
 	Taken  map[Port]string          // ports of the machine and who has them, other projects only
 	Hosts  map[string]string        // domains and who has them, other projects only
+	Linked map[string]spec.Service  // targets of links to other projects, by Link.To
+	Links  []LinkNet                // networks of those links
 }
 
 // complete fills in what a declaration leaves open and its image says: volumes
@@ -164,19 +166,18 @@ func giveHosts(services []spec.Service, taken map[string]string) problem.List {
 
 // variables are a service's own environment and those of its links. The
 // person's own words win.
-func variables(p spec.Project, s spec.Service) []string {
+func variables(p spec.Project, s spec.Service, others map[string]spec.Service) []string {
 	all := map[string]string{}
 	for _, l := range s.Links {
-		alias := l.Alias
-		if alias == "" {
-			alias = l.To
+		target, within := p.Service(l.To)
+		if !within {
+			target = others[l.To]
 		}
-		target, _ := p.Service(l.To)
 		ports := l.Ports
 		if len(ports) == 0 {
 			ports = inner(target)
 		}
-		for _, v := range service.LinkVariables(alias, ports) {
+		for _, v := range service.LinkVariables(l.Name(), ports) {
 			name, value, _ := strings.Cut(v, "=")
 			all[name] = value
 		}

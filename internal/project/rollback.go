@@ -186,6 +186,13 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 	if err != nil {
 		return err
 	}
+	for _, l := range ro.Spec.Links {
+		if _, _, outside := l.Outside(); outside {
+			if _, err := elsewhere(records, ref.Record.Environment, ref.Service.Name, l); err != nil {
+				wrong = append(wrong, problem.New(problem.Conflict, "r%d links to %s, which is gone", ro.Number, l.To).With("apply a file without the link"))
+			}
+		}
+	}
 	mine := Ports([]Record{{Services: []Service{*ref.Service}}}, "-")
 	others := besides(records, ref)
 	ports, hosts := Ports(others, ""), Hosts(others, "")

@@ -74,15 +74,25 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 	case verdict.Done && s.Active == s.Target:
 		return "healthy", lastFailure(s)
 	case verdict.Done && s.Active != 0:
-		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target)
+		return "healthy", fmt.Sprintf("rollout r%d is on its way", s.Target) + waiting(r, s, v)
 	case verdict.Failed:
 		return "failing", verdict.Reason
 	case cur.State == Failed:
 		return "failing", cur.Reason
-	case s.Active == 0 && !ready(r, s, v):
-		return "starting", "it waits for " + missing(r, s, v)
+	}
+	if g := closed(r, s, v); g != nil && s.Active == 0 {
+		return "starting", "it waits for " + g.String()
 	}
 	return "starting", verdict.Reason
+}
+
+// waiting tells what an update waits for that has not begun.
+func waiting(r Record, s *Service, v View) string {
+	g := closed(r, s, v)
+	if g == nil || observed(v.Snapshot, s.ID)[s.Target].SwarmID != "" {
+		return ""
+	}
+	return ", and waits for " + g.String()
 }
 
 // lastFailure tells that the newest rollout was given up while an older one serves.
@@ -123,24 +133,6 @@ func looping(s *Service, v View) *service.Task {
 		return nil
 	}
 	return last
-}
-
-func missing(r Record, s *Service, v View) string {
-	if n := unmet(r, s, v); n.Service != "" {
-		return fmt.Sprintf("%s to be %s", n.Service, n.Condition)
-	}
-	return "its turn"
-}
-
-// unmet is the first need of s that is not met.
-func unmet(r Record, s *Service, v View) spec.Need {
-	declared, _ := r.Declared.Service(s.Name)
-	for _, n := range declared.Needs {
-		if !met(r, n, v) {
-			return n
-		}
-	}
-	return spec.Need{}
 }
 
 func portTrouble(s spec.Service, out Outside) string {

@@ -108,10 +108,18 @@ func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Pr
 
 // Remove takes a service or a project away and waits until it is gone.
 // Volumes stay unless they are named to go.
-// Errors: NotFound, Conflict; Invalid when another service needs it.
+// Errors: NotFound; Conflict, also when a service of another project links to
+// it; Invalid when another service needs it.
 func (d *Deployer) Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error) {
 	var those []*Service
-	ref, err := d.change(ctx, t, func(ref Ref) error {
+	ref, err := d.given(ctx, t, func(ref Ref) error {
+		records, err := d.Records.Projects(ctx)
+		if err != nil {
+			return err
+		}
+		if who := linkedBy(records, ref); who != "" {
+			return problem.New(problem.Conflict, "%s links to %s", who, ref).With("take the link out of %s and apply its project, or remove that first", who)
+		}
 		those = ref.those()
 		names := map[string]bool{}
 		for _, s := range those {

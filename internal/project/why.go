@@ -85,8 +85,8 @@ func lastLines(s *Service) []string {
 // trouble finds the container that has most to say, and what to do about it.
 func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	full := ref.String()
-	if ref.Service.Active == 0 && !ready(*ref.Record, ref.Service, v) {
-		return "", "see why that takes so long: havre why " + ref.Record.Environment + "." + ref.Record.Name + "." + unmet(*ref.Record, ref.Service, v).Service
+	if g := closed(*ref.Record, ref.Service, v); g != nil && ref.Service.Active == 0 {
+		return "", "see why that takes so long: havre why " + g.full
 	}
 	o := observed(v.Snapshot, ref.Service.ID)[cur.Number]
 	tasks := o.Tasks

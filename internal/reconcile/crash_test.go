@@ -28,6 +28,23 @@ var story = []func(w *world){
 	},
 }
 
+// linked is about two projects with links to each other.
+var linked = []func(w *world){
+	func(w *world) { w.apply("store", web("db", "data", 0)) },
+	func(w *world) { w.apply("shop", linking("web", "good", "store/db")) },
+	func(w *world) { w.apply("store", linking("db", "data2", "shop/web")) },
+	func(w *world) { w.apply("shop", web("web", "good", 0)) },              // db writes, and stays on the network
+	func(w *world) { w.apply("store", linking("db", "data", "shop/web")) }, // till now
+	func(w *world) { w.apply("store", web("db", "data", 0)) },
+	func(w *world) { w.remove("shop") },
+}
+
+func linking(name, image, to string) spec.Service {
+	s := web(name, image, 0)
+	s.Links = []spec.Link{{To: to}}
+	return s
+}
+
 // shop has a database that writes, and a web server that needs it and mounts a file.
 func shop(db, front, text string) spec.Project {
 	data := web("db", db, 0)
@@ -39,7 +56,7 @@ func shop(db, front, text string) spec.Project {
 
 // tell lives through the story up to the end of a chapter, with a crash at one
 // of its acts.
-func tell(t *testing.T, chapter int, crash reconciletest.Crash) (end reconciletest.State, acts int) {
+func tell(t *testing.T, story []func(*world), chapter int, crash reconciletest.Crash) (end reconciletest.State, acts int) {
 	in(t, func(t *testing.T, w *world) {
 		for i, ask := range story[:chapter+1] {
 			if i == chapter {
@@ -56,22 +73,32 @@ func tell(t *testing.T, chapter int, crash reconciletest.Crash) (end reconcilete
 // What a killed process did not finish the next one finds: design/reconcile.md.
 // To be killed before an act is to be killed after the one before it.
 func TestCrashAtAnyActEndsAlike(t *testing.T) {
-	for chapter := range story {
-		want, acts := tell(t, chapter, reconciletest.Crash{})
-		for at := 0; at <= acts; at++ {
-			crash := reconciletest.Crash{At: max(at, 1), After: at > 0}
-			t.Run(fmt.Sprintf("chapter %d after act %d", chapter, at), func(t *testing.T) {
-				got, _ := tell(t, chapter, crash)
-				if !reflect.DeepEqual(plain(got), plain(want)) {
-					t.Errorf("got  %+v\nwant %+v", got, want)
-				}
-			})
+	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked} {
+		for chapter := range story {
+			want, acts := tell(t, story, chapter, reconciletest.Crash{})
+			for at := 0; at <= acts; at++ {
+				crash := reconciletest.Crash{At: max(at, 1), After: at > 0}
+				t.Run(fmt.Sprintf("%s, chapter %d after act %d", name, chapter, at), func(t *testing.T) {
+					got, _ := tell(t, story, chapter, crash)
+					if !reflect.DeepEqual(plain(got), plain(want)) {
+						t.Errorf("got  %+v\nwant %+v", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestLinkedStoryEndsAsItIsTold(t *testing.T) {
+	for chapter, want := range []string{"[s/pstore]", "[s/pshop s/pshop to pstore s/pstore]", "[s/pshop s/pshop to pstore s/pstore s/pstore to pshop]", "[s/pshop s/pshop to pstore s/pstore s/pstore to pshop]", "[s/pshop s/pstore s/pstore to pshop]", "[s/pshop s/pstore]", "[s/pstore]"} {
+		if end, _ := tell(t, linked, chapter, reconciletest.Crash{}); fmt.Sprint(plain(end).Networks) != want {
+			t.Errorf("chapter %d ends with the networks %v; want %s", chapter, plain(end).Networks, want)
 		}
 	}
 }
 
 func TestStoryEndsAsItIsTold(t *testing.T) {
-	want, _ := tell(t, len(story)-1, reconciletest.Crash{})
+	want, _ := tell(t, story, len(story)-1, reconciletest.Crash{})
 	if len(want.Services) != 2 || len(want.Networks) != 1 || len(want.Portals) != 1 || want.Configs != 1 || len(want.Volumes) != 1 || len(want.Routes) != 1 {
 		t.Errorf("got %+v", want)
 	}
@@ -89,5 +116,11 @@ func plain(s reconciletest.State) reconciletest.State {
 	}
 	slices.Sort(services)
 	s.Services = services
+	s.Networks = slices.Clone(s.Networks)
+	for i, n := range s.Networks {
+		if at := strings.LastIndex(n, "/"); strings.Contains(n, " to ") {
+			s.Networks[i] = n[:at]
+		}
+	}
 	return s
 }

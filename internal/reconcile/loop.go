@@ -262,13 +262,14 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	if err != nil {
 		return Calm, l.note(errors.Join(err, l.tell(ctx, Passed{Blind: err, Took: time.Since(began)})))
 	}
-	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Now: time.Now(), Backoff: l.set.Backoff}
+	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Links: project.LinksOf(records), Now: time.Now(), Backoff: l.set.Backoff}
 	l.see(snap)
 	w := &work{loop: l, view: v, records: records}
 	for i := range records {
 		w.project(ctx, &records[i])
 	}
 	w.orphans(ctx, records)
+	w.unlink(ctx, records)
 	w.portals(ctx)
 	w.routes(ctx, records)
 	w.tidy(ctx, records)

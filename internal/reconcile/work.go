@@ -57,6 +57,7 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 	}
 	w.failed("remember what crashed in "+r.Name, w.troubles(ctx, r))
 	w.hooks(ctx, r)
+	w.rejoin(ctx, r)
 	for _, a := range project.Next(*r, w.view) {
 		w.step(ctx, r, a, network)
 	}
@@ -248,6 +249,11 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 		Environment: r.Environment, Project: r.ID, ID: s.ID, Rollout: ro.Number,
 		Network: network, Image: ro.Image.ID, Spec: ro.Spec,
 	}
+	joins, err := w.join(ctx, ro.Joins)
+	if err != nil {
+		return err
+	}
+	d.Joins = joins
 	for name, value := range ro.Spec.Environment {
 		d.Variables = append(d.Variables, name+"="+value)
 	}

@@ -76,7 +76,7 @@ func (w *world) applyWith(p spec.Project) project.Record {
 	w.t.Helper()
 	old, there := w.find(p.Name)
 	if !there {
-		old = project.Record{ID: spec.ProjectID("p" + p.Name), Environment: cmp.Or(p.Name, "prod")[:1], Name: p.Name, Subnet: "10.87." + string(p.Name[0]) + ".0/24"}
+		old = project.Record{ID: spec.ProjectID("p" + p.Name), Environment: cmp.Or(p.Name, "prod")[:1], Name: p.Name, Subnet: "10.87." + p.Name + ".0/24"}
 	}
 	found := project.Found{Images: map[string]service.Image{}}
 	for _, s := range p.Services {
@@ -85,6 +85,9 @@ func (w *world) applyWith(p spec.Project) project.Record {
 			w.t.Fatal(err)
 		}
 		found.Images[s.Name] = img
+		for _, l := range s.Links {
+			found.Links = append(found.Links, project.LinkNet{To: l.To, Subnet: "10.88." + p.Name + ".0/24"})
+		}
 	}
 	o, err := project.Declare(old, p, found, time.Now())
 	if err != nil {

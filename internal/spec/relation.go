@@ -1,6 +1,7 @@
 package spec
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -137,32 +138,59 @@ func StartOrder(p Project) (order, ring []string) {
 }
 
 // linkedFirst sorts names by priority and name, and puts the target of a link
-// before its source unless the links go in a circle.
+// before its source unless the links go in a circle: there priority decides,
+// then the name.
 func linkedFirst(p Project) []string {
-	sorted := slices.Clone(p.Services)
-	slices.SortStableFunc(sorted, func(a, b Service) int {
-		if a.Priority != b.Priority {
-			return a.Priority - b.Priority
-		}
-		return strings.Compare(a.Name, b.Name)
+	sorted := slices.SortedStableFunc(slices.Values(p.Services), func(a, b Service) int {
+		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name))
 	})
-	var order []string
-	seen := map[string]bool{}
-	var visit func(s Service)
-	visit = func(s Service) {
-		if seen[s.Name] {
-			return
-		}
-		seen[s.Name] = true
-		for _, l := range s.Links {
-			if t, ok := p.Service(l.To); ok {
-				visit(t)
-			}
-		}
-		order = append(order, s.Name)
+	c := circles{place: map[string]int{}, all: sorted, low: map[int]int{}, done: map[int]bool{}}
+	for i, s := range sorted {
+		c.place[s.Name] = i
 	}
-	for _, s := range sorted {
-		visit(s)
+	for i := range sorted {
+		if _, seen := c.low[i]; !seen {
+			c.visit(i)
+		}
 	}
-	return order
+	return c.order
+}
+
+// circles finds services whose links lead round and back (Tarjan's strongly
+// connected components, SIAM J. Comput. 1, 1972), targets first. Services are
+// known by their place in all, which is by priority and name.
+type circles struct {
+	all   []Service
+	place map[string]int
+	low   map[int]int  // the earliest visited one that a service leads to, as the number of its visit
+	done  map[int]bool // in order already
+	trail []int
+	order []string
+}
+
+func (c *circles) visit(i int) {
+	number := len(c.low)
+	c.low[i] = number
+	from := len(c.trail)
+	c.trail = append(c.trail, i)
+	for _, l := range c.all[i].Links {
+		j, there := c.place[l.To]
+		if !there || c.done[j] {
+			continue
+		}
+		if _, seen := c.low[j]; !seen {
+			c.visit(j)
+		}
+		c.low[i] = min(c.low[i], c.low[j])
+	}
+	if c.low[i] != number {
+		return
+	}
+	circle := slices.Clone(c.trail[from:])
+	c.trail = c.trail[:from]
+	slices.Sort(circle)
+	for _, j := range circle {
+		c.done[j] = true
+		c.order = append(c.order, c.all[j].Name)
+	}
 }

@@ -18,7 +18,7 @@ const node = spec.NodeID("aaaaaaaaaaaaaaaaaaaaaaaaa")
 func example() service.Desired {
 	return service.Desired{
 		Environment: "prod", Project: "aaaaaaa2", ID: "bbbbbbb2", Rollout: 3,
-		Network: "nnnnnnnnnnnnnnnnnnnnnnnnn", Image: "sha256:1234",
+		Network: "nnnnnnnnnnnnnnnnnnnnnnnnn", Joins: []service.Join{{Network: "mmmmmmmmmmmmmmmmmmmmmmmmm", Aliases: []string{"db"}}}, Image: "sha256:1234",
 		Variables: []string{"A=b"},
 		Binds:     []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
 		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, Content: []byte("x")}},

@@ -33,7 +33,13 @@ func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
 					Tasks: []service.Task{{ID: h.Container, Container: h.Container, State: service.Starting, Hook: true, Wanted: true, Since: h.Created, Created: h.Created}}})
 			}
 		}
-		snap.Networks = slices.Clone(c.networks)
+		for _, n := range c.networks {
+			if n.Target == (service.Target{}) {
+				snap.Networks = append(snap.Networks, n)
+			} else {
+				snap.Links = append(snap.Links, n)
+			}
+		}
 		for _, p := range c.portals {
 			p.Networks = slices.Clone(p.Networks)
 			snap.Portals = append(snap.Portals, p)
@@ -48,8 +54,12 @@ func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
 
 func (c *Cluster) observed(s *swarmService) service.Observed {
 	o := service.Observed{SwarmID: s.id, Environment: s.d.Environment, Project: s.d.Project, ID: s.d.ID, Rollout: s.d.Rollout, Replicas: s.replicas}
+	o.Networks = append(o.Networks, s.d.Network)
+	for _, j := range s.d.Joins {
+		o.Networks = append(o.Networks, j.Network)
+	}
 	if s.gone {
-		o.SwarmID, o.Replicas = "", 0
+		o.SwarmID, o.Replicas, o.Networks = "", 0, nil
 	}
 	for _, b := range slices.Backward(s.boxes) {
 		o.Tasks = append(o.Tasks, service.Task{
@@ -66,6 +76,11 @@ func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
 	return c.act(ctx, "start "+d.Name(), func() error {
 		if !slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == d.Network && n.Project == d.Project }) {
 			return problem.New(problem.NotFound, "no network %s", d.Network)
+		}
+		for _, j := range d.Joins {
+			if err := c.mayJoin(d, j); err != nil {
+				return err
+			}
 		}
 		if _, known := c.Apps[d.Image]; !known {
 			return problem.New(problem.NotFound, "no image %s", d.Image)
@@ -85,6 +100,22 @@ func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
 		c.services[id] = &swarmService{id: id, d: d, network: d.Network, replicas: d.Spec.Replicas}
 		return nil
 	})
+}
+
+// mayJoin judges an end of a link as the guard does.
+func (c *Cluster) mayJoin(d service.Desired, j service.Join) error {
+	i := slices.IndexFunc(c.networks, func(n service.Network) bool { return n.ID == j.Network })
+	if i < 0 {
+		return problem.New(problem.NotFound, "no network %s", j.Network)
+	}
+	n, self := c.networks[i], service.Target{Project: d.Project, Service: d.ID}
+	switch {
+	case n.Target == service.Target{}, n.Environment != d.Environment, n.Project != d.Project && n.Target != self:
+		return problem.New(problem.Denied, "the network %s is not for %s", n.Name, d.Name())
+	case n.Target != self && len(j.Aliases) > 0:
+		return problem.New(problem.Denied, "only the target has names on %s", n.Name)
+	}
+	return nil
 }
 
 // ScaleService sets how many containers a swarm service has.
@@ -136,7 +167,8 @@ func (c *Cluster) EnsureNetwork(ctx context.Context, want service.Network) (id s
 func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
 	return c.act(ctx, "remove network", func() error {
 		for _, s := range c.everything() {
-			if s.network == id && s.live() > 0 {
+			on := s.network == id || slices.ContainsFunc(s.d.Joins, func(j service.Join) bool { return j.Network == id })
+			if on && (s.live() > 0 || !s.gone) {
 				return problem.New(problem.Busy, "network %s is still used", id)
 			}
 		}

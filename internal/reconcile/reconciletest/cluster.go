@@ -99,7 +99,11 @@ func (c *Cluster) State() State {
 		s.Services = append(s.Services, fmt.Sprintf("%s/%s r%d x%d: %d run", x.d.Project, x.d.ID, x.d.Rollout, x.replicas, x.running()))
 	}
 	for _, n := range c.networks {
-		s.Networks = append(s.Networks, n.Environment+"/"+string(n.Project))
+		name := n.Environment + "/" + string(n.Project)
+		if n.Target != (service.Target{}) {
+			name += " to " + string(n.Target.Project) + "/" + string(n.Target.Service)
+		}
+		s.Networks = append(s.Networks, name)
 	}
 	for env, p := range c.portals {
 		s.Portals = append(s.Portals, fmt.Sprintf("%s on %d", env, len(p.Networks)))

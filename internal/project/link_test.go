@@ -1,0 +1,257 @@
+package project_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"havre/internal/api"
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
+
+func link(to, alias string) func(*spec.Service) {
+	return func(s *spec.Service) { s.Links = append(s.Links, spec.Link{To: to, Alias: alias}) }
+}
+
+func priority(n int) func(*spec.Service) { return func(s *spec.Service) { s.Priority = n } }
+
+func exposes(ports ...uint16) func(*spec.Service) {
+	return func(s *spec.Service) { s.Expose = ports }
+}
+
+// networks are those of the cluster, with names for ids.
+func (w *world) networks() []string {
+	w.t.Helper()
+	records, err := w.records.Projects(w.t.Context())
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	var ids []string
+	for _, r := range records {
+		ids = append(ids, string(r.ID), r.Name)
+		for _, s := range r.Services {
+			ids = append(ids, string(s.ID), s.Name)
+		}
+	}
+	names := strings.NewReplacer(ids...)
+	var all []string
+	for _, n := range w.cluster.State().Networks {
+		all = append(all, names.Replace(n))
+	}
+	slices.Sort(all)
+	return all
+}
+
+// quiet waits until the loop has nothing left to do.
+func (w *world) quiet() {
+	w.t.Helper()
+	time.Sleep(2 * time.Minute)
+}
+
+func (w *world) has(what string, got, want any) {
+	w.t.Helper()
+	if g, e := fmt.Sprint(got), fmt.Sprint(want); g != e {
+		w.t.Errorf("%s: %s; want %s", what, g, e)
+	}
+}
+
+func TestLinkToAnotherProjectIsANetworkOfItsTwoEnds(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good", exposes(5432)), app("cache", "good"))
+		all := w.must("shop", app("web", "good", link("STORE/db", "database")), app("cron", "good"))
+		if notes := all[0].Plan.Notes; len(notes) != 1 || !strings.Contains(notes[0].Says, "store.db gets new containers") {
+			t.Errorf("the plan says %v", notes)
+		}
+		w.has("networks", w.networks(), "[prod/shop prod/shop to store/db prod/store]")
+		shop, store := w.record("shop"), w.record("store")
+		web, db := shop.Service("web").Rollout(1), store.Service("db")
+		w.has("rollouts of db", []int{db.Active, db.Target, db.Last()}, []int{2, 2, 2})
+		w.has("ends of db", db.Rollout(2).Joins[0].Aliases, []string{"database"})
+		w.has("rollouts of cache", store.Service("cache").Last(), 1)
+		w.has("ends of cron", len(shop.Service("cron").Rollout(1).Joins), 0)
+		w.has("variables", web.Spec.Environment["DATABASE_PORT_5432_TCP_ADDR"]+" "+web.Spec.Environment["DATABASE_PORT"], "database tcp://database:5432")
+		if slices.Contains([]string{shop.Subnet, store.Subnet}, shop.Links[0].Subnet) || shop.Links[0].To != "store/db" {
+			t.Errorf("its network is %v", shop.Links)
+		}
+		again := w.must("shop", app("web", "good", link("store/db", "database")), app("cron", "good"))
+		w.has("applied again", verbs(*again[0].Plan), "keep cron; keep web")
+		w.quiet()
+		w.has("then", w.record("store").Service("db").Last(), 2)
+	})
+}
+
+func TestLinkNetworkGoesWithTheLastLink(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		w.must("shop", app("web", "good", link("store/db", "")), app("cron", "good", link("store/db", "")))
+		w.must("shop", app("web", "good"), app("cron", "good", link("store/db", "")))
+		w.quiet()
+		w.has("one link is left", w.networks(), "[prod/shop prod/shop to store/db prod/store]")
+		w.must("shop", app("web", "good"), app("cron", "good"))
+		w.quiet()
+		w.has("none is left", w.networks(), "[prod/shop prod/store]")
+		w.has("ends of db", len(w.record("store").Service("db").Rollout(w.record("store").Service("db").Active).Joins), 0)
+	})
+}
+
+func TestLinkNetworkGoesWithTheProject(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		w.must("shop", app("web", "good", link("store/db", "")))
+		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true); err != nil {
+			t.Fatal(err)
+		}
+		w.quiet()
+		w.has("networks", w.networks(), "[prod/store]")
+		if _, err := w.Remove(t.Context(), api.Target{Name: "store", Project: true}, true); err != nil {
+			t.Fatal(err)
+		}
+		if s := w.cluster.State(); len(s.Services)+len(s.Networks)+len(s.Portals) != 0 {
+			t.Errorf("there is %+v", s)
+		}
+	})
+}
+
+// A database is not stopped only because nobody links to it any more.
+func TestTargetThatWritesLeavesTheLinkWithItsNextRollout(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "data"))
+		all := w.must("shop", app("web", "good", link("store/db", "")))
+		if notes := all[0].Plan.Notes; len(notes) != 1 || !strings.Contains(notes[0].Remedy, "stops for a moment") {
+			t.Errorf("the plan says %v", notes)
+		}
+		w.must("shop", app("web", "good"))
+		w.quiet()
+		w.has("meanwhile", w.networks(), "[prod/shop prod/shop to store/db prod/store]")
+		w.has("rollouts", w.record("store").Service("db").Last(), 2)
+		if err := w.Restart(t.Context(), target("db"), none); err != nil {
+			t.Fatal(err)
+		}
+		w.quiet()
+		w.has("after a restart", w.networks(), "[prod/shop prod/store]")
+	})
+}
+
+func TestLinkNeedsATargetInItsEnvironment(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.fails(problem.NotFound, "web links to store/db, and there is no such service", app("web", "good", link("store/db", "")))
+		if err := w.Apply(t.Context(), api.Apply{Environment: "test", Project: spec.Project{Name: "store", Services: []spec.Service{app("db", "good")}}}, none); err != nil {
+			t.Fatal(err)
+		}
+		w.fails(problem.Denied, "links do not leave their environment", app("web", "good", link("store/db", "")))
+		w.has("networks", w.networks(), "[test/store]")
+	})
+}
+
+func TestTargetOfALinkStays(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"), app("cache", "good"))
+		w.must("shop", app("web", "good", link("store/db", "database")))
+		for _, gone := range []api.Target{target("db"), {Name: "store", Project: true}} {
+			if _, err := w.Remove(t.Context(), gone, false); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.web links to prod.store") {
+				t.Errorf("%s is removed: %v", gone.Name, err)
+			}
+		}
+		if _, err := w.Remove(t.Context(), target("cache"), false); err != nil {
+			t.Error(err)
+		}
+		if _, err := w.apply("store", app("cache", "good")); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.web links to it") {
+			t.Errorf("it is not declared any more: %v", err)
+		}
+		if _, err := w.apply("store", app("db", "good"), app("database", "good")); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "that name means database") {
+			t.Errorf("the link's name comes to mean another: %v", err)
+		}
+	})
+}
+
+func TestNamesOfLinksMeanOneService(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"), app("cache", "good"))
+		w.fails(problem.Invalid, "db would mean both db and store/db", app("db", "good"), app("web", "good", link("store/db", "")))
+		w.fails(problem.Invalid, "X would mean both store/db and store/cache", app("web", "good", link("store/db", "x")), app("cron", "good", link("store/cache", "X")))
+		w.fails(problem.Conflict, "a link calls store/db cache, and in project store that name means cache", app("web", "good", link("store/db", "cache")))
+		w.fails(problem.Invalid, "is of this very project", app("web", "good", link("shop/web", "")))
+	})
+}
+
+func TestProjectsMayLinkToEachOther(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		w.must("shop", app("web", "good", link("store/db", "")))
+		w.must("store", app("db", "good", link("shop/web", "front")))
+		w.quiet()
+		w.has("networks", w.networks(), "[prod/shop prod/shop to store/db prod/store prod/store to shop/web]")
+		if err := w.Restart(t.Context(), api.Target{Name: "store", Project: true}, none); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Restart(t.Context(), api.Target{Name: "shop", Project: true}, none); err != nil {
+			t.Fatal(err)
+		}
+		web, db := w.record("shop").Service("web"), w.record("store").Service("db")
+		w.has("ends", []int{len(web.Rollout(web.Active).Joins), len(db.Rollout(db.Active).Joins)}, "[2 2]")
+	})
+}
+
+// What cannot get to the link's network holds its source up, and says so.
+func TestSourceOfALinkWaitsForItsTarget(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		broken := w.cluster.Apps["sha256:good"]
+		w.cluster.Apps["sha256:good"] = w.cluster.Apps["sha256:crash"]
+		_, err := w.apply("shop", app("web", "better", link("store/db", "")))
+		if err == nil || !strings.Contains(err.Error(), "it waits for store.db to be on the network of the link, and r2 of store.db, which would be, failed") {
+			t.Errorf("the apply says %v", err)
+		}
+		why, err := w.Why(t.Context(), target("web"))
+		if err != nil || !strings.Contains(why.Says, "waits for store.db") || why.Remedy != "see why that takes so long: havre why prod.store.db" {
+			t.Errorf("%+v, %v", why, err)
+		}
+		w.quiet()
+		w.has("tries", w.record("store").Service("db").Last(), 2)
+		w.cluster.Apps["sha256:good"] = broken
+		if err := w.Restart(t.Context(), target("db"), none); err != nil {
+			t.Fatal(err)
+		}
+		w.quiet()
+		w.has("web serves", w.record("shop").Service("web").Active, 1)
+	})
+}
+
+func TestLinksWithinAProjectGiveTheOrderOfStarting(t *testing.T) {
+	for name, c := range map[string]struct {
+		services []spec.Service
+		first    string
+	}{
+		"a target comes before its source":        {[]spec.Service{app("a", "good", link("b", "")), app("b", "good")}, "b"},
+		"in a circle priority decides":            {[]spec.Service{app("a", "good", link("b", ""), priority(2)), app("b", "good", link("a", ""), priority(1))}, "b"},
+		"in a circle the other way":               {[]spec.Service{app("a", "good", link("b", ""), priority(1)), app("b", "good", link("a", ""), priority(2))}, "a"},
+		"a target that fails is not waited for":   {[]spec.Service{app("a", "good", link("b", "")), app("b", "crash")}, "b"},
+		"one that is not to run neither":          {[]spec.Service{app("a", "good", link("b", "")), app("b", "good", count(0))}, ""},
+		"a link to itself is nothing to wait for": {[]spec.Service{app("a", "good", link("a", ""))}, ""},
+		"needs come before links":                 {[]spec.Service{app("a", "good", link("b", "")), app("b", "good", needs("a", spec.Healthy))}, "a"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				_, err := w.apply("shop", c.services...)
+				if failed := strings.Contains(name, "fails"); (err != nil) != failed {
+					t.Error(err)
+				}
+				r := w.record("shop")
+				var order []string
+				for _, s := range r.Services {
+					if s.Rollout(1).Started.IsZero() {
+						t.Errorf("%s never began", s.Name)
+					}
+					order = append(order, s.Rollout(1).Started.Format(time.RFC3339Nano)+" "+s.Name)
+				}
+				slices.Sort(order)
+				if c.first != "" && (len(order) < 2 || !strings.HasSuffix(order[0], " "+c.first) || order[0][:20] == order[1][:20]) {
+					t.Errorf("they began %v; want %s first", order, c.first)
+				}
+			})
+		})
+	}
+}
