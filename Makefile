@@ -43,6 +43,16 @@ docker-test: build ## tests that need an engine; each makes worlds of its own, a
 test: ## everything, after installing what it needs
 	@script/test.sh
 
+.PHONY: test-long
+test-long: build ## the engine tests with 52 seeds of chaos; about an hour
+	HAVRE_LONG=1 HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 110m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
+
+.PHONY: bench
+bench: ## Havre beside nginx, Caddy, HAProxy and plain Docker; writes docs/reference/benchmarks.md
+	@script/setup.sh base engine
+	@$(MAKE) --no-print-directory build
+	HAVRE_BIN=$(CURDIR)/bin/havre go test -vet=off -run '^$$' -bench . -benchtime 1x -timeout 110m $(AS_ROOT) ./e2e/bench -write $(CURDIR)/docs/reference/benchmarks.md
+
 .PHONY: fuzz
 fuzz: ## every fuzz target for FUZZTIME each
 	script/fuzz.sh $(FUZZTIME)
