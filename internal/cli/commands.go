@@ -26,6 +26,7 @@ func commands() []row {
 		{everyday, "", newPs},
 		{everyday, "", newLogs},
 		{everyday, "", newExec},
+		{everyday, "", newTop},
 		{everyday, "", newEvents},
 		{everyday, "", newWhy},
 		{everyday, "", newHistory},

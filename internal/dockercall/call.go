@@ -79,6 +79,7 @@ var rows = []row{
 	{"POST", "/containers/{ID}/stop", false, 0, func() Call { return new(ContainerStop) }},
 	{"DELETE", "/containers/{ID}", false, 0, func() Call { return new(ContainerRemove) }},
 	{"GET", "/containers/{ID}/logs", false, 0, func() Call { return new(ContainerLogs) }},
+	{"GET", "/containers/{ID}/stats", false, 0, func() Call { return new(ContainerStats) }},
 
 	{"HEAD", "/containers/{ID}/archive", false, 0, func() Call { return new(ContainerPath) }},
 	{"GET", "/containers/{ID}/archive", false, 0, func() Call { return new(ContainerGet) }},

@@ -13,6 +13,7 @@ const (
 	ContainerStopKind    Kind = "ContainerStop"
 	ContainerRemoveKind  Kind = "ContainerRemove"
 	ContainerLogsKind    Kind = "ContainerLogs"
+	ContainerStatsKind   Kind = "ContainerStats"
 )
 
 // ContainerCreate makes a portal, or a container that runs once for a
@@ -182,6 +183,23 @@ type ContainerLogs struct {
 	Details    Zero        `query:"details"`
 }
 
+// ContainerStats reads what one container of Havre's uses, once.
+type ContainerStats struct {
+	ID      ContainerID `path:"ID"`
+	Stream  Once        `query:"stream"`
+	OneShot bool        `query:"one-shot"`
+}
+
+// Once is a no that has to be said: left out, the engine would go on for ever.
+type Once string
+
+func (o Once) check() error {
+	if o != "0" && o != "false" {
+		return refuse(BadValue, "%.20q would make a stream of it", string(o))
+	}
+	return nil
+}
+
 // Tail is a number of lines, or all.
 type Tail string
 
@@ -197,3 +215,4 @@ func (ContainerStart) Kind() Kind   { return ContainerStartKind }
 func (ContainerStop) Kind() Kind    { return ContainerStopKind }
 func (ContainerRemove) Kind() Kind  { return ContainerRemoveKind }
 func (ContainerLogs) Kind() Kind    { return ContainerLogsKind }
+func (ContainerStats) Kind() Kind   { return ContainerStatsKind }

@@ -51,6 +51,7 @@ var seeds = []seed{
 	{"POST", "/v1.41/containers/" + box + "/start", "", ""},
 	{"POST", "/v1.41/containers/" + box + "/stop", "t=0", ""},
 	{"DELETE", "/v1.41/containers/" + box, "force=1&v=1", ""},
+	{"GET", "/v1.41/containers/" + box + "/stats", "stream=0&one-shot=1", ""},
 	{"GET", "/v1.41/containers/" + box + "/logs", "stdout=1&stderr=1&follow=1&tail=10&since=1.000000001&timestamps=1", ""},
 	{"POST", "/v1.41/containers/" + box + "/exec", "", `{"User":"1","Privileged":false,"Tty":true,"AttachStdin":true,"AttachStdout":true,"AttachStderr":true,"DetachKeys":"","Env":["A=b"],"WorkingDir":"/w","Cmd":["sh","-c","a\nb"]}`},
 	{"POST", "/v1.41/exec/" + box + "/start", "", `{"Detach":true,"Tty":true}`},

@@ -13,7 +13,9 @@ import (
 
 const web = "prod.shop.web"
 
-func seen(s event.Service) event.Sight { return event.Sight{Services: map[string]event.Service{web: s}} }
+func seen(s event.Service) event.Sight {
+	return event.Sight{Services: map[string]event.Service{web: s}}
+}
 
 // words tells events as kind/rollout/state/says.
 func words(events []api.Event) []string {

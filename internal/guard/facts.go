@@ -91,6 +91,9 @@ var lookups = map[dockercall.Kind]lookup{
 	dockercall.ContainerPutKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerPut, f *policy.Facts) error {
 		return g.container(ctx, c.ID, &f.Target)
 	}),
+	dockercall.ContainerStatsKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerStats, f *policy.Facts) error {
+		return g.container(ctx, c.ID, &f.Target)
+	}),
 	dockercall.ExecCreateKind: look(func(g *Guard, ctx context.Context, c *dockercall.ExecCreate, f *policy.Facts) error {
 		return g.container(ctx, c.ID, &f.Target)
 	}),

@@ -28,6 +28,7 @@ type front struct {
 	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
 	guests   guests
 	flows    flows
+	tallies  tallies
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door

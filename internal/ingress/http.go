@@ -100,7 +100,7 @@ func (f *front) handler() http.Handler {
 		ErrorLog:      slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
 		ErrorHandler:  f.proxyFailed,
 	}
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	return f.counted(func(rw http.ResponseWriter, r *http.Request) {
 		d := r.Context().Value(doorOf{}).(*door)
 		host := hostName(r.Host)
 		v := f.now.Load()

@@ -59,8 +59,14 @@ func (f *front) serveTCP(v *visitor) {
 		}
 		inside, err := f.connect(f.ctx, w)
 		if err == nil {
-			join(f.ctx, v.TCPConn, inside.TCPConn)
+			t := f.tallies.of(w.service)
+			t.open.Add(1)
+			t.connections.Add(1)
+			in, out := join(f.ctx, v.TCPConn, inside.TCPConn)
 			inside.leave()
+			t.open.Add(-1)
+			t.in.Add(in)
+			t.out.Add(out)
 			return
 		}
 		if f.now.Load().tcp[v.door.port] == w && !held.wait(f.ctx, w) {
@@ -93,8 +99,9 @@ func (f *front) connect(ctx context.Context, w *way) (*guest, error) {
 }
 
 // join passes bytes both ways until both sides are done, and closes both. One
-// side may be done while the other still speaks.
-func join(ctx context.Context, a, b *net.TCPConn) {
+// side may be done while the other still speaks. It tells how many bytes went
+// from a to b, and back.
+func join(ctx context.Context, a, b *net.TCPConn) (ab, ba int64) {
 	stop := context.AfterFunc(ctx, func() {
 		reset(a)
 		reset(b)
@@ -102,30 +109,32 @@ func join(ctx context.Context, a, b *net.TCPConn) {
 	defer stop()
 	var back sync.WaitGroup
 	var there, here error
-	back.Go(func() { there = pass(a, b) })
-	here = pass(b, a)
+	back.Go(func() { ba, there = pass(a, b) })
+	ab, here = pass(b, a)
 	back.Wait()
 	if there != nil || here != nil {
 		reset(a)
 		reset(b)
-		return
+		return ab, ba
 	}
 	a.Close()
 	b.Close()
+	return ab, ba
 }
 
 // pass copies until from is done speaking, and says so to to. When from broke
 // off, to hears of it at once. When to did, from may still get what to had
 // said before: the other direction carries it, and ends by itself.
-func pass(to, from *net.TCPConn) error {
-	if _, err := io.Copy(to, from); err != nil {
+func pass(to, from *net.TCPConn) (int64, error) {
+	n, err := io.Copy(to, from)
+	if err != nil {
 		if !dead(to) {
 			reset(to)
 		}
-		return err
+		return n, err
 	}
 	to.CloseWrite() // fails only when to is gone, which the other direction finds out
-	return nil
+	return n, nil
 }
 
 // dead tells whether c's peer broke off. The error of a copy does not tell

@@ -223,3 +223,10 @@ func copyable(q question, c dockercall.Call) (dockercall.Call, error) {
 	}
 	return nil, refuse(SomebodysObject, "files are copied from and to containers of services only")
 }
+
+// containerStats are read once: a stream would bind the engine to a caller
+// that does not read.
+func containerStats(q question, c *dockercall.ContainerStats) (dockercall.Call, error) {
+	c.Stream = "0"
+	return c, mustBeOurs(q, q.facts.Target, "container")
+}

@@ -121,6 +121,7 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ContainerStopKind:    ours("container"),
 	dockercall.ContainerRemoveKind:  ours("container"),
 	dockercall.ContainerLogsKind:    ours("container"),
+	dockercall.ContainerStatsKind:   on(containerStats),
 
 	dockercall.ContainerPathKind: copyable,
 	dockercall.ContainerGetKind:  copyable,

@@ -221,7 +221,7 @@ func TestCallsOnObjectsWantThemToBeOurs(t *testing.T) {
 	for _, call := range []dockercall.Call{
 		&dockercall.NetworkInspect{}, &dockercall.NetworkRemove{}, &dockercall.NetworkConnect{}, &dockercall.NetworkDisconnect{},
 		&dockercall.ServiceInspect{}, &dockercall.ServiceUpdate{}, &dockercall.ServiceRemove{}, &dockercall.ContainerInspect{},
-		&dockercall.ContainerStart{}, &dockercall.ContainerStop{}, &dockercall.ContainerRemove{}, &dockercall.ContainerLogs{},
+		&dockercall.ContainerStart{}, &dockercall.ContainerStop{}, &dockercall.ContainerRemove{}, &dockercall.ContainerLogs{}, &dockercall.ContainerStats{},
 		&dockercall.ExecCreate{}, &dockercall.ExecStart{}, &dockercall.ExecResize{}, &dockercall.ExecInspect{}, &dockercall.ConfigRemove{},
 	} {
 		for _, labels := range []map[string]string{nil, theirs} {

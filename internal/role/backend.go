@@ -36,6 +36,9 @@ type backend struct {
 	layout    Layout
 	port      uint16 // of the API
 
+	meter meter
+	log   *slog.Logger
+
 	mu    sync.Mutex // guards what follows
 	swarm error      // why there is no swarm yet
 }
@@ -82,7 +85,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b, Events: b.journal,
+		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b,
 	}
 }
 

@@ -55,6 +55,13 @@ func (c *control) Status(ctx context.Context) (route.Status, error) {
 	return s, err
 }
 
+// Counts tells what came to each service.
+func (c *control) Counts(ctx context.Context) ([]route.Count, error) {
+	var n route.Counts
+	err := c.ask(ctx, http.MethodGet, "/counts", nil, &n)
+	return n.Counts, err
+}
+
 func (c *control) ask(ctx context.Context, method, path string, question, answer any) error {
 	var body io.Reader
 	if question != nil {

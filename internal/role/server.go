@@ -124,7 +124,7 @@ func runServer(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
-	b.authority, b.journal = authority, journal
+	b.authority, b.journal, b.log = authority, journal, log
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })

@@ -24,6 +24,7 @@ type Backend struct {
 	Authority Authority
 	Downer    Downer
 	Events    Events
+	Meter     Meter
 }
 
 // Report takes one step of a long piece of work. It never blocks for long and
@@ -127,6 +128,14 @@ type Builder interface {
 type Health interface {
 	Version(ctx context.Context) (api.Version, error)
 	Status(ctx context.Context) (api.Status, error)
+}
+
+// Meter reads what services use.
+type Meter interface {
+	// Usage gives the services sorted as Services.List does; an empty argument
+	// does not narrow.
+	// Errors: as Services.List.
+	Usage(ctx context.Context, environment, project string) ([]api.Usage, error)
 }
 
 // Events tells what happened.

@@ -91,6 +91,8 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/logs"):
 		w.Header().Set("Content-Type", "application/vnd.docker.raw-stream")
 		io.WriteString(w, "a line of a log\n")
+	case strings.HasSuffix(path, "/stats"):
+		io.WriteString(w, `{"read":"2026-01-01T00:00:00Z"}`)
 	case path == "/containers/json" || path == "/networks" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/images/json":
 		io.WriteString(w, "[]")
 	default:

@@ -31,6 +31,7 @@ type Fake struct {
 	bounds  string                // why the guard refuses every apply
 	ill     string                // what is wrong with the engine
 	events  []api.Event
+	read    int           // how often Usage was asked
 	changed chan struct{} // closed and replaced at each change
 }
 
@@ -66,7 +67,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f,
-		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f},
+		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f,
 	}
 }
 
