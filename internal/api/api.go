@@ -41,6 +41,7 @@ const (
 	PathBuild     = "POST /v1/images/build"             // ?env= &name= &dockerfile= &target= &arg=K=V &nocache=; body: tar → stream of Progress
 	PathImageRm   = "DELETE /v1/images"                 // ?env= &name= → Removed
 	PathUsage     = "GET /v1/usage"                     // ?env= ?project= → []Usage
+	PathMetrics   = "GET /metrics"                      // Prometheus' text format
 	PathEvents    = "GET /v1/events"                    // ?env= ?project= ?service= ?kind= ?after= ?since= ?follow= → server-sent events of Event
 	PathAuthority = "GET /v1/authority"                 // the root certificate, PEM
 	PathOpenAPI   = "GET /v1/openapi.json"              // this API, OpenAPI 3.1

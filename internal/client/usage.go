@@ -19,3 +19,8 @@ func (c *Client) Usage(ctx context.Context, environment, project string) ([]api.
 	}
 	return get[[]api.Usage](ctx, c, call{path: api.PathUsage, query: q})
 }
+
+// Metrics gives what is measured, in Prometheus' text format.
+func (c *Client) Metrics(ctx context.Context) ([]byte, error) {
+	return raw(ctx, c, call{path: api.PathMetrics})
+}

@@ -2,7 +2,6 @@ package event
 
 import (
 	"strconv"
-	"strings"
 	"time"
 
 	"havre/internal/project"
@@ -58,8 +57,8 @@ func look(r project.Record, s *project.Service, p Passed) Service {
 			}
 		}
 	}
-	if again, found := strings.CutPrefix(st.Says, "it starts again and again: "); found && st.State == "failing" {
-		now.Looping = again
+	if st.Trouble != nil && st.State == "failing" {
+		now.Looping = st.Trouble.Reason
 	}
 	return now
 }

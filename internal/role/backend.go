@@ -36,8 +36,10 @@ type backend struct {
 	layout    Layout
 	port      uint16 // of the API
 
-	meter meter
-	log   *slog.Logger
+	meter   meter
+	seer    *witness
+	log     *slog.Logger
+	started time.Time
 
 	mu    sync.Mutex // guards what follows
 	swarm error      // why there is no swarm yet
@@ -54,7 +56,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 	}
 	cl := cluster{engine}
 	return &backend{
-		engine: engine, loop: loop, ingress: ing, layout: l, port: c.port(),
+		engine: engine, loop: loop, ingress: ing, started: time.Now(), layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
 			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort)}, Volumes: cl,
@@ -85,7 +87,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b,
+		Logs: b, Executor: b, Images: images{b}, Builder: images{b}, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b,
 	}
 }
 

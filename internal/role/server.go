@@ -36,12 +36,13 @@ type ServerConfig struct {
 	HTTPSPort int    `json:"httpsPort"` // and with TLS
 	Pool      string `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
 	Every     string `json:"every"`     // the loop looks at least this often
+	Metrics   string `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
 	RestFirst string `json:"restFirst"` // how long what crashes again and again rests at first
 	RestMost  string `json:"restMost"`  // and at most; in between it is twice as long each time
 }
 
 func defaultServer() *ServerConfig {
-	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", RestFirst: "10s", RestMost: "5m"}
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m"}
 }
 
 // Validate reports all mistakes at once.
@@ -55,6 +56,9 @@ func (c *ServerConfig) Validate() problem.List {
 	goodPort(&wrong, "httpsPort", c.HTTPSPort)
 	if p, err := netip.ParsePrefix(c.Pool); err != nil || !p.Addr().Is4() || p.Bits() > project.SubnetBits {
 		wrong = append(wrong, problem.New(problem.Invalid, "pool: %q is not a network of /%d or larger", c.Pool, project.SubnetBits).With("write it as %s", defaultPool))
+	}
+	if c.Metrics != "token" && c.Metrics != "localhost" {
+		wrong = append(wrong, problem.New(problem.Invalid, "metrics: %q says not who may read them", c.Metrics).With("write token or localhost"))
 	}
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
@@ -124,8 +128,8 @@ func runServer(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
-	b.authority, b.journal, b.log = authority, journal, log
-	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Log: log})
+	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
+	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Metrics: c.Metrics == "localhost", Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })
 	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })

@@ -3,6 +3,7 @@ package role
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"havre/internal/api"
 	"havre/internal/event"
@@ -17,10 +18,17 @@ type witness struct {
 	certs   *leaves
 	https   uint16
 	log     *slog.Logger
+
+	passes, failures, took atomic.Int64 // took: nanoseconds
 }
 
 // Saw is told of each pass of the loop.
 func (w *witness) Saw(ctx context.Context, p reconcile.Passed) error {
+	w.passes.Add(1)
+	w.took.Add(int64(p.Took))
+	if p.Blind != nil || p.Failed != nil {
+		w.failures.Add(1)
+	}
 	e := event.Passed{Records: p.Records, View: p.View, Outside: loopView{w.loop, w.https}.Outside(), Certificates: w.certs.Ends()}
 	if p.Blind != nil {
 		e.Trouble = problem.Of(p.Blind).Error()

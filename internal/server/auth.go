@@ -57,6 +57,9 @@ func (s *Server) admit(r *http.Request) error {
 	if p.root {
 		return nil
 	}
+	if s.set.Metrics && r.Method == http.MethodGet && r.URL.Path == "/metrics" {
+		return nil
+	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && s.set.Token.Equal(token) {
 		return nil

@@ -183,3 +183,19 @@ func TestASocketLeftBehindIsTakenOver(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestMetricsNeedTheTokenUnlessTheyAreOpen(t *testing.T) {
+	for _, open1 := range []bool{false, true} {
+		w := open(t, func(s *server.Settings) { s.Metrics = open1 })
+		for path, want := range map[string]int{"/metrics": map[bool]int{false: 401, true: 200}[open1], "/v1/services": 401, "/metrics/": 401} {
+			resp, err := http.Get("http://" + w.tcp + path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			resp.Body.Close()
+			if resp.StatusCode != want {
+				t.Errorf("open %v: %s answers %d, want %d", open1, path, resp.StatusCode, want)
+			}
+		}
+	}
+}

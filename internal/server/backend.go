@@ -25,6 +25,7 @@ type Backend struct {
 	Downer    Downer
 	Events    Events
 	Meter     Meter
+	Metrics   Metrics
 }
 
 // Report takes one step of a long piece of work. It never blocks for long and
@@ -136,6 +137,12 @@ type Meter interface {
 	// does not narrow.
 	// Errors: as Services.List.
 	Usage(ctx context.Context, environment, project string) ([]api.Usage, error)
+}
+
+// Metrics measures all there is to measure.
+type Metrics interface {
+	// Metrics gives it in the text format of Prometheus, version 0.0.4.
+	Metrics(ctx context.Context) ([]byte, error)
 }
 
 // Events tells what happened.

@@ -89,6 +89,7 @@ func (s *Server) routes() []route {
 			param{"nocache", "run every step again", "boolean"})},
 		{path: api.PathImageRm, does: "remove an image's name", query: imageParams(), answer: api.Removed{}, serve: s.removeImage},
 		{path: api.PathUsage, does: "what services use, and what came to them; counts grow, so ask twice for a rate", query: []param{{"env", "only this environment", "string"}, {"project", "only this project", "string"}}, answer: []api.Usage{}, serve: s.usage},
+		{path: api.PathMetrics, does: "what is measured, for Prometheus", answer: "text/plain", serve: s.metrics},
 		{path: api.PathEvents, does: "what happened, and what happens from now on; the header Last-Event-ID goes on after a break", answer: api.Event{}, stream: true, events: true, serve: s.events, query: []param{
 			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"service", "only this service", "string"},
 			{"kind", "only this kind", "strings"},

@@ -67,7 +67,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f,
-		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f,
+		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f,
 	}
 }
 

@@ -26,3 +26,8 @@ func (f *Fake) Usage(ctx context.Context, environment, project string) ([]api.Us
 	}
 	return all, nil
 }
+
+// Metrics gives one.
+func (f *Fake) Metrics(context.Context) ([]byte, error) {
+	return []byte("# TYPE havre_fake gauge\nhavre_fake 1\n"), nil
+}
