@@ -70,8 +70,7 @@ func about(u api.Usage, more ...Label) []Label {
 }
 
 // each makes a family with one sample for each service.
-func each(f Facts, t Type, name, help string, value func(api.Usage) float64) Family {
-	fam := Family{name, help, t, nil}
+func each(f Facts, fam Family, value func(api.Usage) float64) Family {
 	for _, u := range f.Services {
 		fam.Samples = append(fam.Samples, Sample{Labels: about(u), Value: value(u)})
 	}
@@ -105,21 +104,21 @@ func traffic(f Facts) []Family {
 	}
 	return []Family{
 		requests, latency,
-		each(f, Counter, "havre_tcp_connections_total", "TCP connections.", func(u api.Usage) float64 { return float64(u.Connections) }),
-		each(f, Gauge, "havre_open_connections", "Requests and TCP connections at this moment.", func(u api.Usage) float64 { return float64(u.Open) }),
-		each(f, Counter, "havre_received_bytes_total", "Bytes from clients: bodies, and TCP connections that have ended.", func(u api.Usage) float64 { return float64(u.BytesIn) }),
-		each(f, Counter, "havre_sent_bytes_total", "Bytes to clients: bodies, and TCP connections that have ended.", func(u api.Usage) float64 { return float64(u.BytesOut) }),
+		each(f, Family{"havre_tcp_connections_total", "TCP connections.", Counter, nil}, func(u api.Usage) float64 { return float64(u.Connections) }),
+		each(f, Family{"havre_open_connections", "Requests and TCP connections at this moment.", Gauge, nil}, func(u api.Usage) float64 { return float64(u.Open) }),
+		each(f, Family{"havre_received_bytes_total", "Bytes from clients: bodies, and TCP connections that have ended.", Counter, nil}, func(u api.Usage) float64 { return float64(u.BytesIn) }),
+		each(f, Family{"havre_sent_bytes_total", "Bytes to clients: bodies, and TCP connections that have ended.", Counter, nil}, func(u api.Usage) float64 { return float64(u.BytesOut) }),
 	}
 }
 
 func used(f Facts) []Family {
 	return []Family{
-		each(f, Gauge, "havre_containers", "Containers that run.", func(u api.Usage) float64 { return float64(u.Containers) }),
-		each(f, Gauge, "havre_memory_bytes", "Memory in use.", func(u api.Usage) float64 { return float64(u.Memory) }),
-		each(f, Gauge, "havre_memory_limit_bytes", "Memory that its containers may use.", func(u api.Usage) float64 { return float64(u.MemoryLimit) }),
-		each(f, Counter, "havre_cpu_seconds_total", "Processor time of the containers that run.", func(u api.Usage) float64 { return u.CPU }),
-		each(f, Counter, "havre_network_receive_bytes_total", "Bytes that its containers received.", func(u api.Usage) float64 { return float64(u.NetIn) }),
-		each(f, Counter, "havre_network_transmit_bytes_total", "Bytes that its containers sent.", func(u api.Usage) float64 { return float64(u.NetOut) }),
+		each(f, Family{"havre_containers", "Containers that run.", Gauge, nil}, func(u api.Usage) float64 { return float64(u.Containers) }),
+		each(f, Family{"havre_memory_bytes", "Memory in use.", Gauge, nil}, func(u api.Usage) float64 { return float64(u.Memory) }),
+		each(f, Family{"havre_memory_limit_bytes", "Memory that its containers may use.", Gauge, nil}, func(u api.Usage) float64 { return float64(u.MemoryLimit) }),
+		each(f, Family{"havre_cpu_seconds_total", "Processor time of the containers that run.", Counter, nil}, func(u api.Usage) float64 { return u.CPU }),
+		each(f, Family{"havre_network_receive_bytes_total", "Bytes that its containers received.", Counter, nil}, func(u api.Usage) float64 { return float64(u.NetIn) }),
+		each(f, Family{"havre_network_transmit_bytes_total", "Bytes that its containers sent.", Counter, nil}, func(u api.Usage) float64 { return float64(u.NetOut) }),
 	}
 }
 
@@ -130,7 +129,7 @@ func deploys(f Facts) []Family {
 	}
 	return []Family{
 		states,
-		each(f, Counter, "havre_restarts_total", "Containers that ended badly.", func(u api.Usage) float64 { return float64(u.Restarts) }),
-		each(f, Counter, "havre_rollouts_total", "Rollouts there ever were.", func(u api.Usage) float64 { return float64(u.Rollout) }),
+		each(f, Family{"havre_restarts_total", "Containers that ended badly.", Counter, nil}, func(u api.Usage) float64 { return float64(u.Restarts) }),
+		each(f, Family{"havre_rollouts_total", "Rollouts there ever were.", Counter, nil}, func(u api.Usage) float64 { return float64(u.Rollout) }),
 	}
 }
