@@ -64,7 +64,18 @@ type door struct {
 type visitor struct {
 	*net.TCPConn
 	door *door
+	head []byte // what was read already to see where it wants to go
 	gone atomic.Bool
+}
+
+// Read gives what was read already, then what comes.
+func (v *visitor) Read(b []byte) (int, error) {
+	if len(v.head) > 0 {
+		n := copy(b, v.head)
+		v.head = v.head[n:]
+		return n, nil
+	}
+	return v.TCPConn.Read(b)
 }
 
 // Close closes the connection and makes room for another.
@@ -85,7 +96,7 @@ func (f *front) newDoor(k key) *door {
 	case httpDoor:
 		d.enter = f.plain.take
 	case httpsDoor:
-		d.enter = f.secure.take
+		d.enter = f.takeTLS
 	}
 	return d
 }

@@ -181,9 +181,13 @@ func doorsOf(t route.Table) []key {
 	for _, r := range t.UDP {
 		keys = append(keys, key{r.Listen, udpDoor, r.Access == spec.Localhost})
 	}
-	if len(t.HTTP) > 0 {
-		near := !slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Access != spec.Localhost })
+	if len(t.HTTP)+len(t.Pass) > 0 {
+		near := !slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Access != spec.Localhost }) &&
+			!slices.ContainsFunc(t.Pass, func(r route.Pass) bool { return r.Access != spec.Localhost })
 		for _, k := range []key{{t.HTTPPort, httpDoor, near}, {t.HTTPSPort, httpsDoor, near}} {
+			if k.kind == httpDoor && len(t.HTTP) == 0 {
+				continue // nothing is said there
+			}
 			if !slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == k.port }) {
 				keys = append(keys, k)
 			}
@@ -198,7 +202,7 @@ func shadowed(t route.Table) []route.Problem {
 	t = t.Canonical()
 	var found []route.Problem
 	for _, r := range t.TCP {
-		if len(t.HTTP) == 0 || r.Listen != t.HTTPPort && r.Listen != t.HTTPSPort {
+		if len(t.HTTP)+len(t.Pass) == 0 || r.Listen != t.HTTPPort && r.Listen != t.HTTPSPort {
 			continue
 		}
 		kind := httpDoor

@@ -115,7 +115,7 @@ func (f *front) newFlow(d *door, p *packets, g datagram) *flow {
 	}
 	d.total.Add(1)
 	client := g.client.Addr().Unmap()
-	if !f.networks.Allow(w.access, client) {
+	if !f.lets(w, client) {
 		d.denied.Add(1)
 		return nil
 	}
@@ -427,7 +427,7 @@ func (f *front) lookAfterFlows(now time.Time) {
 	to := map[route.Target][]*flow{}
 	for _, fl := range f.flows.list() {
 		w := v.udp[fl.key.port]
-		if w == nil || !f.networks.Allow(w.access, fl.key.client.Addr().Unmap()) || fl.leaves(w, now) {
+		if w == nil || !f.lets(w, fl.key.client.Addr().Unmap()) || fl.leaves(w, now) {
 			fl.end()
 			continue
 		}
