@@ -20,7 +20,7 @@ const (
 	PathServices  = "GET /v1/services"                  // ?env= ?project= → []Service
 	PathService   = "GET /v1/services/{name}"           // → Service
 	PathWhy       = "GET /v1/services/{name}/why"       // → Why
-	PathLogs      = "GET /v1/services/{name}/logs"      // ?follow= ?since= ?tail= → stream of Line
+	PathLogs      = "GET /v1/services/{name}/logs"      // ?follow= ?since= ?tail= ?rollout= → stream of Line
 	PathExec      = "GET /v1/services/{name}/exec"      // websocket, see exec.go
 	PathHistory   = "GET /v1/services/{name}/rollouts"  // → []Rollout, newest first
 	PathDiff      = "GET /v1/services/{name}/diff"      // ?from= ?to= ?secrets= → Diff
@@ -163,6 +163,7 @@ type Trouble struct {
 	Crashes int       `json:"crashes" doc:"bad ends since then"`
 	Last    time.Time `json:"last" doc:"the newest of them"`
 	Reason  string    `json:"reason" doc:"how that was"`
+	Rests   int       `json:"rests,omitempty" doc:"how often it was left without containers for a while"`
 	Until   time.Time `json:"until,omitzero" doc:"it rests, without containers, and is tried again then; absent: it does not rest"`
 }
 

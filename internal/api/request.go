@@ -14,9 +14,10 @@ type Target struct {
 
 // LogOptions say which lines are wanted.
 type LogOptions struct {
-	Follow bool      // go on with what is printed from now on
-	Since  time.Time // zero is from the beginning
-	Tail   int       // at most so many lines of each container; 0 is all
+	Follow  bool      // go on with what is printed from now on
+	Since   time.Time // zero is from the beginning
+	Tail    int       // at most so many lines of each container; 0 is all
+	Rollout int       // only of this one; 0: all whose containers there are, and what is kept of the one that serves
 }
 
 // BuildOptions say how an image is built.

@@ -30,6 +30,9 @@ func newLogs(c *console) *cobra.Command {
 			if o.Tail, err = tailCount(cmd, tail); err != nil {
 				return err
 			}
+			if o.Rollout < 0 || cmd.Flags().Changed("rollout") && o.Rollout == 0 {
+				return usage(cmd, "--rollout %d is no rollout", o.Rollout).With("use one of: havre history %s", args[0])
+			}
 			t, err := c.target(args[0])
 			if err != nil {
 				return err
@@ -53,6 +56,7 @@ func newLogs(c *console) *cobra.Command {
 	cmd.Flags().StringVar(&since, "since", "", "only lines since then: 10m, 2h, or a time like 2026-01-31T12:00:00Z")
 	cmd.Flags().BoolVarP(&times, "timestamps", "t", false, "show when each line was printed")
 	cmd.Flags().StringVarP(&tail, "tail", "n", "all", "only so many of the last lines of each container")
+	cmd.Flags().IntVar(&o.Rollout, "rollout", 0, "only lines of this rollout; of one that ended the last ones are kept for some days")
 	return c.formats(cmd, "text", "json")
 }
 

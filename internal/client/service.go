@@ -49,6 +49,9 @@ func (c *Client) Logs(ctx context.Context, t api.Target, o api.LogOptions, yield
 	if o.Tail > 0 {
 		k.query.Set("tail", strconv.Itoa(o.Tail))
 	}
+	if o.Rollout > 0 {
+		k.query.Set("rollout", strconv.Itoa(o.Rollout))
+	}
 	return each(ctx, c, k, func(l api.Line) error {
 		if l.Problem != nil {
 			return l.Problem

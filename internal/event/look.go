@@ -60,5 +60,8 @@ func look(r project.Record, s *project.Service, p Passed) Service {
 	if st.Trouble != nil && st.State == "failing" {
 		now.Looping = st.Trouble.Reason
 	}
+	if t := st.Trouble; t != nil && t.Rests > 0 { // for as long as its record says so, between tries too
+		now.Looping = t.Reason
+	}
 	return now
 }

@@ -56,6 +56,7 @@ type Deployer struct {
 	Loop         Loop
 	Machine      Machine
 	Volumes      Volumes
+	Logbook      Logbook      // nil keeps nothing
 	Environments []string     // those that there are
 	Pool         netip.Prefix // of projects' networks
 

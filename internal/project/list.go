@@ -107,6 +107,8 @@ type Container struct {
 	Rollout     int
 	Serving     bool // of the rollout that serves
 	Running     bool // one can go into it
+
+	kept *Page // where its lines are, when the engine has it no more
 }
 
 // Use is a service and the image it was declared with.

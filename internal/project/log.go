@@ -3,10 +3,13 @@ package project
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
 
 	"havre/internal/api"
+	"havre/internal/problem"
+	"havre/internal/spec"
 )
 
 // Reading says which lines of a container are wanted.
@@ -20,21 +23,48 @@ type Reading struct {
 // container's end, with ctx, or with yield's first error.
 type Printed func(ctx context.Context, container string, r Reading, yield func(api.Line) error) error
 
+// Page is what one container printed last, kept after it is gone.
+type Page struct {
+	Service   spec.ServiceID
+	Rollout   int
+	Slot      int
+	Container string // full id
+	Written   time.Time
+}
+
+// Logbook keeps pages.
+type Logbook interface {
+	Pages(ctx context.Context, s spec.ServiceID, rollout int) ([]Page, error)
+	Read(ctx context.Context, p Page, r Reading, yield func(api.Line) error) error
+}
+
 // again is how often following looks for containers that came meanwhile.
 const again = 500 * time.Millisecond
 
 // Logs gives what the containers of t printed, in order of time as far as it
-// is already there. Following, it goes on with all of them, and with those
-// that come, until ctx is done.
-// Errors: NotFound, Conflict; yield's first error.
+// is already there: those that the engine has, and kept pages of those that are
+// gone, of the rollout that serves or should, or of the one that was asked for.
+// Following, it goes on with all of them, and with those that come, until ctx
+// is done.
+// Errors: NotFound, also when nothing is kept of that rollout; Conflict;
+// Invalid; yield's first error.
 func (d *Deployer) Logs(ctx context.Context, t api.Target, o api.LogOptions, read Printed, yield func(api.Line) error) error {
-	here, err := d.Containers(ctx, t, true)
+	here, err := d.sources(ctx, t, o.Rollout)
 	if err != nil {
+		return err
+	}
+	if here, err = d.withKept(ctx, t, o.Rollout, here); err != nil {
 		return err
 	}
 	until := time.Now()
 	err = merge(ctx, here, func(ctx context.Context, c Container, give func(api.Line) error) error {
-		return read(ctx, c.ID, Reading{Since: o.Since, Tail: o.Tail}, func(l api.Line) error {
+		from := read
+		if c.kept != nil {
+			from = func(ctx context.Context, _ string, r Reading, yield func(api.Line) error) error {
+				return d.Logbook.Read(ctx, *c.kept, r, yield)
+			}
+		}
+		return from(ctx, c.ID, Reading{Since: o.Since, Tail: o.Tail}, func(l api.Line) error {
 			if o.Follow && l.Time.After(until) {
 				return errEnough // following will bring it
 			}
@@ -44,7 +74,57 @@ func (d *Deployer) Logs(ctx context.Context, t api.Target, o api.LogOptions, rea
 	if err != nil || !o.Follow {
 		return err
 	}
-	return d.followLogs(ctx, t, until, read, yield)
+	return d.followLogs(ctx, following{t, o.Rollout, until}, read, yield)
+}
+
+// sources are the containers whose lines are wanted, of one rollout if it is named.
+func (d *Deployer) sources(ctx context.Context, t api.Target, rollout int) ([]Container, error) {
+	here, err := d.Containers(ctx, t, true)
+	if rollout != 0 {
+		here = slices.DeleteFunc(here, func(c Container) bool { return c.Rollout != rollout })
+	}
+	return here, err
+}
+
+// withKept adds the pages of containers that are gone.
+func (d *Deployer) withKept(ctx context.Context, t api.Target, rollout int, here []Container) ([]Container, error) {
+	ref, _, err := d.find(ctx, t)
+	switch {
+	case err != nil:
+		return nil, err
+	case rollout != 0 && ref.Service == nil:
+		return nil, problem.New(problem.Invalid, "%s is a whole project, and a rollout belongs to one service", ref).With("name one of: havre ps %s", ref)
+	case rollout != 0:
+		if _, err := ref.Service.remembered(rollout); err != nil {
+			return nil, err
+		}
+	}
+	for _, s := range ref.those() {
+		n := rollout
+		if cur := s.Current(); n == 0 && cur != nil {
+			n = cur.Number
+		}
+		pages, err := d.pages(ctx, s.ID, n)
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range pages {
+			if !slices.ContainsFunc(here, func(c Container) bool { return c.ID == p.Container }) {
+				here = append(here, Container{ID: p.Container, Service: s.Name, Environment: ref.Record.Environment, Slot: p.Slot, Rollout: p.Rollout, kept: &p})
+			}
+		}
+	}
+	if rollout != 0 && len(here) == 0 {
+		return nil, problem.New(problem.NotFound, "nothing is kept of what r%d of %s printed", rollout, ref).With("see what it was and why it ended: havre history %s", ref)
+	}
+	return here, nil
+}
+
+func (d *Deployer) pages(ctx context.Context, s spec.ServiceID, rollout int) ([]Page, error) {
+	if d.Logbook == nil {
+		return nil, nil
+	}
+	return d.Logbook.Pages(ctx, s, rollout)
 }
 
 var errEnough = errors.New("enough lines")
@@ -110,8 +190,15 @@ func drain(streams []chan api.Line, failed []error, yield func(api.Line) error) 
 	return nil
 }
 
+// following is whose lines are wanted, from when on.
+type following struct {
+	target  api.Target
+	rollout int // 0 is all
+	since   time.Time
+}
+
 // followLogs gives lines as they come.
-func (d *Deployer) followLogs(ctx context.Context, t api.Target, since time.Time, read Printed, yield func(api.Line) error) error {
+func (d *Deployer) followLogs(ctx context.Context, f following, read Printed, yield func(api.Line) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	var running sync.WaitGroup
 	defer running.Wait()
@@ -121,7 +208,7 @@ func (d *Deployer) followLogs(ctx context.Context, t api.Target, since time.Time
 	tick := time.NewTicker(again)
 	defer tick.Stop()
 	for {
-		here, err := d.Containers(ctx, t, true)
+		here, err := d.sources(ctx, f.target, f.rollout)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
@@ -131,10 +218,10 @@ func (d *Deployer) followLogs(ctx context.Context, t api.Target, since time.Time
 			}
 			followed[c.ID] = true
 			running.Go(func() {
-				err := read(ctx, c.ID, Reading{Since: since, Follow: true}, func(l api.Line) error {
+				err := read(ctx, c.ID, Reading{Since: f.since, Follow: true}, func(l api.Line) error {
 					one.Lock()
 					defer one.Unlock()
-					if !l.Time.After(since) {
+					if !l.Time.After(f.since) {
 						return nil
 					}
 					return yield(named(l, c))

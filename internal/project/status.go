@@ -35,7 +35,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	}
 	if t := cur.Trouble; t != nil {
 		a.Restarts = max(a.Restarts, t.Crashes)
-		a.Trouble = &api.Trouble{Since: t.Since, Crashes: t.Crashes, Reason: service.Ending(t.End), Last: t.End.Since, Until: t.Until}
+		a.Trouble = &api.Trouble{Since: t.Since, Crashes: t.Crashes, Reason: service.Ending(t.End), Last: t.End.Since, Rests: t.Rests, Until: t.Until}
 	}
 	if live := o.Live(); len(live) > 0 {
 		a.Since = live[0].Since

@@ -75,6 +75,12 @@ type Logs interface {
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
 }
 
+// Logbook keeps the last lines of containers that will be gone.
+type Logbook interface {
+	KeepLogs(ctx context.Context, of []project.Page) error // all of one rollout
+	TidyLogs(ctx context.Context, wanted func(s spec.ServiceID, rollout int) bool) error
+}
+
 // Records remembers projects.
 type Records interface {
 	Projects(ctx context.Context) ([]project.Record, error)
@@ -109,6 +115,7 @@ type Hands struct {
 	Shelf
 	Litter
 	Logs
+	Logbook
 	Records
 	Ingress
 	Holders
@@ -148,6 +155,7 @@ type Loop struct {
 
 	// Only the goroutine of Run and Pass touches these.
 	untidy    bool                    // configs may lie about
+	tidied    time.Time               // when old logs were last removed
 	strangers map[spec.ProjectID]bool // projects nobody remembers, which may have left some
 	known     map[spec.ProjectID]bool // projects of the last pass
 	portalled bool                    // portals were compared with this program's own

@@ -1,6 +1,7 @@
 package reconcile_test
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -129,6 +130,41 @@ func TestNothingRestsWhileAWriterMakesRoom(t *testing.T) {
 		took := w.until("the new one to serve", func() bool { n, _ := w.serving("shop", "db"); return n == 2 })
 		if took > 15*time.Second {
 			t.Errorf("it took %v", took)
+		}
+	})
+}
+
+// The engine removes a container's log with the container.
+func TestLinesAreKeptBeforeContainersGo(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 4001))
+		w.settle()
+		id := func() spec.ServiceID { r, _ := w.find("shop"); return r.Service("web").ID }()
+		w.apply("shop", web("web", "crash", 4001))
+		w.settle()
+		if kept := w.cluster.Kept(id); kept[1] != 0 || kept[2] == 0 {
+			t.Errorf("after an update that failed, of these containers by rollout: %v", kept)
+		}
+		w.apply("shop", web("web", "better", 4001))
+		w.settle()
+		if kept := w.cluster.Kept(id); kept[1] != 1 {
+			t.Errorf("after an update, of these containers by rollout: %v", kept)
+		}
+		w.change("shop", func(r *project.Record) { r.Service("web").Stopped = true })
+		w.settle()
+		if kept := w.cluster.Kept(id); kept[3] != 1 {
+			t.Errorf("after a stop, of these containers by rollout: %v", kept)
+		}
+		w.cluster.Refuse = func(call string) error {
+			if call == "keep logs" {
+				return errors.New("the disk is full")
+			}
+			return nil
+		}
+		w.remove("shop")
+		w.settle()
+		if kept := w.cluster.Kept(id); len(kept) != 0 || len(w.cluster.State().Services) != 0 {
+			t.Errorf("after its removal, of these containers by rollout: %v", kept)
 		}
 	})
 }

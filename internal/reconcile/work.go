@@ -170,9 +170,13 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 	switch a.Verb {
 	case service.Remove:
 		log.Info("remove")
+		w.keepLogs(ctx, r, a)
 		return w.loop.hands.RemoveService(ctx, a.SwarmID)
 	case service.Scale:
 		log.Info("scale", "replicas", a.Replicas)
+		if a.Replicas == 0 {
+			w.keepLogs(ctx, r, a)
+		}
 		return w.loop.hands.ScaleService(ctx, a.SwarmID, a.Replicas)
 	case service.Start:
 		if err := w.save(ctx, r, a, nil); err != nil {
@@ -300,6 +304,7 @@ func (w *work) tidy(ctx context.Context, records []project.Record) {
 		return
 	}
 	w.failed("tidy the containers", w.loop.hands.TidyContainers(ctx)) // what lies there shows only with time
+	w.tidyLogs(ctx, records)
 	if !w.loop.untidy {
 		return
 	}

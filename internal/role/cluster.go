@@ -2,9 +2,11 @@ package role
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"havre/internal/api"
+	"havre/internal/logbook"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/service"
@@ -88,4 +90,30 @@ func (c cluster) LastLines(ctx context.Context, container string, n int) ([]stri
 		lines = append(lines, l.Text)
 	}
 	return lines, nil
+}
+
+// keeper keeps what containers printed before they go.
+type keeper struct {
+	cluster
+	book *logbook.Book
+}
+
+// mostLines is how many last lines of a container are looked at: enough to fill
+// its share with short ones.
+const mostLines = 20_000
+
+// KeepLogs writes a page for each container.
+func (k keeper) KeepLogs(ctx context.Context, of []project.Page) error {
+	var wrong []error
+	for _, p := range of {
+		wrong = append(wrong, k.book.Write(p, len(of), func(yield func(api.Line) error) error {
+			return k.printed(ctx, p.Container, project.Reading{Tail: mostLines}, yield)
+		}))
+	}
+	return errors.Join(wrong...)
+}
+
+// TidyLogs removes pages that are old or not wanted any more.
+func (k keeper) TidyLogs(_ context.Context, wanted func(s spec.ServiceID, rollout int) bool) error {
+	return k.book.Tidy(wanted, time.Now())
 }

@@ -65,7 +65,7 @@ func TestWhatIsShownIsAConfig(t *testing.T) {
 func TestBadConfigIsRefusedWithAllItsMistakes(t *testing.T) {
 	for name, cases := range map[string]map[string][]string{
 		"server": {
-			`{"listen":"0.0.0.0:7080","httpPort":0,"httpsPort":70000,"pool":"10.0.0.0/25","every":"1ms","restFirst":"1ms","restMost":"0s"}`: {"listen:", "httpPort:", "httpsPort:", "pool:", "every:", "restFirst:", "restMost:"},
+			`{"listen":"0.0.0.0:7080","httpPort":0,"httpsPort":70000,"pool":"10.0.0.0/25","every":"1ms","restFirst":"1ms","restMost":"0s","logBytes":-1,"logAge":"1s"}`: {"listen:", "httpPort:", "httpsPort:", "pool:", "every:", "restFirst:", "restMost:", "logBytes:", "logAge:"},
 			`{"listen":"nowhere"}`:  {"listen:"},
 			`{"pool":"fd00::/16"}`:  {"pool:"},
 			`{"every":"sometimes"}`: {"every:"},

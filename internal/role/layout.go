@@ -42,6 +42,7 @@ func (l Layout) IngressSocket() string {
 func (l Layout) Database() string     { return filepath.Join(l.Data, "server", "havre.db") }
 func (l Layout) Token() string        { return filepath.Join(l.Data, "server", "token") }
 func (l Layout) AuthorityDir() string { return filepath.Join(l.Data, "server", "ca") }
+func (l Layout) LogbookDir() string   { return filepath.Join(l.Data, "server", "logbook") }
 func (l Layout) Table() string        { return filepath.Join(l.Data, "ingress", "table.json") }
 
 // account is a system user in numbers.

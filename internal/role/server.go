@@ -13,6 +13,7 @@ import (
 
 	"havre/internal/cert"
 	"havre/internal/event"
+	"havre/internal/logbook"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/reconcile"
@@ -39,10 +40,12 @@ type ServerConfig struct {
 	Metrics   string `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
 	RestFirst string `json:"restFirst"` // how long what crashes again and again rests at first
 	RestMost  string `json:"restMost"`  // and at most; in between it is twice as long each time
+	LogBytes  int    `json:"logBytes"`  // of what a rollout's containers that are gone printed, so much is kept
+	LogAge    string `json:"logAge"`    // and for so long
 }
 
 func defaultServer() *ServerConfig {
-	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m"}
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m", LogBytes: 1 << 20, LogAge: "168h"}
 }
 
 // Validate reports all mistakes at once.
@@ -70,7 +73,21 @@ func (c *ServerConfig) Validate() problem.List {
 	if most, err := time.ParseDuration(c.RestMost); err != nil || most < first {
 		wrong = append(wrong, problem.New(problem.Invalid, "restMost: %q is not a time as long as restFirst or longer", c.RestMost).With("write it as 5m"))
 	}
+	if c.LogBytes < 0 || c.LogBytes > mostLogBytes {
+		wrong = append(wrong, problem.New(problem.Invalid, "logBytes: %d is not a size of 0 to %d", c.LogBytes, mostLogBytes).With("write it as 1048576; 0 keeps nothing"))
+	}
+	if d, err := time.ParseDuration(c.LogAge); err != nil || d < time.Minute {
+		wrong = append(wrong, problem.New(problem.Invalid, "logAge: %q is not a time of a minute or more", c.LogAge).With("write it as 168h"))
+	}
 	return wrong
+}
+
+// mostLogBytes is what a rollout's kept lines may take at most: they are held in memory while they are read.
+const mostLogBytes = 64 << 20
+
+func (c *ServerConfig) logbook(l Layout) *logbook.Book {
+	age, _ := time.ParseDuration(c.LogAge) // Load validated it
+	return logbook.New(logbook.Settings{Dir: l.LogbookDir(), Bytes: c.LogBytes, Age: age})
 }
 
 func (c *ServerConfig) backoff() service.Backoff {
@@ -115,12 +132,13 @@ func runServer(ctx context.Context, l Layout) error {
 	every, _ := time.ParseDuration(c.Every) // Load validated it
 	ing := newControl(l.IngressSocket())
 	cl := cluster{engine}
+	book := c.logbook(l)
 	journal := event.New(db)
 	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), log: log}
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
 	certs := &leaves{authority: authority}
 	loop := reconcile.New(reconcile.Hands{
-		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Shelf: engine, Litter: engine, Logs: cl,
+		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
 	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
@@ -129,6 +147,7 @@ func runServer(ctx context.Context, l Layout) error {
 		return err
 	}
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
+	b.Logbook = book
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Metrics: c.Metrics == "localhost", Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })

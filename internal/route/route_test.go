@@ -103,8 +103,8 @@ func TestMistakesAreAllFound(t *testing.T) {
 		spoil func(*route.Table)
 		says  string
 	}{
-		"no port":               {func(t *route.Table) { t.TCP[0].Listen = 0 }, "no port"},
-		"port twice":            {func(t *route.Table) { t.TCP[0].Listen = 25 }, `tcp port 25 leads to "prod.mail.dovecot" and to "prod.mail.exim"`},
+		"no port":    {func(t *route.Table) { t.TCP[0].Listen = 0 }, "no port"},
+		"port twice": {func(t *route.Table) { t.TCP[0].Listen = 25 }, `tcp port 25 leads to "prod.mail.dovecot" and to "prod.mail.exim"`},
 		"udp port twice": {func(t *route.Table) {
 			t.UDP = append(t.UDP, route.UDP{Listen: 53, Access: spec.Public, Service: "prod.net.dns"}, route.UDP{Listen: 53, Access: spec.Public, Service: "prod.net.bind"})
 		}, `udp port 53 leads to "prod.net.dns" and to "prod.net.bind"`},

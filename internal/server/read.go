@@ -101,5 +101,10 @@ func logOptions(r *http.Request) (o api.LogOptions, err error) {
 			return o, problem.New(problem.Invalid, "parameter tail is %q", v).With("use a number of lines; 0 is all")
 		}
 	}
+	if v := q.Get("rollout"); v != "" {
+		if o.Rollout, err = strconv.Atoi(v); err != nil || o.Rollout < 0 {
+			return o, problem.New(problem.Invalid, "parameter rollout is %q", v).With("use the number of a rollout")
+		}
+	}
 	return o, nil
 }

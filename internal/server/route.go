@@ -49,6 +49,7 @@ func (s *Server) routes() []route {
 		{"follow", "go on with what is printed from now on", "boolean"},
 		{"since", "RFC 3339 time; nothing older", "string"},
 		{"tail", "at most so many lines of each container", "integer"},
+		{"rollout", "only of this rollout of a service", "integer"},
 	}
 	return []route{
 		{path: api.PathVersion, does: "who is there", answer: api.Version{}, serve: s.version},

@@ -293,6 +293,41 @@ func (c *Cluster) LastLines(ctx context.Context, container string, n int) (lines
 	return lines[max(0, len(lines)-n):], err
 }
 
+// KeepLogs notes whose lines are kept. Those of a container that is gone are lost.
+func (c *Cluster) KeepLogs(ctx context.Context, of []project.Page) error {
+	return c.do(ctx, "keep logs", func() error {
+		for _, p := range of {
+			for _, s := range c.everything() {
+				if slices.ContainsFunc(s.boxes, func(b *box) bool { return b.id == p.Container }) {
+					c.pages[p.Container] = p
+				}
+			}
+		}
+		return nil
+	})
+}
+
+// TidyLogs forgets pages of rollouts that are not wanted.
+func (c *Cluster) TidyLogs(ctx context.Context, wanted func(s spec.ServiceID, rollout int) bool) error {
+	return c.do(ctx, "tidy logs", func() error {
+		maps.DeleteFunc(c.pages, func(_ string, p project.Page) bool { return !wanted(p.Service, p.Rollout) })
+		return nil
+	})
+}
+
+// Kept tells of how many containers of each rollout of a service lines are kept.
+func (c *Cluster) Kept(s spec.ServiceID) map[int]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	kept := map[int]int{}
+	for _, p := range c.pages {
+		if p.Service == s {
+			kept[p.Rollout]++
+		}
+	}
+	return kept
+}
+
 // Follow takes the route table, if it is a good one.
 func (c *Cluster) Follow(ctx context.Context, t route.Table) (problems []route.Problem, err error) {
 	err = c.act(ctx, "follow", func() error {

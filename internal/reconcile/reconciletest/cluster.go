@@ -52,7 +52,8 @@ type Cluster struct {
 	fresh     map[string]bool           // those that are new, by source
 	fills     map[string]int            // how often an init filled one, by source
 	hooks     []*hook
-	images    map[string]bool // kept ones, by id
+	images    map[string]bool         // kept ones, by id
+	pages     map[string]project.Page // of the logbook, by container
 	table     route.Table
 	open      map[string]int // connections, by container
 	crash     Crash
@@ -66,14 +67,14 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, open: map[string]int{},
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
 	}
 }
 
 // Hands are the loop's hands on the cluster and on what is remembered.
 func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 	return reconcile.Hands{
-		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Hooks: c, Shelf: c, Litter: c, Logs: c,
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Hooks: c, Shelf: c, Litter: c, Logs: c, Logbook: c,
 		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
 	}
 }

@@ -96,6 +96,14 @@ func (f *Fake) Logs(ctx context.Context, t api.Target, o api.LogOptions, yield f
 	if err != nil {
 		return err
 	}
+	if o.Rollout != 0 {
+		if t.Project {
+			return problem.New(problem.Invalid, "%s is a whole project, and a rollout belongs to one service", t.Name).With("name one service")
+		}
+		if _, err := found[0].at(o.Rollout); err != nil || o.Rollout != found[0].rollout {
+			return err // of others nothing is kept here
+		}
+	}
 	seen := map[string]int{}
 	for first := true; ; first = false {
 		for _, k := range found {
