@@ -106,6 +106,8 @@ func tellFake(ts *testscript.TestScript, neg bool, args []string) {
 		f.Hold(rest[0])
 	case "release":
 		f.Release(rest[0])
+	case "volume": // PROJECT NAME KIND SERVICE…
+		f.AddVolume(rest[0], rest[1], rest[2], rest[3:]...)
 	case "event": // KIND SERVICE SAYS
 		f.Happen(rest[0], rest[1], rest[2])
 	case "print": // SERVICE STREAM TEXT

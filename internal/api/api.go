@@ -48,6 +48,14 @@ const (
 	PathDown      = "POST /v1/down"                     // stops all services of this Havre → stream of Progress
 )
 
+// Paths of volumes and what is in them. {name} of a volume is PROJECT/VOLUME or
+// ENV.PROJECT/VOLUME, its slash escaped.
+const (
+	PathVolumes     = "GET /v1/volumes"               // ?env= ?project= ?whole= → []Volume
+	PathVolumeRm    = "DELETE /v1/volumes/{name}"     // → Removed
+	PathVolumeClean = "POST /v1/volumes/{name}/clean" // → Cleaned
+)
+
 // Version answers who is there.
 type Version struct {
 	Version string `json:"version" doc:"of Havre"`

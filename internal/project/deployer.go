@@ -43,8 +43,10 @@ type Machine interface {
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
 }
 
-// Volumes lists and removes kept data.
+// Volumes looks after kept data.
 type Volumes interface {
+	VolumeUse(ctx context.Context, v service.Volume, most int64) (service.VolumeUse, error)
+	CleanVolume(ctx context.Context, v service.Volume, c service.Cleaning) (bytes, files int64, err error)
 	Volumes(ctx context.Context, environment string, p spec.ProjectID) ([]string, error)
 	RemoveVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error
 }

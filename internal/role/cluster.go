@@ -62,6 +62,14 @@ func (c cluster) RemoveVolume(ctx context.Context, environment string, p spec.Pr
 	return c.engine.RemoveVolume(ctx, swarm.Volume{Environment: environment, Project: p, Name: name})
 }
 
+func (c cluster) VolumeUse(ctx context.Context, v service.Volume, most int64) (service.VolumeUse, error) {
+	return c.engine.VolumeUse(ctx, swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name}, most)
+}
+
+func (c cluster) CleanVolume(ctx context.Context, v service.Volume, what service.Cleaning) (bytes, files int64, err error) {
+	return c.engine.CleanVolume(ctx, swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name}, what)
+}
+
 // printed reads a container's log for the domain.
 func (c cluster) printed(ctx context.Context, container string, r project.Reading, yield func(api.Line) error) error {
 	for l, err := range c.engine.Logs(ctx, container, swarm.LogOptions{Since: r.Since, Tail: r.Tail, Follow: r.Follow}) {

@@ -18,6 +18,7 @@ type Backend struct {
 	Remover   Remover
 	Logs      Logs
 	Executor  Executor
+	Volumes   Volumes
 	Images    Images
 	Builder   Builder
 	Health    Health
@@ -108,6 +109,18 @@ type Logs interface {
 // but Exec returns.
 type Executor interface {
 	Exec(ctx context.Context, t api.Target, start api.ExecStart, s api.ExecStreams) (code int, err error)
+}
+
+// Volumes are kept data. A name is PROJECT/VOLUME or ENV.PROJECT/VOLUME.
+type Volumes interface {
+	// VolumeList gives them sorted; empty arguments do not narrow, and only
+	// whole counts big ones to their end.
+	// Errors: NotFound when there is no such project.
+	VolumeList(ctx context.Context, environment, project string, whole bool) ([]api.Volume, error)
+	// Errors: NotFound; Invalid for one that holds data.
+	VolumeClean(ctx context.Context, environment, name string) (api.Cleaned, error)
+	// Errors: NotFound; Conflict while a service has it.
+	VolumeRemove(ctx context.Context, environment, name string) (api.Removed, error)
 }
 
 // Images are those of an environment.

@@ -81,6 +81,10 @@ func (s *Server) routes() []route {
 		{path: api.PathPRestart, does: "restart a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, true)},
 		{path: api.PathPRemove, does: "remove a project", query: volumes, answer: api.Removed{}, serve: s.remove(true)},
 		{path: api.PathPLogs, does: "what the services of a project printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(true)},
+		{path: api.PathVolumes, does: "list volumes", answer: []api.Volume{}, serve: s.volumes, query: []param{
+			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"whole", "count big ones to their end", "boolean"}}},
+		{path: api.PathVolumeClean, does: "empty a volume that is cache or log", query: named, answer: api.Cleaned{}, serve: s.cleanVolume},
+		{path: api.PathVolumeRm, does: "remove a volume that no service has", query: named, answer: api.Removed{}, serve: s.removeVolume},
 		{path: api.PathImages, does: "list images", query: []param{{"env", "only this environment", "string"}}, answer: []api.Image{}, serve: s.images},
 		{path: api.PathLoad, does: "load an image from a docker-archive", query: imageParams(), body: api.ContentTar, answer: api.Image{}, serve: s.load},
 		{path: api.PathBuild, does: "build an image", body: api.ContentTar, answer: api.Progress{}, stream: true, serve: s.build, query: imageParams(

@@ -27,6 +27,21 @@ type Network struct {
 	Subnet      string // CIDR
 }
 
+// VolumeUse is how much a volume holds.
+type VolumeUse struct {
+	Path     string // on this machine
+	Bytes    int64  // on the disk
+	Files    int64
+	Partial  bool      // there is more than was counted
+	Modified time.Time // the newest change of a file; zero when there is none
+}
+
+// Cleaning says what of a volume is emptied.
+type Cleaning struct {
+	Part string // "" is all; cache or log of a volume that is all of /vol
+	Keep bool   // files stay and become empty
+}
+
 // Hook is a container that runs once on a service's volumes before the
 // service does.
 type Hook struct {

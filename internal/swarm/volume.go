@@ -6,6 +6,7 @@ import (
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
@@ -81,45 +82,29 @@ func (s *Swarm) SettleVolume(ctx context.Context, v Volume) error {
 	return err
 }
 
-// Use is how much a volume holds.
-type Use struct {
-	Path     string // on this machine
-	Bytes    int64  // on the disk
-	Files    int64
-	Partial  bool      // there is more than was counted
-	Modified time.Time // the newest change of a file; zero when there is none
-}
-
 // VolumeUse counts what a volume holds, at most so many files; 0 is as many as
 // the guard counts.
 //
 // Errors: NotFound.
-func (s *Swarm) VolumeUse(ctx context.Context, v Volume, most int64) (Use, error) {
+func (s *Swarm) VolumeUse(ctx context.Context, v Volume, most int64) (service.VolumeUse, error) {
 	var a dockercall.VolumeUse
 	err := s.call(ctx, dockercall.VolumeUsagePath, dockercall.VolumeUsage{
 		Environment: dockercall.Environment(v.Environment), Project: dockercall.ProjectID(v.Project), Name: dockercall.VolumeName(v.Name), Most: most,
 	}, &a)
-	u := Use{Path: a.Path, Bytes: a.Bytes, Files: a.Files, Partial: a.Partial}
+	u := service.VolumeUse{Path: a.Path, Bytes: a.Bytes, Files: a.Files, Partial: a.Partial}
 	if a.Modified > 0 {
 		u.Modified = time.Unix(a.Modified, 0)
 	}
 	return u, err
 }
 
-// Cleaning says what of a volume is emptied.
-type Cleaning struct {
-	Volume
-	Part string // "" is all; cache or log of a volume that is all of /vol
-	Keep bool   // files stay and become empty
-}
-
 // CleanVolume empties a cache or a log, and tells how much that freed.
 //
 // Errors: NotFound; Denied when a container has data there.
-func (s *Swarm) CleanVolume(ctx context.Context, c Cleaning) (bytes, files int64, err error) {
+func (s *Swarm) CleanVolume(ctx context.Context, v Volume, c service.Cleaning) (bytes, files int64, err error) {
 	var a dockercall.VolumeCleaned
 	err = s.call(ctx, dockercall.VolumeCleanPath, dockercall.VolumeClean{
-		Environment: dockercall.Environment(c.Environment), Project: dockercall.ProjectID(c.Project), Name: dockercall.VolumeName(c.Name),
+		Environment: dockercall.Environment(v.Environment), Project: dockercall.ProjectID(v.Project), Name: dockercall.VolumeName(v.Name),
 		Part: dockercall.VolumePart(c.Part), Keep: c.Keep,
 	}, &a)
 	return a.Bytes, a.Files, err

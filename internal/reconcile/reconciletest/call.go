@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -421,6 +422,23 @@ func (c *Cluster) Volumes(_ context.Context, environment string, p spec.ProjectI
 	}
 	slices.Sort(names)
 	return names, nil
+}
+
+// VolumeUse counts nothing.
+// Errors: NotFound.
+func (c *Cluster) VolumeUse(_ context.Context, v service.Volume, _ int64) (service.VolumeUse, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := v.Environment + "/" + string(v.Project) + "/" + v.Name
+	if !c.volumes[at] {
+		return service.VolumeUse{}, problem.New(problem.NotFound, "no volume %s", v.Name)
+	}
+	return service.VolumeUse{Path: at, Bytes: 4096, Files: 1}, nil
+}
+
+// CleanVolume notes what was emptied among the acts.
+func (c *Cluster) CleanVolume(ctx context.Context, v service.Volume, what service.Cleaning) (bytes, files int64, err error) {
+	return 4096, 1, c.act(ctx, fmt.Sprintf("clean %s %s %v", v.Name, what.Part, what.Keep), func() error { return nil })
 }
 
 // RemoveVolume removes one.

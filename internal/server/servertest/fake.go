@@ -24,6 +24,7 @@ type Fake struct {
 	kept    []*kept
 	images  []api.Image
 	volumes map[string]bool       // environment.project.volume
+	stored  []api.Volume          // what the volumes' own commands see
 	lines   map[string][]api.Line // by service name
 	trouble map[string]trouble    // by service name
 	held    map[string]bool       // service names that do not get on
@@ -66,7 +67,7 @@ func New() *Fake {
 // Backend gives all pieces.
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
-		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f,
+		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f,
 		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f,
 	}
 }
