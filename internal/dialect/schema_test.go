@@ -24,13 +24,30 @@ type object = map[string]any
 var ownSchemas = map[string]object{
 	"domains": {"type": "array", "items": object{"oneOf": []any{
 		object{"type": "string"},
-		object{"type": "object", "properties": object{"host": object{"type": "string"}, "port": object{"type": "integer", "minimum": 1, "maximum": 65535}}, "required": []any{"host"}, "additionalProperties": false},
+		object{"type": "object", "properties": object{"host": object{"type": "string"}, "port": object{"type": "integer", "minimum": 1, "maximum": 65535}, "path": object{"type": "string"}, "tls": object{"enum": []any{"passthrough"}}}, "additionalProperties": false},
 	}}},
 	"links": {"type": "array", "items": object{"oneOf": []any{
 		object{"type": "string"},
 		object{"type": "object", "properties": object{"to": object{"type": "string"}, "alias": object{"type": "string"}, "ports": object{"type": "array", "items": object{"type": "integer"}}}, "required": []any{"to"}, "additionalProperties": false},
 	}}},
-	"access":   {"enum": []any{"public", "private", "localhost"}},
+	"access":   {"oneOf": []any{object{"type": "string"}, object{"type": "array", "items": object{"type": "string"}}}},
+	"path":     {"type": "string"},
+	"strip":    {"type": "boolean"},
+	"redirect": {"type": "boolean"},
+	"compress": {"type": "boolean"},
+	"scheme":   {"enum": []any{"http", "h2c"}},
+	"proxy":    {"enum": []any{"v2"}},
+	"sticky":   {"enum": []any{"cookie", "address"}},
+	"body":     {"type": []any{"string", "integer"}},
+	"users":    {"type": "array", "items": object{"type": "string"}},
+	"check": {"oneOf": []any{
+		object{"type": "string"},
+		object{"type": "object", "properties": object{"path": object{"type": "string"}, "every": object{"type": "string"}, "timeout": object{"type": "string"}}, "required": []any{"path"}, "additionalProperties": false},
+	}},
+	"rate": {"oneOf": []any{
+		object{"type": "string"},
+		object{"type": "object", "properties": object{"limit": object{"type": "string"}, "burst": object{"type": "integer", "minimum": 1}}, "required": []any{"limit"}, "additionalProperties": false},
+	}},
 	"keys":     {"type": "array", "items": object{"type": "string"}},
 	"priority": {"type": "integer"},
 	"init": {"oneOf": []any{

@@ -88,7 +88,7 @@ func full() spec.Project {
 			{Name: "conf~", Content: []byte{0xff, 0, 0xfe}, Mode: 0o444},
 		},
 		Services: []spec.Service{
-			{Name: "db", Image: "db:1", Replicas: 0, InitHook: []string{""}, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 3}, Expose: []uint16{5432}},
+			{Name: "db", Image: "db:1", Replicas: 0, InitHook: []string{""}, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 3}, Expose: []uint16{5432}, Front: spec.Front{Proxy: spec.ProxyV2, Sticky: spec.ByAddress}},
 			{
 				Name: "web", Image: "host:5000/a/web:1@sha256:" + strings.Repeat("0a", 32), Entrypoint: []string{""}, Command: []string{"sh", "-c", "echo $HOME\n\"'# x", ""},
 				Environment: map[string]string{"A": "yes", "B": "", "C.d": " x: $$ ${Y} ", "N": "0123", "M": "a\nb\n"},
@@ -107,7 +107,11 @@ func full() spec.Project {
 				CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 10, Hard: 20}},
 				Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a.example", Address: "192.0.2.1"}, {Name: "b.example", Address: "2001:db8::1"}, {Name: "me", Address: spec.HostGateway}},
 				DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example.org"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},
-				Domains: []spec.Domain{{Host: "www.example.org"}, {Host: "*.example.org", Port: 8000}}, Access: spec.Private, Priority: -3,
+				Domains: []spec.Domain{{Host: "www.example.org"}, {Host: "*.example.org", Port: 8000, Path: "/a"}, {Port: 81}, {Path: "/b"}, {Host: "own.example", Port: 4443, TLS: spec.Passthrough}}, Access: "192.0.2.0/24,2001:db8::/32", Priority: -3,
+				Front: spec.Front{
+					Strip: true, Scheme: spec.H2C, Sticky: spec.ByCookie, Redirect: true, Plain: true, Body: 1 << 20, Users: []string{"ann:$2y$05$abcdefghijklmnopqrstuuJ4JxqYcPz0yQ0m0o2vYJ5lQ3t8Zr1eC"},
+					Check: spec.Check{Path: "/health", Every: spec.Duration(time.Second), Timeout: spec.Duration(time.Minute)}, Rate: spec.Rate{Events: 9, Per: spec.Duration(time.Hour), Burst: 3},
+				},
 				Keys: []spec.Key{{Text: "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIOMqqnkVzrm0SdG6UOoqKLsabgH5C9okWi0dh2l9GKJl me@home"}},
 			},
 		},

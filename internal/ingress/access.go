@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/time/rate"
+
 	"havre/internal/spec"
 )
 
@@ -30,6 +32,39 @@ func LocalNetworks() []netip.Prefix {
 		netip.MustParsePrefix("fc00::/7"),       // RFC 4193
 		netip.MustParsePrefix("fe80::/10"),      // RFC 4291
 	}
+}
+
+// verdict is what a gate says.
+type verdict int
+
+const (
+	admitted verdict = iota
+	denied           // from there nobody may come in
+	tooOften         // it came too often
+)
+
+// gate is the one place that decides who comes in to a service: by HTTP, TCP
+// and UDP alike.
+type gate struct {
+	networks *Networks
+	access   spec.Access
+	limit    *limiter // nil is no limit
+	users    *users   // of HTTP; nil asks for no password
+}
+
+// lets tells whether a client at this address may be in at all.
+func (g *gate) lets(client netip.Addr) bool { return g.networks.Allow(g.access, client) }
+
+// admit judges a new connection, a flow or a request by its client's address,
+// and counts it. It is asked once for each.
+func (g *gate) admit(client netip.Addr) verdict {
+	switch {
+	case !g.lets(client):
+		return denied
+	case !g.limit.allow(client):
+		return tooOften
+	}
+	return admitted
 }
 
 // Networks knows what is near. It may be used by many at once.
@@ -60,7 +95,15 @@ func (n *Networks) Allow(access spec.Access, client netip.Addr) bool {
 	case spec.Localhost:
 		return n.here(client)
 	}
-	return false
+	listed, ok := access.Networks()
+	return ok && n.lists(listed, client)
+}
+
+// lists tells whether client is in one of the networks, and no container: a
+// list never means the engine's own.
+func (n *Networks) lists(listed []netip.Prefix, client netip.Addr) bool {
+	client = client.Unmap()
+	return within(listed, client.WithZone("")) && (n.here(client) || n.outside(client))
 }
 
 // here tells whether client is this machine itself, by loopback or by one of
@@ -81,6 +124,11 @@ func (n *Networks) here(client netip.Addr) bool {
 
 func (n *Networks) local(client netip.Addr) bool {
 	client = client.Unmap()
+	return within(n.Local, client.WithZone("")) && n.outside(client)
+}
+
+// outside tells whether client is surely on none of the engine's networks.
+func (n *Networks) outside(client netip.Addr) bool {
 	known, err := n.interfaces()
 	if err != nil {
 		return false
@@ -90,8 +138,7 @@ func (n *Networks) local(client netip.Addr) bool {
 			return false
 		}
 	}
-	client = client.WithZone("")
-	return !within(n.Engine, client) && within(n.Local, client)
+	return !within(n.Engine, client.WithZone(""))
 }
 
 // reaches tells whether client is on i's network. Link-local networks are the
@@ -145,4 +192,81 @@ func Machine() ([]Interface, error) {
 		all = append(all, i)
 	}
 	return all, nil
+}
+
+// maxClients is how many clients' addresses a limiter remembers at once. Those
+// beyond share one allowance: a flood from everywhere costs no memory.
+const maxClients = 8192
+
+// limiter bounds how often each client address may do something. The zero
+// pointer bounds nothing. It may be used by many at once.
+type limiter struct {
+	every rate.Limit
+	burst int
+
+	mu      sync.Mutex // guards what follows
+	clients map[netip.Prefix]*rate.Limiter
+	rest    *rate.Limiter
+	swept   time.Time
+}
+
+func newLimiter(r spec.Rate) *limiter {
+	if r.Events == 0 {
+		return nil
+	}
+	l := &limiter{every: rate.Limit(float64(r.Events) / r.Per.Std().Seconds()), burst: r.Burst, clients: map[netip.Prefix]*rate.Limiter{}}
+	if l.burst == 0 {
+		l.burst = r.Events
+	}
+	l.rest = rate.NewLimiter(l.every, l.burst)
+	return l
+}
+
+// allow takes one from client's allowance, if there is one left.
+func (l *limiter) allow(client netip.Addr) bool {
+	if l == nil {
+		return true
+	}
+	return l.of(client).Allow()
+}
+
+// empty tells whether nothing is left for client, and takes nothing.
+func (l *limiter) empty(client netip.Addr) bool { return l.of(client).Tokens() < 1 }
+
+// of finds client's allowance. An IPv6 client has its /64: whoever has one
+// address there has them all.
+func (l *limiter) of(client netip.Addr) *rate.Limiter {
+	bits := 32
+	if client = client.Unmap().WithZone(""); client.Is6() {
+		bits = 64
+	}
+	key, _ := client.Prefix(bits) // the zero address, for whom has none
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if known := l.clients[key]; known != nil {
+		return known
+	}
+	if len(l.clients) >= maxClients {
+		l.sweep(time.Now())
+	}
+	if len(l.clients) >= maxClients {
+		return l.rest
+	}
+	fresh := rate.NewLimiter(l.every, l.burst)
+	l.clients[key] = fresh
+	return fresh
+}
+
+// sweep forgets those whose allowance is whole again, once a second at most:
+// they are as good as new.
+func (l *limiter) sweep(now time.Time) {
+	if now.Sub(l.swept) < time.Second {
+		return
+	}
+	l.swept = now
+	for key, c := range l.clients {
+		if c.TokensAt(now) >= float64(l.burst) {
+			delete(l.clients, key)
+		}
+	}
 }

@@ -1,11 +1,8 @@
 package ingress
 
 import (
-	"bufio"
 	"cmp"
-	"io"
-	"net"
-	"net/http"
+	"net/netip"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,10 +33,17 @@ func (ts *tallies) of(service string) *tally {
 func (f *front) counts() route.Counts {
 	led := map[string]bool{"": true}
 	v := f.now.Load()
-	for _, w := range v.tcp {
-		led[w.service] = true
+	for _, by := range []map[uint16]*way{v.tcp, v.udp} {
+		for _, w := range by {
+			led[w.service] = true
+		}
 	}
-	for _, w := range v.http {
+	for _, ways := range v.http {
+		for _, w := range ways {
+			led[w.service] = true
+		}
+	}
+	for _, w := range v.pass {
 		led[w.service] = true
 	}
 	all := route.Counts{Counts: []route.Count{}}
@@ -82,78 +86,45 @@ func (t *tally) answered(status int, took time.Duration) {
 	t.latency[bucket].Add(1)
 }
 
-// visit is one request on its way, for what is to be told of it.
-type visit struct {
-	http.ResponseWriter
-	body      io.ReadCloser
-	began     time.Time
-	status    int
-	in, out   int64
-	container string // that answered
+// Recorder hears of each request and of each connection when it is over. It is
+// called by many at once and must not keep them waiting.
+type Recorder interface {
+	Request(Request)
+	Connection(Connection)
 }
 
-type visitOf struct{}
-
-// WriteHeader notes the status; those before 200 are not the last word, but
-// for the one that ends HTTP.
-func (v *visit) WriteHeader(status int) {
-	if v.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
-		v.status = status
-	}
-	v.ResponseWriter.WriteHeader(status)
+// Request is an HTTP request that was answered, by a service or for it.
+type Request struct {
+	ID       string
+	Service  string // env.project.service; "" when no service has the host
+	Client   netip.Addr
+	Method   string
+	Host     string
+	Path     string // as the client wrote it, without the query, which may hold secrets
+	Protocol string // "HTTP/1.1", "HTTP/2.0"
+	Secure   bool
+	Status   int   // 0 when the client left first
+	In, Out  int64 // bytes of bodies
+	Began    time.Time
+	Took     time.Duration
 }
 
-// Write counts bytes.
-func (v *visit) Write(b []byte) (int, error) {
-	if v.status == 0 {
-		v.status = http.StatusOK
-	}
-	n, err := v.ResponseWriter.Write(b)
-	v.out += int64(n)
-	return n, err
+// Connection is a TCP connection or a UDP flow that ended.
+type Connection struct {
+	Service string // env.project.service
+	Listen  string // ":25/tcp"
+	Client  netip.Addr
+	Denied  bool  // it was turned away
+	In, Out int64 // bytes from and to the client
+	Began   time.Time
+	Took    time.Duration
 }
 
-// Hijack is how a connection leaves HTTP (RFC 9110, 7.8).
-func (v *visit) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	c, rw, err := http.NewResponseController(v.ResponseWriter).Hijack()
-	if err == nil && v.status == 0 {
-		v.status = http.StatusSwitchingProtocols
-	}
-	return c, rw, err
-}
+// unheard is for whoever does not listen.
+type unheard struct{}
 
-// Unwrap lets http.ResponseController flush.
-func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+// Request forgets it.
+func (unheard) Request(Request) {}
 
-// Read counts what the client sends.
-func (v *visit) Read(b []byte) (int, error) {
-	n, err := v.body.Read(b)
-	atomic.AddInt64(&v.in, int64(n)) // a transport may still read after it has answered
-	return n, err
-}
-
-// Close closes the request's body.
-func (v *visit) Close() error { return v.body.Close() }
-
-// counted counts every request, by the service that its host meant.
-func (f *front) counted(next func(http.ResponseWriter, *http.Request)) http.Handler {
-	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		service := ""
-		if w := f.now.Load().http[hostName(r.Host)]; w != nil {
-			service = w.service
-		}
-		v := &visit{ResponseWriter: rw, began: time.Now(), body: r.Body}
-		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = v
-		}
-		t := f.tallies.of(service)
-		t.open.Add(1)
-		defer func() {
-			t.open.Add(-1)
-			t.in.Add(atomic.LoadInt64(&v.in))
-			t.out.Add(v.out)
-			t.answered(v.status, time.Since(v.began))
-		}()
-		next(v, r)
-	})
-}
+// Connection forgets it.
+func (unheard) Connection(Connection) {}

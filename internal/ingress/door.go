@@ -66,6 +66,8 @@ type visitor struct {
 	door *door
 	head []byte // what was read already to see where it wants to go
 	gone atomic.Bool
+
+	client, here net.Addr // as a trusted proxy told them
 }
 
 // Read gives what was read already, then what comes.
@@ -98,6 +100,7 @@ func (f *front) newDoor(k key) *door {
 	case httpsDoor:
 		d.enter = f.takeTLS
 	}
+	d.enter = f.greeted(d.enter)
 	return d
 }
 

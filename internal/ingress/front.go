@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -29,6 +30,8 @@ type front struct {
 	guests   guests
 	flows    flows
 	tallies  tallies
+	buffers  buffers
+	press    *press
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -44,12 +47,13 @@ func newFront(ctx context.Context, set Settings) *front {
 		networks: &Networks{Local: set.Local, Engine: set.Engine, Interfaces: set.Interfaces},
 		plain:    newInlet(),
 		secure:   newInlet(),
+		press:    newPress(),
 		doors:    map[key]*door{},
 		gone:     map[*backend]time.Time{},
 		guests:   guests{count: map[string]int{}},
 		flows:    newFlows(),
 	}
-	f.now.Store(newView(route.Table{}, nil, f.enter))
+	f.now.Store(newView(route.Table{}, nil, f))
 	return f
 }
 
@@ -85,7 +89,8 @@ func (f *front) put(t route.Table) (route.Applied, error) {
 // others open, because a port may only change who can reach it.
 func (f *front) follow(t route.Table) {
 	old := f.now.Load()
-	f.now.Store(newView(t, old, f.enter))
+	f.now.Store(newView(t, old, f))
+	f.now.Load().watch(old, f)
 	wanted := doorsOf(t)
 	for k, d := range f.doors {
 		if !slices.Contains(wanted, k) {
@@ -110,9 +115,15 @@ func (f *front) follow(t route.Table) {
 // lingering is how long containers that left are looked after.
 const lingering = 10 * time.Second
 
-// forget closes what came to lie idle at containers after they left: net/http
-// keeps a connection again once a request was begun on its transport.
+// forget closes kept connections that are too old, and what came to lie idle
+// at containers after they left: net/http keeps a connection again once a
+// request was begun on its transport.
 func (f *front) forget() {
+	for _, b := range f.now.Load().backends {
+		if w, ok := b.transport.(*wire); ok {
+			w.sweep(time.Now())
+		}
+	}
 	for b, since := range f.gone {
 		b.transport.CloseIdleConnections()
 		if time.Since(since) > lingering {
@@ -271,4 +282,27 @@ func load(file string) (route.Table, error) {
 		return route.Table{}, problem.New(problem.Invalid, "read %s", file).Because(err)
 	}
 	return t, nil
+}
+
+// save replaces file by b so that after a crash at any point, of the machine
+// too, there is the old table or the new one. When save returns nil it is the
+// new one. Only one save may run at a time.
+func save(file string, b []byte) error {
+	next := file + ".new"
+	f, err := os.OpenFile(next, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600) // it holds the certificates' keys
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(next, file); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
 }

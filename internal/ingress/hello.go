@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"time"
 )
 
@@ -16,9 +15,6 @@ const maxHello = 32 << 10
 
 // errHeard ends a handshake that was begun to hear the client's first words.
 var errHeard = errors.New("the client's first words were heard")
-
-// lets tells whether a client may come in by w.
-func (f *front) lets(w *way, client netip.Addr) bool { return f.networks.Allow(w.access, client) }
 
 // takeTLS takes who comes to the HTTPS port. Where no name is passed through,
 // nobody is looked at twice.
@@ -42,42 +38,14 @@ func (f *front) sort(v *visitor) {
 		return
 	}
 	v.SetReadDeadline(time.Time{})
-	if f.now.Load().pass[hostName(name)] == nil {
+	name = hostName(name)
+	passed := func() *way { return lookup(f.now.Load().pass, name) }
+	if passed() == nil {
 		v.head = said
 		f.secure.take(v)
 		return
 	}
-	f.passTLS(v, hostName(name), said)
-}
-
-// passTLS gives the client's words to a container of the name, as they are.
-func (f *front) passTLS(v *visitor, name string, said []byte) {
-	defer v.Close()
-	for held := f.hold(); ; {
-		w := f.now.Load().pass[name]
-		if w == nil || !f.lets(w, clientOf(v.RemoteAddr())) {
-			v.door.denied.Add(1)
-			reset(v.TCPConn)
-			return
-		}
-		inside, err := f.connect(f.ctx, w)
-		if err == nil {
-			defer inside.leave()
-			if _, err := inside.Write(said); err != nil {
-				reset(inside.TCPConn)
-				reset(v.TCPConn)
-				return
-			}
-			join(f.ctx, v.TCPConn, inside.TCPConn)
-			return
-		}
-		if f.now.Load().pass[name] == w && !held.wait(f.ctx, w) {
-			v.door.failed.Add(1)
-			f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
-			reset(v.TCPConn)
-			return
-		}
-	}
+	f.through(v, passed, said) // the client's words, as they are
 }
 
 // hear reads until it knows the server name that a TLS client asks for (RFC

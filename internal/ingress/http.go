@@ -4,15 +4,19 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httputil"
-	"net/netip"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
+
+	"havre/internal/route"
+	"havre/internal/spec"
 )
 
 // Clients may be slow to read and to send bodies, not to send headers.
@@ -20,13 +24,12 @@ const (
 	headerTime  = 10 * time.Second
 	idleTime    = 2 * time.Minute
 	maxHeader   = 64 << 10
+	maxStreams  = 250 // of one HTTP/2 connection
 	goodbyeTime = 2 * time.Second
 )
 
-// doorOf is the context's key for the door a request came in by; wayOf for
-// where it goes.
+// doorOf is the context's key for the door that a connection came in by.
 type doorOf struct{}
-type wayOf struct{}
 
 // serveHTTP starts the two servers, which live as long as Run: their doors
 // come and go. The returned function, called when all doors are shut, stops them
@@ -34,6 +37,8 @@ type wayOf struct{}
 func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	h := f.handler()
 	plain, secure := f.server(h), f.server(h)
+	plain.Protocols.SetUnencryptedHTTP2(true)
+	secure.Protocols.SetHTTP2(true)
 	secure.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.certificate}
 	var serving sync.WaitGroup
 	run := func(serve func() error) {
@@ -59,8 +64,12 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 }
 
 func (f *front) server(h http.Handler) *http.Server {
+	speaks := new(http.Protocols)
+	speaks.SetHTTP1(true)
 	return &http.Server{
 		Handler:           h,
+		Protocols:         speaks,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime / 4, PingTimeout: headerTime, WriteByteTimeout: idleTime},
 		ReadHeaderTimeout: headerTime, // of TLS handshakes too
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
@@ -85,7 +94,7 @@ func withDoor(ctx context.Context, c net.Conn) context.Context {
 // handshake ends with unrecognized_name, as crypto/tls does when it is given
 // neither a certificate nor an error.
 func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
-	return f.now.Load().certs[hostName(hello.ServerName)], nil
+	return f.now.Load().certificate(hostName(hello.ServerName)), nil
 }
 
 // handler decides in this order: is there such a host, may this client come
@@ -93,141 +102,293 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 // does at the moment.
 func (f *front) handler() http.Handler {
 	proxy := &httputil.ReverseProxy{
-		Rewrite:       rewrite,
-		Transport:     inTurn{f},
-		FlushInterval: -1, // what the app sends is seen when it sends it
-		BufferPool:    &buffers{sync.Pool{New: func() any { return new([bufferSize]byte) }}},
-		ErrorLog:      slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
-		ErrorHandler:  f.proxyFailed,
+		Rewrite:        rewrite,
+		Transport:      inTurn{f},
+		ModifyResponse: f.finish,
+		FlushInterval:  -1, // what the app sends is seen when it sends it
+		BufferPool:     &f.buffers,
+		ErrorLog:       slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
+		ErrorHandler:   f.proxyFailed,
 	}
-	return f.counted(func(rw http.ResponseWriter, r *http.Request) {
-		d := r.Context().Value(doorOf{}).(*door)
-		host := hostName(r.Host)
-		v := f.now.Load()
-		w := v.http[host]
-		for held := f.hold(); w != nil && len(w.backends) == 0 && f.networks.Allow(w.access, clientOfRequest(r)) && held.wait(r.Context(), w); {
-			v = f.now.Load()
-			w = v.http[host]
+	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		v := &visit{
+			ResponseWriter: rw, asked: r, front: f, door: r.Context().Value(doorOf{}).(*door),
+			from: f.sourceOf(r), id: requestID(r), began: time.Now(), http2: r.ProtoMajor == 2,
 		}
-		switch {
-		case r.Method == http.MethodConnect:
-			refuse(rw, r, http.StatusMethodNotAllowed)
-		case w == nil:
-			refuse(rw, r, http.StatusNotFound)
-		case r.TLS != nil && !v.covered(host, hostName(r.TLS.ServerName)):
-			refuse(rw, r, http.StatusMisdirectedRequest) // RFC 9110, 15.5.20
-		case !f.networks.Allow(w.access, clientOfRequest(r)):
-			d.denied.Add(1)
-			refuse(rw, r, http.StatusForbidden)
-		case len(w.backends) == 0:
-			d.failed.Add(1)
-			refuse(rw, r, http.StatusServiceUnavailable)
-		default:
-			proxy.ServeHTTP(rw, r.WithContext(context.WithValue(r.Context(), wayOf{}, w)))
+		v.from.here = hereOf(r.Context())
+		defer v.over(r)
+		rw.Header()["X-Request-Id"] = []string{v.id}
+		if status := v.judge(r); status != 0 {
+			refuse(v, r, status)
+			return
 		}
+		if v.elsewhere(r) {
+			return
+		}
+		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+		if r.Body != nil && r.Body != http.NoBody {
+			r.Body = &upload{ReadCloser: r.Body, visit: v, until: http.NewResponseController(rw), most: int64(v.way.front.Body)}
+		}
+		proxy.ServeHTTP(v, r)
 	})
+}
+
+// judge finds the way and says whether this client may go it: its status is 0
+// when it may.
+func (v *visit) judge(r *http.Request) (status int) {
+	if r.Method == http.MethodConnect {
+		return http.StatusMethodNotAllowed
+	}
+	client := v.from.client.Addr()
+	for held, first := v.front.hold(), true; ; first = false {
+		w, status := v.front.find(r)
+		if status != 0 {
+			return status
+		}
+		v.along(w)
+		if !w.lets(client) {
+			v.door.denied.Add(1)
+			return http.StatusForbidden
+		}
+		if first && !w.limit.allow(client) {
+			v.door.denied.Add(1)
+			return http.StatusTooManyRequests
+		}
+		if len(w.backends) > 0 {
+			break
+		}
+		if !held.wait(r.Context(), v.way) {
+			v.door.failed.Add(1)
+			return http.StatusServiceUnavailable
+		}
+	}
+	if v.way.front.Redirect && !v.from.secure {
+		return 0 // a password must not come in the clear
+	}
+	if v.user, status = v.way.users.check(r, client); status != 0 {
+		v.door.denied.Add(1)
+		return status
+	}
+	if most := int64(v.way.front.Body); most > 0 && r.ContentLength > most {
+		return http.StatusRequestEntityTooLarge
+	}
+	return 0
+}
+
+// find is the way of a request's host and path.
+func (f *front) find(r *http.Request) (*way, int) {
+	now, host := f.now.Load(), hostName(r.Host)
+	ways := now.ways(host)
+	switch {
+	case len(ways) == 0:
+		return nil, http.StatusNotFound
+	case r.TLS != nil && !now.covered(host, hostName(r.TLS.ServerName)):
+		return nil, http.StatusMisdirectedRequest // RFC 9110, 15.5.20
+	case len(ways) == 1 && ways[0].path == "":
+		return ways[0], 0
+	case twofold(r.URL):
+		return nil, http.StatusBadRequest
+	}
+	for _, w := range ways {
+		if w.path == "" || r.URL.Path == w.path || strings.HasPrefix(r.URL.Path, w.path) && r.URL.Path[len(w.path)] == '/' {
+			return w, 0
+		}
+	}
+	return nil, http.StatusNotFound
+}
+
+// elsewhere sends a client to where it should ask: from HTTP to HTTPS, and
+// from a path that is taken away to the directory that the app takes it for.
+func (v *visit) elsewhere(r *http.Request) bool {
+	query := ""
+	if r.URL.RawQuery != "" {
+		query = "?" + r.URL.RawQuery
+	}
+	switch w := v.way; {
+	case w.front.Redirect && !v.from.secure:
+		to := hostName(r.Host)
+		if port := v.front.now.Load().table.HTTPSPort; port != route.DefaultHTTPS {
+			to = fmt.Sprintf("%s:%d", to, port)
+		}
+		v.Header().Set("Location", "https://"+to+r.URL.EscapedPath()+query)
+	case w.front.Strip && w.path != "" && r.URL.Path == w.path:
+		v.Header().Set("Location", w.path+"/"+query)
+	default:
+		return false
+	}
+	v.Header().Set("Content-Length", "0")
+	v.WriteHeader(http.StatusPermanentRedirect)
+	return true
+}
+
+// twofold tells whether a path can be read in two ways. Where paths lead to
+// different services, we and an app might then read it differently.
+func twofold(u *url.URL) bool {
+	raw := strings.ToLower(u.EscapedPath())
+	for _, trick := range []string{"//", "%2f", "%5c", "\\", "%00", ";", "%3b", "%25", "%2e"} {
+		if strings.Contains(raw, trick) {
+			return true
+		}
+	}
+	for part := range strings.SplitSeq(raw, "/") {
+		if part == "." || part == ".." {
+			return true
+		}
+	}
+	return !strings.HasPrefix(raw, "/")
 }
 
 // proxyFailed answers when no container did. The reason stays here: it names
 // containers and addresses.
 func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) {
+	v := visitOf(r)
+	if fault := v.fault.Load(); fault != 0 {
+		refuse(v, r, int(fault))
+		return
+	}
 	if r.Context().Err() != nil {
 		panic(http.ErrAbortHandler) // the client left, or we do
 	}
-	r.Context().Value(doorOf{}).(*door).failed.Add(1)
-	f.set.Log.Debug("no answer", "service", r.Context().Value(wayOf{}).(*way).service, "err", err)
-	refuse(rw, r, http.StatusBadGateway)
+	v.door.failed.Add(1)
+	f.set.Log.Debug("no answer", "service", v.way.service, "request", v.id, "err", err)
+	status := http.StatusBadGateway
+	if errors.Is(err, errNoTarget) {
+		status = http.StatusServiceUnavailable
+	}
+	refuse(v, r, status)
 }
 
 // rewrite makes the request that the container gets. Where the client is, and
-// how it came, is what we saw: its own word on that is dropped, also when it
-// is spelt so that a CGI would take it for the same header.
+// how it came, is what we saw: its own word on that is dropped.
 func rewrite(p *httputil.ProxyRequest) {
-	for name := range p.Out.Header {
-		plain := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
-		if strings.HasPrefix(plain, "x-forwarded-") || plain == "forwarded" || plain == "x-real-ip" || plain == "proxy" {
-			delete(p.Out.Header, name)
+	v, h := visitOf(p.In), p.Out.Header
+	for name := range h {
+		if speaksOfClients(name) {
+			delete(h, name)
 		}
 	}
-	p.SetXForwarded()
-	if client := clientOfRequest(p.In); client.IsValid() {
-		p.Out.Header.Set("X-Forwarded-For", client.WithZone("").String())
+	v.from.tell(h)
+	h["X-Request-Id"] = []string{v.id}
+	if v.way.users != nil {
+		h.Del("Authorization") // it was for us
+		h.Set("X-Forwarded-User", v.user)
 	}
 	p.Out.URL.Scheme = "http"
 	p.Out.URL.Host = "container"           // which one, its transport knows
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // as the client wrote it, not as Go would
 	p.Out.Host = p.In.Host
+	if path := v.way.path; v.way.front.Strip && path != "" {
+		h["X-Forwarded-Prefix"] = []string{path}
+		raw := p.In.URL.EscapedPath()
+		p.Out.URL.Path = strings.TrimPrefix(p.In.URL.Path, path)
+		p.Out.URL.RawPath = ""
+		if strings.HasPrefix(raw, path+"/") { // else it was written in another way, and is written anew
+			p.Out.URL.RawPath = raw[len(path):]
+		}
+	}
 }
 
-func clientOfRequest(r *http.Request) netip.Addr {
-	a, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil {
-		return netip.Addr{}
+// finish does to an answer what the service asked for.
+func (f *front) finish(answer *http.Response) error {
+	v := visitOf(answer.Request)
+	answer.Header.Del("X-Request-Id") // ours stands there already
+	if w := v.way; w.front.Sticky == spec.ByCookie && len(w.backends) > 1 && v.backend != nil && cookieOf(answer.Request, w.name) != v.backend.cookie {
+		c := http.Cookie{Name: w.name, Value: v.backend.cookie, Path: w.path + "/", HttpOnly: true, Secure: v.from.secure, SameSite: http.SameSiteLaxMode}
+		answer.Header.Add("Set-Cookie", c.String())
 	}
-	return a.Addr().Unmap()
+	if !v.way.front.Plain {
+		f.press.apply(answer)
+	}
+	return nil
+}
+
+func cookieOf(r *http.Request, name string) string {
+	c, err := r.Cookie(name)
+	if err != nil {
+		return ""
+	}
+	return c.Value
 }
 
 // hostName is a Host header or server name as tables spell it.
 func hostName(host string) string {
-	if h, _, err := net.SplitHostPort(host); err == nil {
-		host = h
+	if strings.IndexByte(host, ':') >= 0 {
+		if h, _, err := net.SplitHostPort(host); err == nil {
+			host = h
+		}
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// inTurn is the transport to a way's containers, the next one first. Another
-// one is tried only where a container did not take the connection at all. What
-// may have reached an app is not sent to another; to the same one net/http
-// repeats a GET whose kept connection ended under it (RFC 9112, 9.3.1).
+// inTurn is the transport to a way's containers. Another one is tried only
+// where a container did not take the connection at all: what may have reached
+// an app is sent to nobody else, and not to the same one again.
 type inTurn struct{ front *front }
 
-// RoundTrip sends r to one of the containers of the way in its context, or of
-// the one that took its place while the request was held.
+// RoundTrip sends r to one of the containers of the way that its visit goes,
+// or of the one that took its place while the request was held.
 func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
-	w := r.Context().Value(wayOf{}).(*way)
-	if r.Body != nil && r.Body != http.NoBody {
-		defer r.Body.Close()
-	}
+	v := visitOf(r)
 	for held := t.front.hold(); ; {
-		answer, err := once(r, w)
+		answer, err := once(r, v)
 		if err == nil || !errors.As(err, new(unreached)) {
 			return answer, err
 		}
-		now := t.front.now.Load().http[hostName(r.Host)]
-		if now == nil || now == w && !held.wait(r.Context(), w) {
+		now, status := t.front.find(v.asked)
+		if status != 0 || now == v.way && !held.wait(r.Context(), v.way) {
 			return nil, err
 		}
-		w = now
+		v.along(now)
 	}
 }
 
 // once tries each container once. Its error is unreached when none was.
-func once(r *http.Request, w *way) (*http.Response, error) {
-	var errs []error
-	for _, b := range w.inTurn() {
-		try := r.WithContext(r.Context())
+func once(r *http.Request, v *visit) (*http.Response, error) {
+	errs := []error{}
+	cookie := ""
+	if v.way.front.Sticky == spec.ByCookie {
+		cookie = cookieOf(r, v.way.name)
+	}
+	for _, b := range v.way.choice(cookie, v.from.client.Addr()) {
+		v.choose(b)
+		try := r
 		if r.Body != nil && r.Body != http.NoBody {
+			try = r.WithContext(r.Context())
 			try.Body = io.NopCloser(r.Body) // a transport closes it even when it never connected
 		}
 		answer, err := b.transport.RoundTrip(try)
+		missed := err != nil && errors.As(err, new(unreached))
+		if !moved(err) {
+			b.fared(!missed)
+		}
 		if err == nil {
+			answer.Request = r
 			return answer, nil
 		}
 		errs = append(errs, err)
-		if !errors.As(err, new(unreached)) || r.Context().Err() != nil {
+		if !missed || r.Context().Err() != nil {
 			return nil, err
 		}
+	}
+	v.choose(nil)
+	if len(errs) == 0 {
+		return nil, unreached{errNoTarget}
 	}
 	return nil, unreached{errors.Join(errs...)}
 }
 
 const bufferSize = 32 << 10
 
-// buffers lends what bodies are copied through.
+// buffers lends what bodies are copied through. The zero value is ready.
 type buffers struct{ pool sync.Pool }
 
 // Get lends a buffer.
-func (b *buffers) Get() []byte { return b.pool.Get().(*[bufferSize]byte)[:] }
+func (b *buffers) Get() []byte {
+	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
+		return p[:]
+	}
+	return make([]byte, bufferSize)
+}
 
 // Put takes it back.
 func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

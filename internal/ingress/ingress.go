@@ -34,6 +34,10 @@ type Settings struct {
 	Interfaces func() ([]Interface, error) // default: the machine's
 	MaxConns   int                         // open at once by each port; default 10000
 	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
+	Trusted    []netip.Prefix              // proxies whose X-Forwarded headers count; default: none
+	Proxies    []netip.Prefix              // proxies that begin each connection with the PROXY protocol's version 2; default: none
+	BodyIdle   time.Duration               // how long a client may pause in a body, either way; default 2m
+	Recorder   Recorder                    // hears of requests and connections; default: nobody does
 	Hold       time.Duration               // how long a connection waits for a container; default not at all
 	UDPIdle    time.Duration               // how long a UDP flow may be silent before it ends; default 60s
 	Log        *slog.Logger                // default: discard
@@ -53,7 +57,7 @@ func New(set Settings) (*Ingress, error) {
 	if set.Dial == nil {
 		return nil, problem.New(problem.Invalid, "the ingress has no way to reach containers")
 	}
-	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.ControlGroup < 0 {
+	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.BodyIdle < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
 	}
 	if set.Local == nil {
@@ -70,6 +74,12 @@ func New(set Settings) (*Ingress, error) {
 	}
 	if set.Retry == 0 {
 		set.Retry = 2 * time.Second
+	}
+	if set.BodyIdle == 0 {
+		set.BodyIdle = 2 * time.Minute
+	}
+	if set.Recorder == nil {
+		set.Recorder = unheard{}
 	}
 	if set.Log == nil {
 		set.Log = slog.New(slog.DiscardHandler)

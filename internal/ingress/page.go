@@ -14,34 +14,46 @@ const tryAgain = 5
 // said is what a person reads about a status. Nothing in it comes from the
 // request or from a container.
 var said = map[int]string{
-	http.StatusForbidden:          "This service cannot be reached from where you are.",
-	http.StatusNotFound:           "No service has this name here.",
-	http.StatusMethodNotAllowed:   "This method is not for services.",
-	http.StatusMisdirectedRequest: "The connection was made for another name.",
-	http.StatusBadGateway:         "The service did not answer.",
-	http.StatusServiceUnavailable: "The service is not running at the moment.",
+	http.StatusBadRequest:            "This address could be read in two ways.",
+	http.StatusUnauthorized:          "This service asks for a name and a password.",
+	http.StatusForbidden:             "This service cannot be reached from where you are.",
+	http.StatusNotFound:              "No service has this name here.",
+	http.StatusMethodNotAllowed:      "This method is not for services.",
+	http.StatusRequestTimeout:        "Nothing came for too long.",
+	http.StatusRequestEntityTooLarge: "This is more than the service takes.",
+	http.StatusMisdirectedRequest:    "The connection was made for another name.",
+	http.StatusTooManyRequests:       "You asked too often.",
+	http.StatusBadGateway:            "The service did not answer.",
+	http.StatusServiceUnavailable:    "The service is not running at the moment.",
 }
 
 // refuse answers for a service that does not: a small page for browsers,
-// problem+json (RFC 9457) for programs.
-func refuse(w http.ResponseWriter, r *http.Request, status int) {
+// problem+json (RFC 9457) for programs, both with the request's id.
+func refuse(v *visit, r *http.Request, status int) {
 	title, detail := http.StatusText(status), said[status]
-	kind, body := "text/html; charset=utf-8", fmt.Sprintf(page, title, title, detail)
+	kind, body := "text/html; charset=utf-8", fmt.Sprintf(page, title, title, detail, v.id)
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
-		b, _ := json.Marshal(map[string]any{"status": status, "title": title, "detail": detail}) // text and a number
+		b, _ := json.Marshal(map[string]any{"status": status, "title": title, "detail": detail, "requestId": v.id}) // text and a number
 		kind, body = "application/problem+json", string(b)+"\n"
 	}
-	h := w.Header()
-	if status == http.StatusServiceUnavailable {
+	h := v.Header()
+	switch status {
+	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
 		h.Set("Retry-After", strconv.Itoa(tryAgain))
+	case http.StatusUnauthorized:
+		h.Set("WWW-Authenticate", `Basic realm="Havre", charset="UTF-8"`)
+	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:
+		if !v.http2 {
+			h.Set("Connection", "close") // the rest of the body is nobody's
+		}
 	}
 	h.Set("Content-Type", kind)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(status)
+	v.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		fmt.Fprint(w, body)
+		fmt.Fprint(v, body)
 	}
 }
 
@@ -53,5 +65,6 @@ const page = `<!doctype html>
 <style>body { font: 1.1em/1.5 sans-serif; max-width: 32em; margin: 20vh auto; padding: 0 1em }</style>
 <h1>%s</h1>
 <p>%s</p>
+<p><small>Request %s</small></p>
 </html>
 `

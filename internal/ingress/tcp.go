@@ -20,8 +20,6 @@ import (
 // portal gives up after 5 s of its own.
 const patience = 6 * time.Second
 
-var errNoTarget = problem.New(problem.Unavailable, "no container of the service is ready")
-
 // dial connects to a container.
 func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
@@ -42,34 +40,40 @@ func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) 
 	return tcp, nil
 }
 
-// serveTCP is the whole life of a TCP port's connection. Who may not come in
-// is turned away before any container hears of it.
+// serveTCP is the whole life of a TCP port's connection.
 func (f *front) serveTCP(v *visitor) {
+	f.through(v, func() *way { return f.now.Load().tcp[v.door.port] }, nil)
+}
+
+// through leads v to a container of the way that there is now; what it said
+// already goes first. Who may not come in is turned away before any container
+// hears of it.
+func (f *front) through(v *visitor, now func() *way, said []byte) {
 	defer v.Close()
-	for held := f.hold(); ; {
-		w := f.now.Load().tcp[v.door.port]
+	told := Connection{Listen: v.door.String(), Client: clientOf(v.RemoteAddr()), Began: time.Now()}
+	for held, judged := f.hold(), admitted; ; {
+		w := now()
 		if w == nil { // the route went while this one came in
 			reset(v.TCPConn)
 			return
 		}
-		if !f.networks.Allow(w.access, clientOf(v.RemoteAddr())) {
+		if told.Service == "" {
+			judged = w.admit(told.Client)
+		}
+		told.Service = w.service
+		if judged != admitted || !w.lets(told.Client) {
 			v.door.denied.Add(1)
+			told.Denied = true
+			f.set.Recorder.Connection(told)
 			reset(v.TCPConn)
 			return
 		}
-		inside, err := f.connect(f.ctx, w)
+		inside, err := f.connect(f.ctx, w, v)
 		if err == nil {
-			t := f.tallies.of(w.service)
-			t.open.Add(1)
-			t.connections.Add(1)
-			in, out := join(f.ctx, v.TCPConn, inside.TCPConn)
-			inside.leave()
-			t.open.Add(-1)
-			t.in.Add(in)
-			t.out.Add(out)
+			f.between(v, inside, said, told)
 			return
 		}
-		if f.now.Load().tcp[v.door.port] == w && !held.wait(f.ctx, w) {
+		if now() == w && !held.wait(f.ctx, w) {
 			v.door.failed.Add(1)
 			f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
 			reset(v.TCPConn)
@@ -78,14 +82,37 @@ func (f *front) serveTCP(v *visitor) {
 	}
 }
 
+// between passes bytes until both sides are done, and counts them.
+func (f *front) between(v *visitor, inside *guest, said []byte, told Connection) {
+	defer inside.leave()
+	t := f.tallies.of(told.Service)
+	t.open.Add(1)
+	t.connections.Add(1)
+	defer t.open.Add(-1)
+	if _, err := inside.Write(said); err != nil {
+		reset(inside.TCPConn)
+		reset(v.TCPConn)
+		return
+	}
+	told.In, told.Out = join(f.ctx, v.TCPConn, inside.TCPConn)
+	told.In += int64(len(said))
+	t.in.Add(told.In)
+	t.out.Add(told.Out)
+	told.Took = time.Since(told.Began)
+	f.set.Recorder.Connection(told)
+}
+
 // connect tries each of w's containers once, beginning with the next in turn.
 // No byte has been passed yet, so trying another one repeats nothing.
-func (f *front) connect(ctx context.Context, w *way) (*guest, error) {
+func (f *front) connect(ctx context.Context, w *way, v *visitor) (*guest, error) {
 	errs := []error{}
-	for _, b := range w.inTurn() {
+	for _, b := range w.inTurn(clientOf(v.RemoteAddr())) {
 		c, err := f.enter(ctx, b.target)
+		if !moved(err) {
+			b.fared(err == nil)
+		}
 		if err == nil {
-			return c, nil
+			return b.welcome(c, v)
 		}
 		errs = append(errs, err)
 		if ctx.Err() != nil {

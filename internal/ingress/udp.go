@@ -115,7 +115,7 @@ func (f *front) newFlow(d *door, p *packets, g datagram) *flow {
 	}
 	d.total.Add(1)
 	client := g.client.Addr().Unmap()
-	if !f.lets(w, client) {
+	if w.admit(client) != admitted {
 		d.denied.Add(1)
 		return nil
 	}
@@ -351,10 +351,10 @@ func (f *front) reach(fl *flow) error {
 
 func (f *front) reachOne(fl *flow, w *way) error {
 	errs := []error{}
-	for _, b := range w.inTurn() {
+	for _, b := range w.inTurn(fl.key.client.Addr().Unmap()) {
 		c, leave, err := f.enterUDP(f.ctx, b.target)
 		if err == nil {
-			return fl.begin(c, leave, b.target)
+			return fl.begin(c, b.counted(leave), b.target)
 		}
 		if errs = append(errs, err); f.ctx.Err() != nil {
 			break
@@ -427,7 +427,7 @@ func (f *front) lookAfterFlows(now time.Time) {
 	to := map[route.Target][]*flow{}
 	for _, fl := range f.flows.list() {
 		w := v.udp[fl.key.port]
-		if w == nil || !f.lets(w, fl.key.client.Addr().Unmap()) || fl.leaves(w, now) {
+		if w == nil || !w.lets(fl.key.client.Addr().Unmap()) || fl.leaves(w, now) {
 			fl.end()
 			continue
 		}

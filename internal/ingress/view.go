@@ -3,10 +3,9 @@ package ingress
 import (
 	"context"
 	"crypto/tls"
-	"net"
-	"net/http"
-	"sync/atomic"
-	"time"
+	"fmt"
+	"slices"
+	"strings"
 
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -18,97 +17,118 @@ type view struct {
 	table    route.Table
 	tcp      map[uint16]*way
 	udp      map[uint16]*way
-	http     map[string]*way
 	pass     map[string]*way             // by server name: TLS that is not ours
-	certs    map[string]*tls.Certificate // by host
-	backends map[route.Target]*backend   // those of http
-	led      map[string]bool             // containers that a route leads to
+	http     map[string][]*way           // by host, the longest path first; a wildcard under what follows its star
+	certs    map[string]*tls.Certificate // by host, in the same way
+	backends map[place]*backend
+	led      map[string]bool // containers that a route leads to
+	limits   map[string]*limiter
+	users    map[string]*users
 }
 
-// way leads to the containers of one route.
-type way struct {
-	service  string
-	access   spec.Access
-	backends []*backend
-	turn     atomic.Uint32
-}
-
-// inTurn lists the containers, each time beginning with the next one.
-func (w *way) inTurn() []*backend {
-	n := len(w.backends)
-	if n < 2 {
-		return w.backends
-	}
-	first := int((w.turn.Add(1) - 1) % uint32(n))
-	return append(append(make([]*backend, 0, n), w.backends[first:]...), w.backends[:first]...)
-}
-
-// backend is one container's port. Its transport keeps HTTP connections to
-// that container alive; being the container's own, none can ever be used for
-// another one that got its address.
-type backend struct {
-	target    route.Target
-	transport *http.Transport // nil for TCP routes
-}
-
-type dialFunc func(context.Context, route.Target) (*guest, error)
-
-// newView prepares t, which is valid. Backends that old has are taken over
-// with their connections.
-func newView(t route.Table, old *view, dial dialFunc) *view {
+// newView prepares t, which is valid. What old has of it is taken over:
+// backends with their connections, limiters with what they counted.
+func newView(t route.Table, old *view, f *front) *view {
 	t = t.Canonical()
 	v := &view{
 		table:    t,
 		tcp:      map[uint16]*way{},
 		udp:      map[uint16]*way{},
-		http:     map[string]*way{},
 		pass:     map[string]*way{},
+		http:     map[string][]*way{},
 		certs:    map[string]*tls.Certificate{},
-		backends: map[route.Target]*backend{},
+		backends: map[place]*backend{},
 		led:      map[string]bool{},
+		limits:   map[string]*limiter{},
+		users:    map[string]*users{},
 	}
+	m := maker{v, old, f}
 	for _, r := range t.TCP {
-		v.tcp[r.Listen] = plainWay(r)
+		v.tcp[r.Listen] = m.plain(r)
 	}
 	for _, r := range t.UDP {
-		v.udp[r.Listen] = plainWay(route.TCP(r))
+		v.udp[r.Listen] = m.plain(route.TCP(r))
 	}
 	for _, r := range t.Pass {
-		v.pass[r.Host] = plainWay(route.TCP{Access: r.Access, Service: r.Service, Targets: r.Targets})
-	}
-	for c := range t.Containers() {
-		v.led[c] = true
+		v.pass[strings.TrimPrefix(r.Host, "*")] = m.plain(route.TCP{Access: r.Access, Service: r.Service, Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky, Targets: r.Targets})
 	}
 	for _, r := range t.HTTP {
-		w := &way{service: r.Service, access: r.Access}
-		for _, target := range r.Targets {
-			w.backends = append(w.backends, v.backend(target, old, dial))
-		}
-		v.http[r.Host] = w
+		w := m.way(r.Service, r.Access, r.Front, r.Targets)
+		w.path = r.Path
+		host := strings.TrimPrefix(r.Host, "*")
+		v.http[host] = append(v.http[host], w)
+	}
+	for _, ways := range v.http {
+		slices.SortStableFunc(ways, func(a, b *way) int { return len(b.path) - len(a.path) })
 	}
 	v.certify(t.Certificates)
 	return v
 }
 
-// plainWay leads to containers whose connections are not kept.
-func plainWay(r route.TCP) *way {
-	w := &way{service: r.Service, access: r.Access}
-	for _, target := range r.Targets {
-		w.backends = append(w.backends, &backend{target: target})
+// maker makes the ways of a view.
+type maker struct {
+	*view
+	old   *view // nil for the first
+	front *front
+}
+
+// plain leads to containers by bytes as they are.
+func (m maker) plain(r route.TCP) *way {
+	return m.way(r.Service, r.Access, spec.Front{Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky}, r.Targets)
+}
+
+func (m maker) way(service string, access spec.Access, front spec.Front, targets []route.Target) *way {
+	w := &way{service: service, front: front, name: cookieName(service)}
+	w.gate = gate{networks: m.front.networks, access: access}
+	if front.Rate != (spec.Rate{}) {
+		w.limit = keep(m.limits, m.before().limits, fmt.Sprint(service, front.Rate), func() *limiter { return newLimiter(front.Rate) })
+	}
+	if len(front.Users) > 0 {
+		w.users = keep(m.view.users, m.before().users, service+strings.Join(front.Users, "\n"), func() *users { return newUsers(front.Users) })
+	}
+	how := manner{front.Scheme, front.Proxy, front.Check}
+	for _, t := range targets {
+		at := place{t, how}
+		w.backends = append(w.backends, keep(m.backends, m.before().backends, at, func() *backend { return newBackend(at, m.front) }))
+		m.led[t.Container] = true
 	}
 	return w
 }
 
-func (v *view) backend(t route.Target, old *view, dial dialFunc) *backend {
-	b := v.backends[t]
-	if b == nil && old != nil {
-		b = old.backends[t]
+func (m maker) before() *view {
+	if m.old == nil {
+		return &view{}
 	}
-	if b == nil {
-		b = &backend{target: t, transport: newTransport(t, dial)}
+	return m.old
+}
+
+// keep finds what has a key in now, else in before, else makes it.
+func keep[K comparable, V any](now, before map[K]V, key K, make func() V) V {
+	found, ok := now[key]
+	if !ok {
+		if found, ok = before[key]; !ok {
+			found = make()
+		}
+		now[key] = found
 	}
-	v.backends[t] = b
-	return b
+	return found
+}
+
+// ways are those of a host, or of the wildcard that stands for it: its star is
+// one label, as in certificates.
+func (v *view) ways(host string) []*way { return lookup(v.http, host) }
+
+// certificate is the one for a host.
+func (v *view) certificate(host string) *tls.Certificate { return lookup(v.certs, host) }
+
+func lookup[V any](from map[string]V, host string) (found V) {
+	if found, ok := from[host]; ok {
+		return found
+	}
+	if dot := strings.IndexByte(host, '.'); dot > 0 {
+		found = from[host[dot:]]
+	}
+	return found
 }
 
 func (v *view) certify(certificates []route.Certificate) {
@@ -118,7 +138,7 @@ func (v *view) certify(certificates []route.Certificate) {
 			continue
 		}
 		for _, h := range c.Hosts {
-			v.certs[h] = &pair
+			v.certs[strings.TrimPrefix(h, "*")] = &pair
 		}
 	}
 }
@@ -126,8 +146,20 @@ func (v *view) certify(certificates []route.Certificate) {
 // covered tells whether a TLS connection made for one name may be used for
 // another: only where one certificate proves both.
 func (v *view) covered(host, name string) bool {
-	c := v.certs[host]
-	return c != nil && c == v.certs[name]
+	c := v.certificate(host)
+	return c != nil && c == v.certificate(name)
+}
+
+// watch starts the checks of the containers that old does not have.
+func (v *view) watch(old *view, f *front) {
+	for at, b := range v.backends {
+		if at.how.check.Path == "" || old.backends[at] != nil {
+			continue
+		}
+		ctx, cancel := context.WithCancel(f.ctx)
+		b.dismiss = cancel
+		f.serving.Go(func() { b.watch(ctx) })
+	}
 }
 
 // dismiss lets go of the connections to containers that only old has; of
@@ -139,34 +171,17 @@ func (v *view) dismiss(old *view) []*backend {
 		old, v = v, &view{}
 	}
 	var gone []*backend
-	for t, b := range old.backends {
-		if v.backends[t] == nil {
+	for at, b := range old.backends {
+		if v.backends[at] == nil {
+			if b.dismiss != nil {
+				b.dismiss()
+			}
+			if w, ok := b.transport.(*wire); ok {
+				w.retire()
+			}
 			b.transport.CloseIdleConnections()
 			gone = append(gone, b)
 		}
 	}
 	return gone
-}
-
-// unreached wraps the error of a dial: nothing of the request was sent.
-type unreached struct{ error }
-
-func newTransport(t route.Target, dial dialFunc) *http.Transport {
-	kept := &http.Transport{
-		MaxIdleConnsPerHost:   64,
-		IdleConnTimeout:       time.Minute,
-		ExpectContinueTimeout: time.Second,
-		DisableCompression:    true, // bodies pass as they are
-	}
-	kept.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-		c, err := dial(ctx, t)
-		if moved(err) {
-			kept.CloseIdleConnections() // a transport that is asked for a connection begins to keep them again
-		}
-		if err != nil {
-			return nil, unreached{err}
-		}
-		return c, nil
-	}
-	return kept
 }

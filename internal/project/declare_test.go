@@ -389,7 +389,7 @@ func FuzzEveryDeclarationMakesAGoodTable(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if err := project.Table([]project.Record{serving(o.Record)}, service.Snapshot{}).Validate(); err != nil {
+		if err := project.Table([]project.Record{serving(o.Record)}, service.Snapshot{}, "").Validate(); err != nil {
 			t.Errorf("%+v\n%v", p, err)
 		}
 	})

@@ -92,7 +92,7 @@ func TestTableLeadsToWhatServes(t *testing.T) {
 		return service.Observed{Project: r.ID, ID: id, Rollout: n, SwarmID: "s", Tasks: []service.Task{{Container: container, Address: netip.AddrFrom4([4]byte{10, 87, 0, last}), State: state}}}
 	}
 	snap := service.Snapshot{Services: []service.Observed{at(1, 1, service.Running), at(2, 2, service.Running)}}
-	table := project.Table([]project.Record{r}, snap)
+	table := project.Table([]project.Record{r}, snap, "")
 	if len(table.TCP) != 1 || len(table.TCP[0].Targets) != 1 || table.TCP[0].Targets[0].Address.As4()[3] != 1 || table.HTTP[0].Targets[0].Port != 80 || table.HTTP[0].Access != "public" {
 		t.Errorf("got %+v", table)
 	}
@@ -100,11 +100,11 @@ func TestTableLeadsToWhatServes(t *testing.T) {
 		t.Error(err)
 	}
 	snap.Services[0] = at(1, 1, service.Starting)
-	if table = project.Table([]project.Record{r}, snap); len(table.TCP[0].Targets) != 0 {
+	if table = project.Table([]project.Record{r}, snap, ""); len(table.TCP[0].Targets) != 0 {
 		t.Errorf("it leads to one that does not run: %+v", table)
 	}
 	r.Services[0].Stopped = true
-	if table = project.Table([]project.Record{r}, snap); len(table.TCP)+len(table.HTTP) != 0 {
+	if table = project.Table([]project.Record{r}, snap, ""); len(table.TCP)+len(table.HTTP) != 0 {
 		t.Errorf("it leads to a stopped one: %+v", table)
 	}
 }
@@ -122,11 +122,12 @@ func TestPortsOfBothRolloutsAreTaken(t *testing.T) {
 }
 
 func TestURLsNameThePort(t *testing.T) {
-	s := svc("web", domain("a.example", 80))
-	if got := project.URLs(s, 443); got[0] != "https://a.example/" {
+	r := serving(declared(t, fresh(), shop(svc("web", domain("a.example", 80)))).Record)
+	ref := project.Ref{Record: &r, Service: r.Service("web")}
+	if got := project.URLs(ref, "home.arpa", 443); len(got) != 1 || got[0] != "https://a.example/" {
 		t.Errorf("got %v", got)
 	}
-	if got := project.URLs(s, 10443); got[0] != "https://a.example:10443/" {
+	if got := project.URLs(ref, "home.arpa", 10443); got[0] != "https://a.example:10443/" {
 		t.Errorf("got %v", got)
 	}
 }

@@ -46,24 +46,6 @@ func Ports(records []Record, except spec.ProjectID) map[Port]string {
 	return taken
 }
 
-// Hosts gives every domain that the records' services have, and who has it.
-func Hosts(records []Record, except spec.ProjectID) map[string]string {
-	taken := map[string]string{}
-	for _, r := range records {
-		if r.ID == except {
-			continue
-		}
-		for _, s := range r.Present() {
-			for _, ro := range s.held() {
-				for _, d := range ro.Spec.Domains {
-					taken[d.Host] = r.Environment + "." + r.Name + "." + s.Name
-				}
-			}
-		}
-	}
-	return taken
-}
-
 // held are the rollouts whose ports and domains are the service's: during an
 // update those of the one that serves and of the one that comes.
 func (s *Service) held() []*Rollout {

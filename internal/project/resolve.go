@@ -139,31 +139,6 @@ func givePorts(services []spec.Service, taken map[Port]string) problem.List {
 	return wrong
 }
 
-// giveHosts finds domains that someone else has.
-func giveHosts(services []spec.Service, taken map[string]string) problem.List {
-	var wrong problem.List
-	used := maps.Clone(taken)
-	if used == nil {
-		used = map[string]string{}
-	}
-	for _, s := range services {
-		for _, d := range s.Domains {
-			if owner, clash := used[d.Host]; clash {
-				wrong = append(wrong, problem.New(problem.Conflict, "the domain %s, which %s wants, belongs to %s", d.Host, s.Name, owner).
-					With("choose another domain, or remove that service first"))
-			}
-			used[d.Host] = s.Name
-			if strings.HasPrefix(d.Host, "*.") { // the ingress would refuse the whole table
-				wrong = append(wrong, problem.New(problem.Invalid, "%s wants all hosts of %s, and only single hosts can be served so far", s.Name, d.Host).With("name each host"))
-			}
-			if _, err := backendPort(s, d); err != nil {
-				wrong = append(wrong, problem.Of(err))
-			}
-		}
-	}
-	return wrong
-}
-
 // variables are a service's own environment and those of its links. The
 // person's own words win.
 func variables(p spec.Project, s spec.Service, others map[string]spec.Service) []string {

@@ -195,7 +195,7 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 	}
 	mine := Ports([]Record{{Services: []Service{*ref.Service}}}, "-")
 	others := besides(records, ref)
-	ports, hosts := Ports(others, ""), Hosts(others, "")
+	ports, hosts, ours := Ports(others, ""), Hosts(others, ref.Record.ID), Hosts(others, "")
 	for _, p := range ro.Spec.Ports {
 		port := Port{p.External, p.Protocol}
 		who, taken := ports[port]
@@ -208,7 +208,11 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 		}
 	}
 	for _, h := range ro.Spec.Domains {
-		if who, taken := hosts[h.Host]; taken {
+		who, taken := hosts[h.Host]
+		if h.Host == "" || !taken {
+			who, taken = ours[place(ref.Record.Environment, h)]
+		}
+		if taken && h != (spec.Domain{Port: h.Port}) {
 			wrong = append(wrong, problem.New(problem.Conflict, "the domain %s, which r%d had, belongs to %s", h.Host, ro.Number, who).
 				With("take it from there, or apply a file with another domain"))
 		}

@@ -14,6 +14,7 @@ import (
 type Outside struct {
 	Listeners map[Port]string // outside ports that could not be bound, and why
 	HTTPSPort uint16
+	Suffix    string // of default domains; "" is none
 }
 
 // Status says how a service is.
@@ -25,7 +26,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 		return a
 	}
 	a.Image, a.Rollout, a.Replicas = cur.Spec.Image, cur.Number, cur.Spec.Replicas
-	a.Ports, a.URLs = PortWords(cur.Spec), URLs(cur.Spec, out.HTTPSPort)
+	a.Ports, a.URLs = PortWords(cur.Spec), URLs(Ref{&r, s}, out.Suffix, out.HTTPSPort)
 	o := observed(v.Snapshot, s.ID)[cur.Number]
 	for _, t := range o.Tasks {
 		if service.Bad(cur.Spec, t) {

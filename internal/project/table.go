@@ -2,7 +2,6 @@ package project
 
 import (
 	"cmp"
-	"fmt"
 	"slices"
 	"strings"
 
@@ -14,8 +13,8 @@ import (
 // Table says where traffic goes: to the running containers of the rollouts
 // that serve, or that are on their way where none serves yet. A port or domain
 // that one service leaves and another takes is the first one's until its
-// rollout is switched.
-func Table(records []Record, snap service.Snapshot) route.Table {
+// rollout is switched. Below suffix are the default domains; "" is none.
+func Table(records []Record, snap service.Snapshot, suffix string) route.Table {
 	var t route.Table
 	for _, serving := range []bool{true, false} {
 		for i, r := range records {
@@ -29,41 +28,34 @@ func Table(records []Record, snap service.Snapshot) route.Table {
 					o.Tasks = nil // the ingress holds who comes now
 				}
 				lead(&t, Ref{&records[i], s}, o)
+				leadHosts(&t, Ref{&records[i], s}, o, suffix)
 			}
 		}
 	}
 	slices.SortFunc(t.TCP, func(a, b route.TCP) int { return int(a.Listen) - int(b.Listen) })
 	slices.SortFunc(t.UDP, func(a, b route.UDP) int { return int(a.Listen) - int(b.Listen) })
 	slices.SortFunc(t.Pass, func(a, b route.Pass) int { return strings.Compare(a.Host, b.Host) })
-	slices.SortFunc(t.HTTP, func(a, b route.HTTP) int { return strings.Compare(a.Host, b.Host) })
+	slices.SortFunc(t.HTTP, func(a, b route.HTTP) int {
+		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Path, b.Path))
+	})
 	return t
 }
 
-// lead adds a service's routes, but for those that lead elsewhere already.
+// lead adds a service's routes by port, but for those that lead elsewhere already.
 func lead(t *route.Table, ref Ref, o service.Observed) {
 	env, s := ref.Record.Environment, ref.Service.Current().Spec
 	for _, p := range s.Ports {
-		r := route.TCP{Listen: p.External, Access: p.Access, Service: ref.String(), Targets: Targets(env, o, p.Internal)}
+		r := route.TCP{
+			Listen: p.External, Access: p.Access, Service: ref.String(), Proxy: s.Front.Proxy, Rate: s.Front.Rate, Sticky: s.Front.Sticky,
+			Targets: Targets(env, o, p.Internal),
+		}
 		switch {
 		case p.Protocol == spec.TCP && !slices.ContainsFunc(t.TCP, func(r route.TCP) bool { return r.Listen == p.External }):
 			t.TCP = append(t.TCP, r)
 		case p.Protocol == spec.UDP && !slices.ContainsFunc(t.UDP, func(r route.UDP) bool { return r.Listen == p.External }):
+			r.Proxy = "" // it greets connections
 			t.UDP = append(t.UDP, route.UDP(r))
 		}
-	}
-	for _, d := range s.Domains {
-		taken := slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Host == d.Host }) ||
-			slices.ContainsFunc(t.Pass, func(r route.Pass) bool { return r.Host == d.Host })
-		port, err := backendPort(s, d)
-		if err != nil || taken { // Declare refused a domain without a clear port
-			continue
-		}
-		r := route.HTTP{Host: d.Host, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(), Targets: Targets(env, o, port)}
-		if d.TLS == spec.Passthrough {
-			t.Pass = append(t.Pass, route.Pass(r))
-			continue
-		}
-		t.HTTP = append(t.HTTP, r)
 	}
 }
 
@@ -77,18 +69,4 @@ func Targets(env string, o service.Observed, port uint16) []route.Target {
 	}
 	slices.SortFunc(targets, func(a, b route.Target) int { return strings.Compare(a.Container, b.Container) })
 	return targets
-}
-
-// URLs are where people reach a service's domains. The ports are the
-// ingress' own.
-func URLs(s spec.Service, httpsPort uint16) []string {
-	var urls []string
-	for _, d := range s.Domains {
-		u := "https://" + d.Host
-		if httpsPort != 443 && httpsPort != 0 {
-			u += fmt.Sprintf(":%d", httpsPort)
-		}
-		urls = append(urls, u+"/")
-	}
-	return urls
 }

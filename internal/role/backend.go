@@ -59,7 +59,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		engine: engine, loop: loop, ingress: ing, started: time.Now(), layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
-			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort)}, Volumes: cl,
+			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort), c.Suffix}, Volumes: cl,
 			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool,
 		},
 	}, nil

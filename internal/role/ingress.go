@@ -20,6 +20,9 @@ type IngressConfig struct {
 	Local   []string      `json:"local"`             // networks that "private" lets in; none means the usual private ones
 	UDPIdle spec.Duration `json:"udpIdle,omitempty"` // how long a UDP flow may be silent before it ends; 0 is 1m
 	Pool    string        `json:"pool"`              // networks of projects, which are never private
+
+	Trusted []string `json:"trusted"` // networks of proxies whose X-Forwarded headers count
+	Proxies []string `json:"proxies"` // networks of proxies that begin each connection with the PROXY protocol's version 2
 }
 
 func defaultIngress() *IngressConfig { return &IngressConfig{Pool: defaultPool} }
@@ -39,13 +42,9 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 			wrong = append(wrong, problem.New(problem.Invalid, "bind: %q is not an address", c.Bind).With("write an IP address, or leave it out"))
 		}
 	}
-	for _, n := range c.Local {
-		p, err := netip.ParsePrefix(n)
-		if err != nil {
-			wrong = append(wrong, problem.New(problem.Invalid, "local: %q is not a network", n).With("write it as 192.168.1.0/24"))
-		}
-		s.Local = append(s.Local, p)
-	}
+	s.Local = networks("local", c.Local, &wrong)
+	s.Trusted = networks("trusted", c.Trusted, &wrong)
+	s.Proxies = networks("proxies", c.Proxies, &wrong)
 	p, err := netip.ParsePrefix(c.Pool)
 	if err != nil {
 		wrong = append(wrong, problem.New(problem.Invalid, "pool: %q is not a network", c.Pool).With("write it as %s", defaultPool))
@@ -56,6 +55,19 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 	s.UDPIdle = c.UDPIdle.Std()
 	s.Engine = []netip.Prefix{p}
 	return s, wrong
+}
+
+func networks(key string, words []string, wrong *problem.List) []netip.Prefix {
+	var all []netip.Prefix
+	for _, n := range words {
+		p, err := netip.ParsePrefix(n)
+		if err != nil {
+			*wrong = append(*wrong, problem.New(problem.Invalid, "%s: %q is not a network", key, n).With("write it as 192.168.1.0/24"))
+			continue
+		}
+		all = append(all, p.Masked())
+	}
+	return all
 }
 
 func runIngress(ctx context.Context, l Layout) error {

@@ -28,6 +28,7 @@ import (
 const (
 	defaultListen = "127.0.0.1:7080"
 	defaultPool   = "10.87.0.0/16"
+	defaultSuffix = "localhost" // RFC 6761, 6.3: leads home without DNS
 )
 
 // ServerConfig is the server's configuration.
@@ -36,6 +37,7 @@ type ServerConfig struct {
 	HTTPPort  int    `json:"httpPort"`  // where the ingress serves domains
 	HTTPSPort int    `json:"httpsPort"` // and with TLS
 	Pool      string `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
+	Suffix    string `json:"suffix"`    // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
 	Every     string `json:"every"`     // the loop looks at least this often
 	Metrics   string `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
 	RestFirst string `json:"restFirst"` // how long what crashes again and again rests at first
@@ -45,7 +47,7 @@ type ServerConfig struct {
 }
 
 func defaultServer() *ServerConfig {
-	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m", LogBytes: 1 << 20, LogAge: "168h"}
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Suffix: defaultSuffix, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m", LogBytes: 1 << 20, LogAge: "168h"}
 }
 
 // Validate reports all mistakes at once.
@@ -62,6 +64,9 @@ func (c *ServerConfig) Validate() problem.List {
 	}
 	if c.Metrics != "token" && c.Metrics != "localhost" {
 		wrong = append(wrong, problem.New(problem.Invalid, "metrics: %q says not who may read them", c.Metrics).With("write token or localhost"))
+	}
+	if c.Suffix != "" && !route.ValidHost(c.Suffix) {
+		wrong = append(wrong, problem.New(problem.Invalid, "suffix: %q is not a domain", c.Suffix).With("write it like home.arpa, or \"\" for no default domains"))
 	}
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
@@ -134,13 +139,13 @@ func runServer(ctx context.Context, l Layout) error {
 	cl := cluster{engine}
 	book := c.logbook(l)
 	journal := event.New(db)
-	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), log: log}
+	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), suffix: c.Suffix, log: log}
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
 	certs := &leaves{authority: authority}
 	loop := reconcile.New(reconcile.Hands{
 		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
-	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Backoff: c.backoff(), Witness: seer, Log: log})
+	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Suffix: c.Suffix, Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
 	b, err := newBackend(l, c, db, engine, loop, ing)
 	if err != nil {
@@ -196,9 +201,10 @@ func (ls *leaves) For(hosts []string, now time.Time) ([]route.Certificate, error
 // loopView gives the deployer what the loop knows.
 type loopView struct {
 	*reconcile.Loop
-	https uint16
+	https  uint16
+	suffix string
 }
 
 func (v loopView) Outside() project.Outside {
-	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https}
+	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https, Suffix: v.suffix}
 }

@@ -39,16 +39,15 @@ type TCP struct {
 	Listen  uint16      `json:"listen"`
 	Access  spec.Access `json:"access"`
 	Service string      `json:"service"` // env.project.service, for people
+	Proxy   spec.Proxy  `json:"proxy,omitempty"`
+	Rate    spec.Rate   `json:"rate,omitzero"`
+	Sticky  spec.Sticky `json:"sticky,omitempty"` // a cookie means nothing here
 	Targets []Target    `json:"targets,omitempty"`
 }
 
-// UDP leads an outside UDP port to containers, flow by flow.
-type UDP struct {
-	Listen  uint16      `json:"listen"`
-	Access  spec.Access `json:"access"`
-	Service string      `json:"service"` // env.project.service, for people
-	Targets []Target    `json:"targets,omitempty"`
-}
+// UDP leads an outside UDP port to containers, flow by flow. Its Proxy is
+// empty: what greets is a connection.
+type UDP TCP
 
 // Pass leads a TLS server name on the table's HTTPS port to containers that do
 // their own TLS: the bytes go through as they are.
@@ -56,12 +55,19 @@ type Pass struct {
 	Host    string      `json:"host"` // lower case, no port
 	Access  spec.Access `json:"access"`
 	Service string      `json:"service"` // env.project.service, for people
+	Proxy   spec.Proxy  `json:"proxy,omitempty"`
+	Rate    spec.Rate   `json:"rate,omitzero"`
+	Sticky  spec.Sticky `json:"sticky,omitempty"` // a cookie means nothing here
 	Targets []Target    `json:"targets,omitempty"`
 }
 
-// HTTP leads a host name to containers, on the table's HTTP and HTTPS ports.
+// HTTP leads a host name to containers, on the table's HTTP and HTTPS ports. A
+// host goes before a wildcard, a longer wildcard before a shorter one, and on
+// one host a longer path before a shorter one.
 type HTTP struct {
-	Host    string      `json:"host"` // lower case, no port
+	Host    string      `json:"host"`           // lower case, no port; *.example.org is every name below
+	Path    string      `json:"path,omitempty"` // what is at it or below; "" is all
+	Front   spec.Front  `json:"front,omitzero"`
 	Access  spec.Access `json:"access"`
 	Service string      `json:"service"` // env.project.service, for people
 	Targets []Target    `json:"targets,omitempty"`
@@ -141,7 +147,7 @@ func (t Table) Canonical() Table {
 	slices.SortStableFunc(c.TCP, func(a, b TCP) int { return cmp.Compare(a.Listen, b.Listen) })
 	slices.SortStableFunc(c.UDP, func(a, b UDP) int { return cmp.Compare(a.Listen, b.Listen) })
 	slices.SortStableFunc(c.Pass, func(a, b Pass) int { return cmp.Compare(a.Host, b.Host) })
-	slices.SortStableFunc(c.HTTP, func(a, b HTTP) int { return cmp.Compare(a.Host, b.Host) })
+	slices.SortStableFunc(c.HTTP, func(a, b HTTP) int { return cmp.Or(cmp.Compare(a.Host, b.Host), cmp.Compare(a.Path, b.Path)) })
 	slices.SortStableFunc(c.Certificates, func(a, b Certificate) int { return slices.Compare(a.Hosts, b.Hosts) })
 	return c
 }

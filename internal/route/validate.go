@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -44,7 +45,10 @@ func (t Table) Validate() error {
 		f.http(r, hosts)
 	}
 	for _, r := range t.Pass { // what is passed through cannot be answered here too
-		f.http(HTTP(r), hosts)
+		if slices.ContainsFunc(t.HTTP, func(h HTTP) bool { return h.Host == r.Host }) && hosts[r.Host] == "" {
+			hosts[r.Host] = "a path of it"
+		}
+		f.http(HTTP{Host: r.Host, Access: r.Access, Service: r.Service, Front: spec.Front{Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky}, Targets: r.Targets}, hosts)
 	}
 	certified := map[string]bool{}
 	for _, c := range t.Certificates {
@@ -62,18 +66,29 @@ func (f *finder) port(protocol string, r TCP, seen map[uint16]string) {
 		f.add("%s leads to %q and to %q", what, other, r.Service)
 	}
 	seen[r.Listen] = r.Service
+	wrong, _ := spec.Front{Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky}.Mistakes()
+	for _, w := range wrong {
+		f.add("%s: %s", what, w)
+	}
 	f.end(what, r.Access, r.Service, r.Targets)
 }
 
 func (f *finder) http(r HTTP, seen map[string]string) {
-	what := fmt.Sprintf("host %q", r.Host)
-	if !validHost(r.Host) {
+	what := fmt.Sprintf("host %q", r.Host+r.Path)
+	if !ValidHost(strings.TrimPrefix(r.Host, "*.")) {
 		f.add("%s is not a host name in lower case", what)
 	}
-	if other, twice := seen[r.Host]; twice {
+	if r.Path != "" && !spec.ValidPath(r.Path) {
+		f.add("%s: that path can be read in two ways", what)
+	}
+	if other, twice := seen[r.Host+r.Path]; twice {
 		f.add("%s leads to %q and to %q", what, other, r.Service)
 	}
-	seen[r.Host] = r.Service
+	seen[r.Host+r.Path] = r.Service
+	wrong, _ := r.Front.Mistakes()
+	for _, w := range wrong {
+		f.add("%s: %s", what, w)
+	}
 	f.end(what, r.Access, r.Service, r.Targets)
 }
 
@@ -125,19 +140,20 @@ func (f *finder) certificate(c Certificate, seen map[string]bool) {
 		f.add("%s: the chain and the key are no pair", c)
 	}
 	for _, h := range c.Hosts {
-		if !validHost(h) {
+		if !ValidHost(strings.TrimPrefix(h, "*.")) {
 			f.add("%s: %q is not a host name in lower case", c, h)
 		}
 		if seen[h] {
 			f.add("host %q has two certificates", h)
 		}
 		seen[h] = true
-		if err == nil && pair.Leaf.VerifyHostname(h) != nil {
+		if err == nil && pair.Leaf.VerifyHostname(strings.Replace(h, "*", "any", 1)) != nil {
 			f.add("%s: it is not made out for %q", c, h)
 		}
 	}
 }
 
-func validHost(h string) bool { return len(h) <= 253 && hostForm.MatchString(h) }
+// ValidHost tells whether h is a host name in lower case.
+func ValidHost(h string) bool { return len(h) <= 253 && hostForm.MatchString(h) }
 
 func hostList(hosts []string) string { return strings.Join(hosts, ", ") }

@@ -63,10 +63,10 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 }
 
 // Digest tells declarations apart: two services with equal digests run alike.
-// What only routes and people see (domains, access, keys, external ports,
+// What only routes and people see (domains, access, front, keys, external ports,
 // priority), or what runs before it, does not count, because it changes without a new container.
 func Digest(s spec.Service, image string, files []spec.File) string {
-	s.Domains, s.Access, s.Keys, s.Priority, s.Needs = nil, "", nil, 0, nil
+	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Replicas, s.InitHook = 0, nil
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {

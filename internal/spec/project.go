@@ -87,8 +87,9 @@ type Key struct {
 // Access says from where a port or domain may be reached.
 type Access string
 
-// The accesses of this release. The zero value is no access at all; dialects
-// set Docker's default, public.
+// The accesses that have a name. Any other is a list of networks with commas
+// between, "192.0.2.0/24,2001:db8::/32": from those, but for the engine's own.
+// The zero value is no access at all; dialects set Docker's default, public.
 const (
 	Public    Access = "public"    // from anywhere
 	Private   Access = "private"   // from the local networks, never from the engine's own
@@ -96,7 +97,13 @@ const (
 )
 
 // Known tells whether a is one of the accesses.
-func (a Access) Known() bool { return a == Public || a == Private || a == Localhost }
+func (a Access) Known() bool {
+	if a == Public || a == Private || a == Localhost {
+		return true
+	}
+	_, listed := a.Networks()
+	return listed
+}
 
 // Clone copies p so that nothing is shared.
 func (p Project) Clone() Project {

@@ -38,8 +38,9 @@ type Service struct {
 	Hosts       []Host            `json:"hosts,omitempty"`       // more names it knows; sorted
 	DNS         DNS               `json:"dns,omitzero"`          // how it looks up names from outside the project
 	Log         Log               `json:"log,omitzero"`          // how much of its output is kept
-	Domains     []Domain          `json:"domains,omitempty"`     // host names served over HTTP and HTTPS
+	Domains     []Domain          `json:"domains,omitempty"`     // where it is served over HTTP and HTTPS
 	Access      Access            `json:"access,omitempty"`      // of its domains; "" means public
+	Front       Front             `json:"front,omitzero"`        // how the ingress serves it
 	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
 	Keys        []Key             `json:"keys,omitempty"`        // who may ssh into it
 }
@@ -152,9 +153,10 @@ type Restart struct {
 	Attempts int           `json:"attempts,omitempty"` // most restarts under on-failure; 0 is no bound
 }
 
-// Domain is a host name at which the service is served.
+// Domain is where the service is served over HTTP and HTTPS.
 type Domain struct {
-	Host string `json:"host"`           // lower case, no port
+	Host string `json:"host,omitempty"` // lower case, no port; *.example.org is each name below; "" is the default domain alone
+	Path string `json:"path,omitempty"` // only what is at this path or below; "" is all. The longest path of a host goes first
 	Port uint16 `json:"port,omitempty"` // the container's; 0 is its only exposed port, else 80
 	TLS  TLS    `json:"tls,omitempty"`  // who does TLS; "" is the ingress
 }

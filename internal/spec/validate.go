@@ -145,6 +145,8 @@ func EnginePort(port uint16, protocol Protocol) bool {
 	return protocol == UDP && (port == 4789 || port == 7946)
 }
 
+const accessRemedy = "use public, private, localhost, or networks like 192.168.1.0/24"
+
 func (f *finder) ports(at string, s Service) {
 	for i, p := range s.Ports {
 		here := fmt.Sprintf("%s.ports[%d]", at, i)
@@ -161,11 +163,11 @@ func (f *finder) ports(at string, s Service) {
 			f.invalid(here, "use tcp or udp", "protocol %q is unknown", p.Protocol)
 		}
 		if !p.Access.Known() {
-			f.invalid(here, "use public, private or localhost", "access %q is unknown", p.Access)
+			f.invalid(here, accessRemedy, "access %q is unknown", p.Access)
 		}
 	}
 	if s.Access != "" && !s.Access.Known() {
-		f.invalid(at+".access", "use public, private or localhost", "access %q is unknown", s.Access)
+		f.invalid(at+".access", accessRemedy, "access %q is unknown", s.Access)
 	}
 }
 
@@ -210,12 +212,23 @@ func under(p, dir string) bool { return p == dir || strings.HasPrefix(p, dir+"/"
 
 func (f *finder) domains(at string, s Service) {
 	for i, d := range s.Domains {
-		if len(d.Host) > 253 || !hostForm.MatchString(d.Host) {
-			f.invalid(fmt.Sprintf("%s.domains[%d]", at, i), "write a host name in lower case, without scheme and path", "%q is not a domain", d.Host)
+		here := fmt.Sprintf("%s.domains[%d]", at, i)
+		if d.Host != "" && (len(d.Host) > 253 || !hostForm.MatchString(d.Host)) {
+			f.invalid(here, "write a host name in lower case, without scheme; *. stands for one label or more", "%q is not a domain", d.Host)
+		}
+		if d.Path != "" && !ValidPath(d.Path) {
+			f.invalid(here, "write it like /webmail: letters, digits, - . _ ~, and no slash at the end", "%q is not a path to serve at", d.Path)
 		}
 		if d.TLS != "" && d.TLS != Passthrough {
-			f.invalid(fmt.Sprintf("%s.domains[%d]", at, i), "write passthrough, or leave it out and Havre does TLS", "tls %q is unknown", d.TLS)
+			f.invalid(here, "write passthrough, or leave it out and Havre does TLS", "tls %q is unknown", d.TLS)
 		}
+		if d.TLS == Passthrough && (d.Path != "" || d.Host == "") {
+			f.invalid(here, "name a host and no path", "what is passed through as it is has no path, and no default domain")
+		}
+	}
+	says, remedies := s.Front.Mistakes()
+	for i := range says {
+		f.invalid(at+".front", remedies[i], "%s", says[i])
 	}
 }
 

@@ -57,6 +57,7 @@ var notForSwarm = map[string]string{
 	"Domains":     "the ingress",
 	"Access":      "the ingress",
 	"InitHook":    "a container of its own",
+	"Front":       "the ingress",
 	"Needs":       "the loop",
 	"Priority":    "the loop",
 	"Keys":        "the gateway",

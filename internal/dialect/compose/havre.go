@@ -16,6 +16,7 @@ import (
 // extension reads x-havre: that of the services it extends first, then its
 // own, the last file last. Each key counts whole.
 func (r *reader) extension(to *spec.Service) {
+	path := ""
 	chain := r.chain(to.Name)
 	slices.Reverse(chain)
 	for _, service := range chain {
@@ -30,8 +31,12 @@ func (r *reader) extension(to *spec.Service) {
 			for _, pair := range pairs(e.node) {
 				havreKey{r, to, e.file}.read(pair[0], pair[1])
 			}
+			if p := (havreKey{r, to, e.file}).word(e.node, "path"); p != "" {
+				path = p
+			}
 		}
 	}
+	fronted(to, path)
 }
 
 func placed(file string, n *yaml.Node) problem.Place {
@@ -49,7 +54,7 @@ func (h havreKey) read(key, value *yaml.Node) {
 	at := "services." + h.to.Name + "."
 	switch key.Value {
 	case "access":
-		h.to.Access = spec.Access(h.scalar(key, value))
+		h.to.Access = h.access(key, value)
 		h.Origins[at+"access"] = placed(h.file, value)
 	case "priority":
 		n, err := strconv.Atoi(h.scalar(key, value))
@@ -79,6 +84,8 @@ func (h havreKey) read(key, value *yaml.Node) {
 			}
 			h.Refuse(placed(h.file, item), fmt.Sprintf("%q is no public SSH key", shorten(item.Value)), "put the whole line of an id_….pub file here")
 		}
+	default:
+		h.front(key, value)
 	}
 }
 
@@ -132,20 +139,23 @@ func (h havreKey) port(n *yaml.Node, text string) uint16 {
 	return uint16(p)
 }
 
-// domain reads name, name:port and {host, port, tls}.
+// domain reads name, name:port, name/path, name:port/path and {host, port,
+// path, tls}. Without a name it is the default domain alone.
 func (h havreKey) domain(n *yaml.Node) spec.Domain {
 	var d spec.Domain
 	if n.Kind == yaml.ScalarNode {
-		host, port, ok := strings.Cut(n.Value, ":")
+		at, path, _ := strings.Cut(n.Value, "/")
+		if path != "" {
+			d.Path = "/" + path
+		}
+		host, port, ok := strings.Cut(at, ":")
 		d.Host = host
 		if ok {
 			d.Port = h.port(n, port)
 		}
 		return d
 	}
-	if _, host := child(n, "host"); host != nil {
-		d.Host = host.Value
-	}
+	d.Host, d.Path = h.word(n, "host"), h.word(n, "path")
 	if _, port := child(n, "port"); port != nil && !empty(port) {
 		d.Port = h.port(port, port.Value)
 	}

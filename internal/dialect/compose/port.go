@@ -58,7 +58,7 @@ func portKeys(n *yaml.Node) []string {
 }
 
 func (r *reader) port(at problem.Place, p types.ServicePortConfig) (spec.Port, bool) {
-	port := spec.Port{Protocol: spec.Protocol(p.Protocol), Access: spec.Public}
+	port := spec.Port{Protocol: spec.Protocol(p.Protocol)} // its access is for fronted to say
 	if p.Target > math.MaxUint16 {
 		r.Refuse(at, fmt.Sprintf("there is no port %d", p.Target), "use 1 to 65535")
 		return port, false
@@ -68,6 +68,7 @@ func (r *reader) port(at problem.Place, p types.ServicePortConfig) (spec.Port, b
 		ip, err := netip.ParseAddr(strings.Trim(p.HostIP, "[]"))
 		switch {
 		case err == nil && ip.IsUnspecified():
+			port.Access = spec.Public
 		case err == nil && (ip == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || ip == netip.IPv6Loopback()):
 			port.Access = spec.Localhost
 		default:

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -133,7 +134,9 @@ func (w *writer) ports(s spec.Service) *yaml.Node {
 		switch p.Access {
 		case spec.Localhost:
 			m.put("host_ip", text("127.0.0.1"))
+		case cmp.Or(s.Access, spec.Public):
 		case spec.Public:
+			m.put("host_ip", text("0.0.0.0")) // else x-havre's access would be its own
 		default:
 			w.lost("port %d of %s is %s, which a Compose port cannot say: it is written as public", p.Internal, s.Name, p.Access)
 		}
@@ -253,14 +256,31 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	m := mapping{}
 	var hosts []*yaml.Node
 	for _, d := range s.Domains {
+		if d.TLS != "" {
+			long := mapping{}
+			long.put("host", text(d.Host))
+			long.put("port", number(int64(d.Port)))
+			long.put("tls", text(string(d.TLS)))
+			hosts = append(hosts, long.node())
+			continue
+		}
 		host := d.Host
 		if d.Port != 0 {
 			host = fmt.Sprintf("%s:%d", d.Host, d.Port)
 		}
-		hosts = append(hosts, text(host))
+		hosts = append(hosts, text(host+d.Path))
 	}
 	m.put("domains", sequence(hosts))
-	m.put("access", some(string(s.Access)))
+	if networks, listed := s.Access.Networks(); listed {
+		var words []string
+		for _, n := range networks {
+			words = append(words, n.String())
+		}
+		m.put("access", texts(words))
+	} else {
+		m.put("access", some(string(s.Access)))
+	}
+	writeFront(&m, s.Front)
 	m.put("priority", number(int64(s.Priority)))
 	m.put("init", command(s.InitHook))
 	if !linked {

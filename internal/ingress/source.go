@@ -1,0 +1,130 @@
+package ingress
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"strings"
+)
+
+// source is where a request comes from. What the client says about it counts
+// only when it is one of the proxies that are trusted.
+type source struct {
+	client netip.AddrPort
+	here   netip.AddrPort
+	secure bool   // the client speaks TLS, with us or with a trusted proxy
+	host   string // that the client asked for
+	port   string // to which it came
+	chain  string // X-Forwarded-For of trusted proxies, for the app
+}
+
+func (f *front) sourceOf(r *http.Request) source {
+	s := source{secure: r.TLS != nil, host: r.Host}
+	s.client, _ = netip.ParseAddrPort(r.RemoteAddr) // what cannot be read is no address, and gets in nowhere
+	s.client = netip.AddrPortFrom(s.client.Addr().Unmap(), s.client.Port())
+	if f.trusts(s.client.Addr()) {
+		f.believe(&s, r.Header)
+	}
+	return s
+}
+
+func (f *front) trusts(a netip.Addr) bool {
+	return len(f.set.Trusted) > 0 && within(f.set.Trusted, a.WithZone(""))
+}
+
+// believe takes a trusted proxy's word. Of the addresses that it and those
+// before it wrote, the last one that is nobody's of the trusted is the client:
+// what stands left of it the client could have written itself.
+func (f *front) believe(s *source, h http.Header) {
+	hops := strings.Split(strings.Join(h.Values("X-Forwarded-For"), ","), ",")
+	proxy := s.client.Addr()
+	for i := len(hops) - 1; i >= 0; i-- {
+		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		if err != nil {
+			break
+		}
+		s.client = netip.AddrPortFrom(a.Unmap(), 0)
+		if s.chain != "" {
+			s.chain = ", " + s.chain
+		}
+		s.chain = a.Unmap().String() + s.chain
+		if !f.trusts(a.Unmap()) {
+			break
+		}
+	}
+	if s.chain != "" {
+		s.chain += ", " + proxy.String()
+	}
+	switch strings.ToLower(h.Get("X-Forwarded-Proto")) {
+	case "https", "wss":
+		s.secure = true
+	case "http", "ws":
+		s.secure = false
+	}
+	if host := h.Get("X-Forwarded-Host"); host != "" && plainHost(host) {
+		s.host = host
+	}
+	if n, err := strconv.ParseUint(h.Get("X-Forwarded-Port"), 10, 16); err == nil && n > 0 {
+		s.port = strconv.FormatUint(n, 10)
+	}
+}
+
+// plainHost tells whether a host may stand in a header of ours: nothing in it
+// ends a value or begins another.
+func plainHost(h string) bool {
+	return len(h) < 256 && !strings.ContainsFunc(h, func(r rune) bool {
+		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:[]", r))
+	})
+}
+
+// speaksOfClients tells whether a header says where a client is. Also those
+// that are spelt so that a CGI would take them for the same.
+func speaksOfClients(name string) bool {
+	switch name[0] {
+	case 'X', 'x', 'F', 'f', 'P', 'p':
+	default:
+		return false
+	}
+	plain := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	return strings.HasPrefix(plain, "x-forwarded") || plain == "forwarded" || plain == "x-real-ip" || plain == "proxy" || plain == "x-request-id"
+}
+
+// tell says in a request's header where the client is, and how it came.
+func (s source) tell(h http.Header) {
+	client := s.client.Addr().WithZone("").String()
+	proto := "http"
+	if s.secure {
+		proto = "https"
+	}
+	port := s.port
+	if port == "" {
+		port = strconv.Itoa(int(s.here.Port()))
+	}
+	chain := client
+	if s.chain != "" {
+		chain = s.chain
+	}
+	h["X-Forwarded-For"] = []string{chain}
+	h["X-Forwarded-Host"] = []string{s.host}
+	h["X-Forwarded-Proto"] = []string{proto}
+	h["X-Forwarded-Port"] = []string{port}
+	node := client // RFC 7239, 6: IPv6 in brackets and quotes
+	if s.client.Addr().Is6() {
+		node = `"[` + client + `]"`
+	}
+	forwarded := "for=" + node + ";proto=" + proto
+	if plainHost(s.host) && s.host != "" {
+		forwarded += `;host="` + s.host + `"`
+	}
+	h["Forwarded"] = []string{forwarded}
+}
+
+// addrPort is a's address and port, nothing when it has none.
+func addrPort(a net.Addr) netip.AddrPort {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		p := tcp.AddrPort()
+		return netip.AddrPortFrom(p.Addr().Unmap(), p.Port())
+	}
+	return netip.AddrPort{}
+}

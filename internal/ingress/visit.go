@@ -1,0 +1,191 @@
+package ingress
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// visit is one request on its way: who asks, where it goes, and what was
+// answered so far. It is the http.ResponseWriter that its answer goes through.
+type visit struct {
+	http.ResponseWriter
+	asked   *http.Request // as the client sent it
+	front   *front
+	door    *door
+	way     *way     // nil until the host is found
+	backend *backend // that has it
+	from    source
+	id      string
+	user    string // who gave a good password
+	began   time.Time
+	http2   bool
+	status  int
+	in      atomic.Int64 // the body may still be on its way when the answer is over
+	out     int64
+	set     time.Time    // when the deadline for writing was
+	fault   atomic.Int32 // of the client's body: the status that says it
+}
+
+// visitKey is the context's key for a request's visit.
+type visitKey struct{}
+
+func visitOf(r *http.Request) *visit { return r.Context().Value(visitKey{}).(*visit) }
+
+// maxID bounds ids that clients make.
+const maxID = 64
+
+// requestID is the client's own if it is harmless, else a new one.
+func requestID(r *http.Request) string {
+	id := r.Header.Get("X-Request-Id")
+	good := len(id) >= 8 && len(id) <= maxID
+	for _, c := range []byte(id) {
+		good = good && (c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-' || c == '_' || c == '.')
+	}
+	if good {
+		return id
+	}
+	var b [12]byte
+	for i, n := 0, rand.Uint64(); i < 8; i++ {
+		b[i] = byte(n >> (8 * i))
+	}
+	for i, n := 8, rand.Uint32(); i < 12; i++ {
+		b[i] = byte(n >> (8 * (i - 8)))
+	}
+	return hex.EncodeToString(b[:])
+}
+
+// WriteHeader notes the status.
+func (v *visit) WriteHeader(status int) {
+	if v.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
+		v.status = status
+	}
+	v.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts.
+func (v *visit) Write(b []byte) (int, error) {
+	if v.status == 0 {
+		v.status = http.StatusOK
+	}
+	v.hurry()
+	n, err := v.ResponseWriter.Write(b)
+	v.out += int64(n)
+	return n, err
+}
+
+// unhurried is how much of an answer a client may leave lying: so much fits
+// into the kernel's buffers anyway.
+const unhurried = 256 << 10
+
+// hurry gives a client of HTTP/1 that long to take something of a large
+// answer. HTTP/2 clients are asked for a sign of life by the server.
+func (v *visit) hurry() {
+	if v.out < unhurried || v.http2 {
+		return
+	}
+	if now := time.Now(); now.Sub(v.set) > time.Second {
+		http.NewResponseController(v.ResponseWriter).SetWriteDeadline(now.Add(v.front.set.BodyIdle)) // HTTP/1 can
+		v.set = now
+	}
+}
+
+// Unwrap lets net/http flush, hijack and set deadlines.
+func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
+
+// over tells whoever listens.
+func (v *visit) over(r *http.Request) {
+	if !v.set.IsZero() {
+		http.NewResponseController(v.ResponseWriter).SetWriteDeadline(time.Time{}) // the next answer has its own time
+	}
+	if v.backend != nil {
+		v.backend.busy.Add(-1)
+	}
+	tally := v.front.tallies.of("")
+	if v.way != nil {
+		tally = v.front.tallies.of(v.way.service)
+		tally.open.Add(-1)
+	}
+	tally.in.Add(v.in.Load())
+	tally.out.Add(v.out)
+	tally.answered(v.status, time.Since(v.began))
+	told := Request{
+		ID: v.id, Client: v.from.client.Addr(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Protocol: r.Proto,
+		Secure: v.from.secure, Status: v.status, In: v.in.Load(), Out: v.out, Began: v.began, Took: time.Since(v.began),
+	}
+	if v.way != nil {
+		told.Service = v.way.service
+	}
+	v.front.set.Recorder.Request(told)
+}
+
+// ends are the client's address and the one it came to.
+func (v *visit) ends() (client, here netip.AddrPort) { return v.from.client, v.from.here }
+
+// along goes that way from now on; open requests are counted by it.
+func (v *visit) along(w *way) {
+	if v.way != w {
+		if v.way != nil {
+			v.front.tallies.of(v.way.service).open.Add(-1)
+		}
+		v.front.tallies.of(w.service).open.Add(1)
+		v.way = w
+	}
+}
+
+// choose leaves one backend and takes another; nil takes none.
+func (v *visit) choose(b *backend) {
+	if v.backend != nil {
+		v.backend.busy.Add(-1)
+	}
+	if v.backend = b; b != nil {
+		b.busy.Add(1)
+	}
+}
+
+// upload is a request's body: counted, bounded, and given up when nothing
+// comes for long. Time as a whole it may have as much as it needs.
+type upload struct {
+	io.ReadCloser
+	visit *visit
+	until *http.ResponseController
+	most  int64 // 0 is no limit
+	set   time.Time
+}
+
+// Read reads on. Deadlines are moved once a second at most.
+func (u *upload) Read(p []byte) (int, error) {
+	v := u.visit
+	if now := time.Now(); now.Sub(u.set) > time.Second {
+		u.until.SetReadDeadline(now.Add(v.front.set.BodyIdle)) // HTTP/1 and 2 can
+		u.set = now
+	}
+	n, err := u.ReadCloser.Read(p)
+	total := v.in.Add(int64(n))
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		v.fault.Store(http.StatusRequestTimeout)
+	case err != nil:
+		u.until.SetReadDeadline(time.Time{}) // the server goes on reading, to see whether the client leaves
+	case u.most > 0 && total > u.most:
+		v.fault.Store(http.StatusRequestEntityTooLarge)
+		return 0, errors.New("the body is too large")
+	}
+	return n, err
+}
+
+// hereOf is the address that a request came to.
+func hereOf(ctx context.Context) netip.AddrPort {
+	if a, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
+		return addrPort(a)
+	}
+	return netip.AddrPort{}
+}

@@ -1,0 +1,457 @@
+package ingress
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/http/httputil"
+	"net/textproto"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// What a container may take of us, and how long a connection to it is kept.
+const (
+	maxAnswerHeader = 256 << 10
+	maxEarlyAnswers = 8
+	maxIdle         = 256 // connections to one container's port
+	keptFor         = time.Minute
+	continueTime    = time.Second // for 100 Continue, RFC 9110, 10.1.1
+)
+
+// wire speaks HTTP/1.1 with one port of one container. What it does that
+// net/http's transport does not: it never sends a request twice, also not when
+// a kept connection ends under it; it has no goroutines of its own; and its
+// connections are its container's alone, by construction. It leaves out what
+// an ingress does not need: proxies, TLS, HTTP/2, redirects, compression.
+type wire struct {
+	dial  func(context.Context) (*guest, error)
+	lent  *buffers
+	greet bool // with the PROXY protocol; then a connection is one client's, and not kept
+
+	mu      sync.Mutex // guards what follows
+	idle    []*strand  // the last used one last
+	retired bool
+}
+
+// strand is one connection with what is buffered of it.
+type strand struct {
+	*guest
+	raw   syscall.RawConn
+	in    *bufio.Reader
+	out   *bufio.Writer
+	left  int       // bytes of a header that may come yet; below 0 while there is no header
+	until time.Time // not kept after
+
+	alive bool // what look found
+	look  func(fd uintptr) bool
+}
+
+// unreached wraps an error before which nothing of the request was sent.
+type unreached struct{ error }
+
+// Unwrap gives the reason.
+func (u unreached) Unwrap() error { return u.error }
+
+// RoundTrip sends r once. Its error is unreached when nothing was sent.
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	s, err := w.get(r)
+	if err != nil {
+		return nil, unreached{err}
+	}
+	e := &exchange{wire: w, strand: s}
+	e.stop = context.AfterFunc(r.Context(), func() { s.SetDeadline(time.Unix(1, 0)) })
+	answer, err := e.run(r)
+	if err != nil {
+		e.finish(false)
+		return nil, err
+	}
+	return answer, nil
+}
+
+func (w *wire) get(r *http.Request) (*strand, error) {
+	for !w.greet {
+		w.mu.Lock()
+		n := len(w.idle)
+		if n == 0 {
+			w.mu.Unlock()
+			break
+		}
+		s := w.idle[n-1]
+		w.idle[n-1], w.idle = nil, w.idle[:n-1]
+		w.mu.Unlock()
+		if time.Now().Before(s.until) && s.quiet() {
+			return s, nil
+		}
+		s.Close()
+	}
+	c, err := w.dial(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		c.Close()
+		return nil, err
+	}
+	s := &strand{guest: c, raw: raw, left: -1}
+	s.in, s.out = bufio.NewReaderSize(s, 4<<10), bufio.NewWriterSize(c, 4<<10)
+	s.look = func(fd uintptr) bool {
+		var b [1]byte
+		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		s.alive = errors.Is(err, syscall.EAGAIN)
+		return true
+	}
+	if w.greet {
+		s.out.Write(greeting(visitOf(r).ends())) // an error stays until Flush
+	}
+	return s, nil
+}
+
+// quiet tells whether the other side neither closed an idle connection nor
+// spoke unasked: what it said then would be taken for the next answer.
+func (s *strand) quiet() bool {
+	s.alive = false
+	return s.in.Buffered() == 0 && s.raw.Read(s.look) == nil && s.alive
+}
+
+// Read reads from the connection, of a header no more than it may have.
+func (s *strand) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, errors.New("the header of the answer is too large")
+	}
+	if s.left > 0 && len(p) > s.left {
+		p = p[:s.left]
+	}
+	n, err := s.guest.Read(p)
+	if s.left > 0 {
+		s.left -= n
+	}
+	return n, err
+}
+
+func (w *wire) put(s *strand) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.retired || w.greet || len(w.idle) >= maxIdle {
+		s.Close()
+		return
+	}
+	w.idle = append(w.idle, s)
+}
+
+// CloseIdleConnections closes the kept ones that nobody uses.
+func (w *wire) CloseIdleConnections() { w.sweep(time.Time{}) }
+
+// sweep closes the kept connections that are too old at now, or all of them
+// when now is zero.
+func (w *wire) sweep(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var stay []*strand
+	for _, s := range w.idle {
+		if now.IsZero() || now.After(s.until) {
+			s.Close()
+			continue
+		}
+		stay = append(stay, s)
+	}
+	w.idle = stay
+}
+
+// retire keeps no connection from now on.
+func (w *wire) retire() {
+	w.mu.Lock()
+	w.retired = true
+	w.mu.Unlock()
+	w.CloseIdleConnections()
+}
+
+// exchange is one request and its answer on a strand.
+type exchange struct {
+	wire   *wire
+	strand *strand
+	stop   func() bool
+	sent   chan error // of the body; nil when there is none
+	ended  bool
+}
+
+func (e *exchange) run(r *http.Request) (*http.Response, error) {
+	s := e.strand
+	if err := s.writeHead(r); err != nil {
+		return nil, err
+	}
+	var proceed chan bool // nil where the body need not wait for a word
+	if r.Body == nil || r.Body == http.NoBody {
+		if err := s.out.Flush(); err != nil {
+			return nil, err
+		}
+	} else {
+		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
+			proceed = make(chan bool, 1)
+			if err := s.out.Flush(); err != nil {
+				return nil, err
+			}
+		}
+		e.sent = make(chan error, 1)
+		go func() { e.sent <- s.writeBody(r, e.wire.lent, proceed) }() // finish asks for it; the connection's end is its end
+	}
+	for range maxEarlyAnswers {
+		s.left = maxAnswerHeader
+		answer, err := http.ReadResponse(s.in, r)
+		s.left = -1
+		switch {
+		case err != nil:
+			return nil, e.told(err)
+		case answer.StatusCode == http.StatusSwitchingProtocols:
+			e.stop()
+			e.ended = true
+			answer.Body = &upgraded{s}
+			return answer, nil
+		case answer.StatusCode >= 200:
+			say(proceed, false)
+			e.deliver(answer)
+			return answer, nil
+		case answer.StatusCode == http.StatusContinue:
+			say(proceed, true)
+		default:
+			if err := early(r, answer); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return nil, errors.New("too many early answers")
+}
+
+// told prefers the reason why the body could not be sent.
+func (e *exchange) told(err error) error {
+	select {
+	case sent := <-e.sent:
+		e.sent <- sent
+		return errors.Join(sent, err)
+	default:
+		return err
+	}
+}
+
+// say tells the body what became of its waiting; the first word counts.
+func say(proceed chan<- bool, wanted bool) {
+	select {
+	case proceed <- wanted:
+	default:
+	}
+}
+
+func early(r *http.Request, answer *http.Response) error {
+	if t := httptrace.ContextClientTrace(r.Context()); t != nil && t.Got1xxResponse != nil {
+		return t.Got1xxResponse(answer.StatusCode, textproto.MIMEHeader(answer.Header))
+	}
+	return nil
+}
+
+// deliver makes the answer's body give the connection back at its end.
+func (e *exchange) deliver(answer *http.Response) {
+	reuse := !answer.Close
+	e.strand.until = time.Now().Add(keptFor)
+	if _, after, ok := strings.Cut(answer.Header.Get("Keep-Alive"), "timeout="); ok {
+		n, _, _ := strings.Cut(after, ",")
+		if seconds, err := strconv.Atoi(strings.TrimSpace(n)); err == nil && seconds < 60 {
+			e.strand.until = time.Now().Add(time.Duration(seconds)*time.Second - time.Second/2)
+		}
+	}
+	if answer.Body == http.NoBody {
+		e.finish(reuse)
+		return
+	}
+	answer.Body = &answerBody{answer.Body, e, reuse}
+}
+
+// finish gives the connection back or closes it. Only the first call counts.
+func (e *exchange) finish(reuse bool) {
+	if e.ended {
+		return
+	}
+	e.ended = true
+	if e.sent != nil {
+		select {
+		case err := <-e.sent:
+			reuse = reuse && err == nil
+		default: // the body is still on its way
+			reuse = false
+		}
+	}
+	if !e.stop() || !reuse || e.strand.in.Buffered() > 0 { // a word too many: nobody asked for it
+		e.strand.Close()
+		return
+	}
+	e.wire.put(e.strand)
+}
+
+// answerBody is the body of an answer.
+type answerBody struct {
+	from  io.ReadCloser
+	of    *exchange
+	reuse bool
+}
+
+// Read reads; at the end the connection is free for the next request.
+func (b *answerBody) Read(p []byte) (int, error) {
+	if b.of.ended {
+		return 0, io.EOF
+	}
+	n, err := b.from.Read(p)
+	if err != nil {
+		b.of.finish(b.reuse && err == io.EOF)
+	}
+	return n, err
+}
+
+// Close ends the exchange; a body that was not read whole takes its
+// connection with it.
+func (b *answerBody) Close() error {
+	b.of.finish(false)
+	return nil
+}
+
+// upgraded is a connection that speaks something else from now on.
+type upgraded struct{ *strand }
+
+// Read reads what was buffered first.
+func (u *upgraded) Read(p []byte) (int, error) { return u.in.Read(p) }
+
+// CloseWrite says that nothing more comes.
+func (u *upgraded) CloseWrite() error { return u.TCPConn.CloseWrite() }
+
+// framing are the headers that writeHead writes itself.
+func framing(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return false
+}
+
+// writeHead writes the request line and the header. net/http's server has
+// refused everything in them that could end a line; to be sure it is looked
+// for once more, because behind it a request could hide.
+func (s *strand) writeHead(r *http.Request) error {
+	w, uri := s.out, r.URL.RequestURI()
+	bad := func(t string) bool { return strings.ContainsAny(t, "\r\n\x00") }
+	if bad(r.Method) || bad(uri) || bad(r.Host) {
+		return errors.New("the request's first lines hold what ends a line")
+	}
+	for _, part := range [...]string{r.Method, " ", uri, " HTTP/1.1\r\nHost: ", r.Host, "\r\n"} {
+		w.WriteString(part) // an error stays until Flush
+	}
+	for name, values := range r.Header {
+		if framing(name) || name == "User-Agent" && len(values) == 1 && values[0] == "" {
+			continue
+		}
+		for _, v := range values {
+			if bad(name) || bad(v) {
+				return fmt.Errorf("header %q holds what ends a line", name)
+			}
+			w.WriteString(name)
+			w.WriteString(": ")
+			w.WriteString(v)
+			w.WriteString("\r\n")
+		}
+	}
+	none := r.Body == nil || r.Body == http.NoBody
+	switch {
+	case none && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"):
+		w.WriteString("Content-Length: 0\r\n")
+	case none:
+	case r.ContentLength >= 0:
+		w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\n")
+	default:
+		w.WriteString("Transfer-Encoding: chunked\r\n")
+		names := []string{}
+		for name := range r.Trailer {
+			names = append(names, name)
+		}
+		if len(names) > 0 {
+			w.WriteString("Trailer: " + strings.Join(names, ", ") + "\r\n")
+		}
+	}
+	_, err := w.WriteString("\r\n")
+	return err
+}
+
+// writeBody sends the body, when the other side wants it.
+func (s *strand) writeBody(r *http.Request, lent *buffers, proceed <-chan bool) error {
+	defer r.Body.Close()
+	if proceed != nil {
+		late := time.NewTimer(continueTime)
+		defer late.Stop()
+		select {
+		case wanted := <-proceed:
+			if !wanted {
+				return errors.New("the body was not wanted")
+			}
+		case <-late.C:
+		case <-r.Context().Done():
+			return r.Context().Err()
+		}
+	}
+	buffer := lent.Get()
+	defer lent.Put(buffer)
+	if r.ContentLength >= 0 {
+		n, err := io.CopyBuffer(flushing{s.out, s.out}, io.LimitReader(r.Body, r.ContentLength), buffer)
+		if err == nil && n != r.ContentLength {
+			err = io.ErrUnexpectedEOF
+		}
+		return s.sentOrCut(err)
+	}
+	chunks := httputil.NewChunkedWriter(s.out)
+	_, err := io.CopyBuffer(flushing{chunks, s.out}, struct{ io.Reader }{r.Body}, buffer)
+	if err == nil {
+		err = chunks.Close()
+	}
+	if err == nil {
+		for name, values := range r.Trailer {
+			for _, v := range values {
+				fmt.Fprintf(s.out, "%s: %s\r\n", name, strings.NewReplacer("\r", " ", "\n", " ").Replace(v))
+			}
+		}
+		_, err = s.out.WriteString("\r\n")
+	}
+	return s.sentOrCut(err)
+}
+
+// sentOrCut flushes a whole body. After half a one the connection is worth
+// nothing: the app must not wait for the rest, nor take what it has for all.
+func (s *strand) sentOrCut(err error) error {
+	if err == nil {
+		err = s.out.Flush()
+	}
+	if err != nil {
+		reset(s.TCPConn)
+	}
+	return err
+}
+
+// flushing passes on at once what it gets: a slow body must not wait in a buffer.
+type flushing struct {
+	io.Writer
+	out *bufio.Writer
+}
+
+// Write writes p through.
+func (f flushing) Write(p []byte) (int, error) {
+	n, err := f.Writer.Write(p)
+	if err == nil {
+		err = f.out.Flush()
+	}
+	return n, err
+}
+
+var _ net.Conn = (*strand)(nil)
