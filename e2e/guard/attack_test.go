@@ -22,6 +22,7 @@ func (s *site) tidy(t testing.TB) {
 		{"/v1.41/containers/json?all=1&filters=%7B%22label%22:%7B%22havre.kind=hook%22:true%7D%7D", "/v1.41/containers/", "?force=1", "Id"},
 		{"/v1.41/networks", "/v1.41/networks/", "", "Id"},
 		{"/v1.41/configs", "/v1.41/configs/", "", "ID"},
+		{"/v1.41/secrets", "/v1.41/secrets/", "", "ID"},
 	} {
 		var items []map[string]any
 		s.must(t, "GET", n.list, "", &items)

@@ -42,6 +42,7 @@ func TestPurgeRemovesHavresThingsAndNobodyElses(t *testing.T) {
 		"containers": {"ps", "-aq", "--filter", "label=havre.instance"},
 		"services":   {"service", "ls", "-q", "--filter", "label=havre.instance"},
 		"networks":   {"network", "ls", "-q", "--filter", "label=havre.instance"},
+		"secrets":    {"secret", "ls", "-q", "--filter", "label=havre.instance"},
 		"configs":    {"config", "ls", "-q", "--filter", "label=havre.instance"},
 		"images":     {"images", "-q", "havre.invalid/prod/app"},
 	} {
@@ -51,7 +52,7 @@ func TestPurgeRemovesHavresThingsAndNobodyElses(t *testing.T) {
 	}
 	for _, args := range [][]string{
 		{"inspect", s.vars["OTHERBOX"]}, {"network", "inspect", s.vars["OTHERNET"]}, {"service", "inspect", s.vars["OTHERSVC"]},
-		{"config", "inspect", s.vars["OTHERCONFIG"]}, {"image", "inspect", "secret:latest"}, {"image", "inspect", "debian:bookworm"},
+		{"config", "inspect", s.vars["OTHERCONFIG"]}, {"secret", "inspect", s.vars["OTHERSECRET"]}, {"image", "inspect", "secret:latest"}, {"image", "inspect", "debian:bookworm"},
 	} {
 		s.Docker(t, args...)
 	}

@@ -208,6 +208,10 @@ func (s *site) stock(t testing.TB) {
 	s.must(t, "POST", dockercall.VolumeEnsurePath, guardtest.Bodies()["volume.json"], nil)
 	s.must(t, "POST", "/v1.41/configs/create", strings.Replace(guardtest.Bodies()["config.json"], "motd", "conf", 1), &made)
 	s.vars["CONFIG"] = made.ID
+	for v, as := range map[string]*strings.Replacer{"SECRET": strings.NewReplacer("token", "password"), "ENVSECRET": strings.NewReplacer("token", "env", `"prod"`, `"qualif"`)} {
+		s.must(t, "POST", "/v1.41/secrets/create", as.Replace(guardtest.Bodies()["secret.json"]), &made)
+		s.vars[v] = made.ID
+	}
 	service := strings.NewReplacer("ccccccc2", serviceID, `"Replicas": 0`, `"Replicas": 1`).Replace(guardtest.Bodies()["service.json"])
 	s.must(t, "POST", "/v1.41/services/create", service, &made)
 	s.vars["SVC"] = made.ID
@@ -241,6 +245,7 @@ func (s *site) stockOthers(t testing.TB) {
 		t.Fatal(err)
 	}
 	v["OTHERCONFIG"] = s.Docker(t, "config", "create", "theirs", file)
+	v["OTHERSECRET"] = s.Docker(t, "secret", "create", "theirs", file)
 }
 
 // world is the site as one script needs it.

@@ -43,6 +43,10 @@ const (
 	PathUsage     = "GET /v1/usage"                     // ?env= ?project= → []Usage
 	PathMetrics   = "GET /metrics"                      // Prometheus' text format
 	PathEvents    = "GET /v1/events"                    // ?env= ?project= ?service= ?kind= ?after= ?since= ?follow= → server-sent events of Event
+	PathSecrets   = "GET /v1/secrets"                   // ?env= → []Secret
+	PathSecretNew = "POST /v1/secrets"                  // NewSecret → Secret
+	PathSecretUse = "POST /v1/secrets/renew"            // ?env= &name= → stream of Progress
+	PathSecretRm  = "DELETE /v1/secrets"                // ?env= &name= → Removed
 	PathAuthority = "GET /v1/authority"                 // the root certificate, PEM
 	PathOpenAPI   = "GET /v1/openapi.json"              // this API, OpenAPI 3.1
 	PathDown      = "POST /v1/down"                     // stops all services of this Havre → stream of Progress
@@ -83,8 +87,9 @@ type Part struct {
 
 // Apply asks for a project to be as declared.
 type Apply struct {
-	Environment string       `json:"environment"`
-	Project     spec.Project `json:"project"`
+	Environment string        `json:"environment"`
+	Project     spec.Project  `json:"project"`
+	Secrets     []SecretValue `json:"secrets,omitempty" doc:"what the project's own secrets hold"`
 }
 
 // Declared is a project as it was applied last.

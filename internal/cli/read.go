@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"havre/internal/api"
 	"havre/internal/dialect"
 	"havre/internal/problem"
+	"havre/internal/secret"
 )
 
 // declaration is the flags that say what should be.
@@ -49,7 +51,11 @@ func (c *console) read(cmd *cobra.Command, d declaration) (api.Apply, error) {
 	if err != nil {
 		return api.Apply{}, coded{exitInput, err}
 	}
-	return api.Apply{Environment: env, Project: result.Project}, nil
+	want := api.Apply{Environment: env, Project: result.Project}
+	for _, name := range slices.Sorted(maps.Keys(result.Secrets)) {
+		want.Secrets = append(want.Secrets, api.SecretValue{Name: name, Value: secret.Sent(result.Secrets[name].Reveal())})
+	}
+	return want, nil
 }
 
 // noted shows a warning.

@@ -18,6 +18,7 @@ import (
 	"havre/internal/dialect/geard"
 	"havre/internal/dialect/source"
 	"havre/internal/problem"
+	"havre/internal/secret"
 	"havre/internal/spec"
 )
 
@@ -44,8 +45,9 @@ type Request struct {
 // Result is a project without mistakes.
 type Result struct {
 	Project spec.Project
-	Notes   []*problem.Problem // what the person should know, each with its place
-	Dialect string             // Compose or Geard
+	Secrets map[string]secret.Text // what its own secrets hold, by name
+	Notes   []*problem.Problem     // what the person should know, each with its place
+	Dialect string                 // Compose or Geard
 }
 
 // Read reads files into a project.
@@ -83,7 +85,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 	if len(r.Mistakes) > 0 {
 		return Result{Notes: result.Notes, Dialect: result.Dialect}, source.Tidy(r.Mistakes)
 	}
-	result.Project = r.Project
+	result.Project, result.Secrets = r.Project, r.Secrets
 	return result, nil
 }
 
@@ -158,6 +160,7 @@ func finish(r *source.Reading, offset int) {
 		order(r.Origins, "services."+s.Name+".mounts", s.Mounts, func(m spec.Mount) string { return m.Target })
 		order(r.Origins, "services."+s.Name+".needs", s.Needs, func(n spec.Need) string { return n.Service })
 	}
+	slices.SortFunc(r.Project.Secrets, func(a, b spec.Secret) int { return strings.Compare(a.Name, b.Name) })
 	for _, m := range spec.Validate(r.Project) {
 		m.Problem.Where = r.Origins.Find(m.Path)
 		r.Mistakes = append(r.Mistakes, m.Problem)

@@ -23,7 +23,11 @@ func again(t *testing.T, p spec.Project) (spec.Project, []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	result, err := dialect.Read(t.Context(), dialect.Request{Files: []string{"-"}, Stdin: text, Dir: t.TempDir()})
+	given := map[string]string{} // secrets come by variables
+	for _, s := range p.Secrets {
+		given[strings.ToUpper(s.Name)], given[strings.ToUpper(s.Name)+"_2"] = "x", "x"
+	}
+	result, err := dialect.Read(t.Context(), dialect.Request{Files: []string{"-"}, Stdin: text, Dir: t.TempDir(), Env: given})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
@@ -80,7 +84,7 @@ func TestNormalFormOfTheCorpusMeansTheSame(t *testing.T) {
 // full is a project in which every field says something.
 func full() spec.Project {
 	return spec.Project{
-		Name: "full",
+		Name: "full", Secrets: []spec.Secret{{Name: "PASSWORD"}, {Name: "key", External: "shared.key"}, {Name: "password"}, {Name: "token", External: "token"}},
 		Files: []spec.File{
 			{Name: "conf", Content: []byte("a: $1\n b\n"), Mode: 0o444},
 			{Name: "conf/d", Content: []byte("x\r\ny\t\x01 \n\n"), Mode: 0o600},
@@ -97,7 +101,10 @@ func full() spec.Project {
 					{Kind: spec.Config, Source: "conf", Target: "/a", ReadOnly: true}, {Kind: spec.Config, Source: "conf/d", Target: "/b", ReadOnly: true},
 					{Kind: spec.Config, Source: "conf_d", Target: "/c", ReadOnly: true}, {Kind: spec.Config, Source: "conf~", Target: "/d", ReadOnly: true},
 					{Kind: spec.Volume, Source: "data.1", Target: "/data", ReadOnly: true}, {Kind: spec.Tmpfs, Target: "/dev/shm", Size: 1 << 20},
-					{Kind: spec.Volume, Source: "other", Target: "/other dir"}, {Kind: spec.Tmpfs, Target: "/tmp", Size: 12345}, {Kind: spec.Tmpfs, Target: "/tmp2", ReadOnly: true},
+					{Kind: spec.Volume, Source: "other", Target: "/other dir"},
+					{Kind: spec.SecretFile, Source: "PASSWORD", Target: "/run/secrets/PASSWORD", ReadOnly: true}, {Kind: spec.SecretFile, Source: "key", Target: "/run/secrets/k", ReadOnly: true, Mode: 0o400},
+					{Kind: spec.SecretFile, Source: "password", Target: "/run/secrets/password", ReadOnly: true, UID: 33}, {Kind: spec.Tmpfs, Target: "/tmp", Size: 12345}, {Kind: spec.Tmpfs, Target: "/tmp2", ReadOnly: true},
+					{Kind: spec.SecretFile, Source: "token", Target: "/token", ReadOnly: true, GID: 34},
 				},
 				Needs: []spec.Need{{Service: "db", Condition: spec.Completed}}, Links: []spec.Link{{To: "db", Alias: "data", Ports: []uint16{5432}}, {To: "web"}},
 				Aliases: []string{"www", "api"}, Health: &spec.Health{Test: []string{"CMD", "true", "$x"}, Interval: spec.Duration(90 * time.Second), Timeout: spec.Duration(time.Second), Start: spec.Duration(time.Millisecond), Retries: 2},
@@ -146,6 +153,7 @@ func TestAnyMixtureOfFieldsReturns(t *testing.T) {
 			}
 		}
 		p.Files = slices.DeleteFunc(p.Files, func(f spec.File) bool { return len(s.Mounts) == 0 })
+		p.Secrets = slices.DeleteFunc(p.Secrets, func(spec.Secret) bool { return len(s.Mounts) == 0 })
 		if len(spec.Validate(p)) == 0 {
 			isAgain(t, fmt.Sprint("seed ", seed), p)
 		}

@@ -101,6 +101,10 @@ var rows = []row{
 	{"GET", "/configs", false, 0, func() Call { return new(ConfigList) }},
 	{"DELETE", "/configs/{ID}", false, 0, func() Call { return new(ConfigRemove) }},
 
+	{"POST", "/secrets/create", false, small, func() Call { return new(SecretCreate) }},
+	{"GET", "/secrets", false, 0, func() Call { return new(SecretList) }},
+	{"DELETE", "/secrets/{ID}", false, 0, func() Call { return new(SecretRemove) }},
+
 	{"POST", own + "swarm", false, small, func() Call { return new(Swarm) }},
 	{"POST", own + "volume", false, small, func() Call { return new(VolumeEnsure) }},
 	{"POST", own + "volumes", false, small, func() Call { return new(VolumeList) }},

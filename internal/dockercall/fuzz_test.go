@@ -42,6 +42,7 @@ var engineTypes = map[dockercall.Kind]func() any{
 	dockercall.ExecCreateKind:        func() any { return new(container.ExecCreateRequest) },
 	dockercall.ExecStartKind:         func() any { return new(container.ExecStartRequest) },
 	dockercall.ConfigCreateKind:      func() any { return new(swarm.ConfigSpec) },
+	dockercall.SecretCreateKind:      func() any { return new(swarm.SecretSpec) },
 }
 
 // FuzzParse holds Parse to three promises: it never panics; what it

@@ -107,6 +107,7 @@ type ContainerSpec struct {
 	Mounts          []Mount        `json:",omitzero"`
 	Healthcheck     *Health        `json:",omitzero"`
 	Configs         []ConfigRef    `json:",omitzero"`
+	Secrets         []SecretRef    `json:",omitzero"`
 	Isolation       Isolation      `json:",omitzero"`
 	CapabilityAdd   []Capability   `json:",omitzero"`
 	CapabilityDrop  []Capability   `json:",omitzero"`
@@ -116,7 +117,7 @@ type ContainerSpec struct {
 	Ulimits         []Ulimit       `json:",omitzero"`
 
 	// Never set.
-	Privileges, Secrets, OomScoreAdj Zero `json:",omitzero"`
+	Privileges, OomScoreAdj Zero `json:",omitzero"`
 }
 
 // Isolation is "default", which an engine adds, or nothing.
@@ -183,7 +184,7 @@ type ConfigRef struct {
 	Runtime    Zero `json:",omitzero"`
 }
 
-// ConfigFile is where and as whose.
+// ConfigFile is where a config or a secret is, and as whose.
 type ConfigFile struct {
 	Name Path
 	UID  Number

@@ -26,6 +26,7 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.TaskListKind:      keeping(labelsAt("Spec", "ContainerSpec", "Labels")),
 	dockercall.ContainerListKind: keeping(labelsAt("Labels")),
 	dockercall.ConfigListKind:    keeping(labelsAt("Spec", "Labels")),
+	dockercall.SecretListKind:    (*Guard).secretList,
 	dockercall.ImageListKind:     (*Guard).imageList,
 	dockercall.ImageInspectKind:  (*Guard).imageInspect,
 	dockercall.ExecStartKind:     (*Guard).execStart,
@@ -190,20 +191,48 @@ func (g *Guard) info(w http.ResponseWriter, r *http.Request, _ dockercall.Call) 
 	return writeJSON(w, v)
 }
 
+// ask writes call to the engine and reads its answer into v.
+func (g *Guard) ask(r *http.Request, call dockercall.Call, v any) error {
+	a, err := g.send(r, call)
+	if err != nil {
+		return err
+	}
+	defer a.Body.Close()
+	if err := failed(a); err != nil {
+		return err
+	}
+	return json.NewDecoder(io.LimitReader(a.Body, maxAnswer)).Decode(v)
+}
+
+// secretList passes on what secrets are called and whose they are. An engine
+// leaves out what is in them; should it ever not, nobody sees it here.
+func (g *Guard) secretList(w http.ResponseWriter, r *http.Request, call dockercall.Call) error {
+	type told struct {
+		ID   string
+		Spec struct {
+			Name   string
+			Labels map[string]string
+		}
+	}
+	var items []told
+	if err := g.ask(r, call, &items); err != nil {
+		return err
+	}
+	kept := []told{}
+	for _, item := range items {
+		if policy.Owned(g.instance, item.Spec.Labels) {
+			kept = append(kept, item)
+		}
+	}
+	return writeJSON(w, kept)
+}
+
 // keeping passes on the items of a list that are this instance's, by their
 // labels.
 func keeping(labels func(json.RawMessage) map[string]string) deed {
 	return func(g *Guard, w http.ResponseWriter, r *http.Request, call dockercall.Call) error {
-		a, err := g.send(r, call)
-		if err != nil {
-			return err
-		}
-		defer a.Body.Close()
-		if err := failed(a); err != nil {
-			return err
-		}
 		var items []json.RawMessage
-		if err := json.NewDecoder(io.LimitReader(a.Body, maxAnswer)).Decode(&items); err != nil {
+		if err := g.ask(r, call, &items); err != nil {
 			return err
 		}
 		kept := []json.RawMessage{}
@@ -236,16 +265,8 @@ func labelsAt(keys ...string) func(json.RawMessage) map[string]string {
 
 // imageList keeps the environments' images and their names in havre.invalid.
 func (g *Guard) imageList(w http.ResponseWriter, r *http.Request, call dockercall.Call) error {
-	a, err := g.send(r, call)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	if err := failed(a); err != nil {
-		return err
-	}
 	var items []map[string]any
-	if err := json.NewDecoder(io.LimitReader(a.Body, maxAnswer)).Decode(&items); err != nil {
+	if err := g.ask(r, call, &items); err != nil {
 		return err
 	}
 	kept := []map[string]any{}
@@ -272,16 +293,8 @@ func cutNames(item map[string]any) bool {
 }
 
 func (g *Guard) imageInspect(w http.ResponseWriter, r *http.Request, call dockercall.Call) error {
-	a, err := g.send(r, call)
-	if err != nil {
-		return err
-	}
-	defer a.Body.Close()
-	if err := failed(a); err != nil {
-		return err
-	}
 	var item map[string]any
-	if err := json.NewDecoder(io.LimitReader(a.Body, maxAnswer)).Decode(&item); err != nil {
+	if err := g.ask(r, call, &item); err != nil {
 		return err
 	}
 	cutNames(item)

@@ -12,7 +12,7 @@ import (
 // factsOf looks up what judging the call needs to know. An object counts
 // only when the engine calls it by the very id that was asked for.
 func (g *Guard) factsOf(ctx context.Context, call dockercall.Call) (policy.Facts, error) {
-	f := policy.Facts{Instance: g.instance, Networks: map[dockercall.SwarmID]policy.Object{}, Configs: map[dockercall.SwarmID]policy.Object{}}
+	f := policy.Facts{Instance: g.instance, Networks: map[dockercall.SwarmID]policy.Object{}, Configs: map[dockercall.SwarmID]policy.Object{}, Secrets: map[dockercall.SwarmID]policy.Object{}}
 	portal, err := g.portalImage()
 	if err != nil {
 		return f, err
@@ -118,6 +118,9 @@ var lookups = map[dockercall.Kind]lookup{
 	dockercall.ConfigRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.ConfigRemove, f *policy.Facts) error {
 		return g.config(ctx, c.ID, &f.Target)
 	}),
+	dockercall.SecretRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.SecretRemove, f *policy.Facts) error {
+		return g.secret(ctx, c.ID, &f.Target)
+	}),
 	dockercall.VolumeEnsureKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeEnsure, f *policy.Facts) error {
 		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
 	}),
@@ -171,6 +174,13 @@ func (g *Guard) mentioned(ctx context.Context, s dockercall.ServiceSpec, f *poli
 		}
 		f.Configs[c.ConfigID] = o
 	}
+	for _, s := range box.Secrets {
+		var o policy.Object
+		if err := g.secret(ctx, s.SecretID, &o); err != nil {
+			return err
+		}
+		f.Secrets[s.SecretID] = o
+	}
 	return g.image(ctx, dockercall.ImageName(box.Image), &f.Image)
 }
 
@@ -197,6 +207,10 @@ func (g *Guard) service(ctx context.Context, id dockercall.SwarmID, o *policy.Ob
 
 func (g *Guard) config(ctx context.Context, id dockercall.SwarmID, o *policy.Object) error {
 	return g.swarmObject(ctx, "/configs/", id, o)
+}
+
+func (g *Guard) secret(ctx context.Context, id dockercall.SwarmID, o *policy.Object) error {
+	return g.swarmObject(ctx, "/secrets/", id, o)
 }
 
 func (g *Guard) swarmObject(ctx context.Context, path string, id dockercall.SwarmID, o *policy.Object) error {

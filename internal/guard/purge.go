@@ -59,6 +59,7 @@ var purged = []noun{
 	{"service", "/services", "/services/", "", "", labelsAt("Spec", "Labels"), "ID"},
 	{"container", "/containers/json?all=1", "/containers/", "force=1&v=1", "/json", labelsAt("Labels"), "Id"},
 	{"config", "/configs", "/configs/", "", "", labelsAt("Spec", "Labels"), "ID"},
+	{"secret", "/secrets", "/secrets/", "", "", labelsAt("Spec", "Labels"), "ID"},
 	{"network", "/networks", "/networks/", "", "", labelsAt("Labels"), "Id"},
 }
 

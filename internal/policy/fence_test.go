@@ -69,3 +69,49 @@ func TestServiceStaysInItsProject(t *testing.T) {
 		}
 	}
 }
+
+// A secret of another project or environment is mounted by nobody.
+func TestSecretsStayInTheirProject(t *testing.T) {
+	for name, c := range map[string]struct {
+		labels map[string]string
+		called string
+		file   *dockercall.ConfigFile
+		rule   dockercall.Rule
+	}{
+		"its own":                 {of("prod", "aaaaaaa2", "secret"), "h-s", &dockercall.ConfigFile{Name: "/run/secrets/s", UID: "33", Mode: 0o400}, ""},
+		"another project's":       {of("prod", "ccccccc2", "secret"), "h-s", &dockercall.ConfigFile{Name: "/run/secrets/s"}, policy.OtherProject},
+		"another environment's":   {of("qualif", "aaaaaaa2", "secret"), "h-s", &dockercall.ConfigFile{Name: "/run/secrets/s"}, policy.OtherProject},
+		"one by another name":     {of("prod", "aaaaaaa2", "secret"), "h-other", &dockercall.ConfigFile{Name: "/run/secrets/s"}, policy.OtherProject},
+		"somebody else's":         {map[string]string{"havre.env": "prod", "havre.project": "aaaaaaa2"}, "h-s", &dockercall.ConfigFile{Name: "/run/secrets/s"}, policy.ForeignObject},
+		"with a set-user bit":     {of("prod", "aaaaaaa2", "secret"), "h-s", &dockercall.ConfigFile{Name: "/run/secrets/s", Mode: 0o4444}, policy.MountTarget},
+		"over the kernel's files": {of("prod", "aaaaaaa2", "secret"), "h-s", &dockercall.ConfigFile{Name: "/sys/x"}, policy.MountTarget},
+		"nowhere":                 {of("prod", "aaaaaaa2", "secret"), "h-s", nil, policy.MountTarget},
+	} {
+		call := service("")
+		call.Spec.TaskTemplate.ContainerSpec.Secrets = []dockercall.SecretRef{{SecretID: net, SecretName: "h-s", File: c.file}}
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},
+			Secrets:  map[dockercall.SwarmID]policy.Object{net: {Exists: true, Name: c.called, Labels: c.labels}},
+		}
+		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+	}
+}
+
+func TestSecretHasAsManyBytesAsASwarmKeeps(t *testing.T) {
+	for size, rule := range map[int]dockercall.Rule{0: policy.Amount, 1: "", 500*1024 - 1: "", 500 * 1024: policy.Amount} {
+		call := &dockercall.SecretCreate{Spec: dockercall.SecretSpec{
+			Name: "h-aaaaaaa2-s", Data: make([]byte, size),
+			Labels: dockercall.Labels{"havre.kind": "secret", "havre.env": "prod", "havre.project": "aaaaaaa2"},
+		}}
+		done, err := policy.Judge(server, bounds, policy.Facts{Instance: "me"}, call)
+		if ruleOf(err) != string(rule) {
+			t.Errorf("%d bytes: %v, want %q", size, err, rule)
+		}
+		if made, ok := done.(*dockercall.SecretCreate); err == nil && (!ok || made.Spec.Labels[dockercall.InstanceLabel] != "me") {
+			t.Errorf("%d bytes: made as %+v", size, done)
+		}
+	}
+}

@@ -15,6 +15,7 @@ const (
 	NetKind     = "network"
 	LinkKind    = "link" // a network that leads from a project to one service of another
 	ConfigKind  = "config"
+	SecretKind  = "secret"
 	ProbeKind   = "probe"
 	HookKind    = "hook" // runs once on a service's volumes before the service does
 	SeedKind    = "seed" // a container of the guard's own, which is never started
@@ -24,6 +25,7 @@ var (
 	serviceName = regexp.MustCompile(`^h-([a-z2-7]{8})-([a-z2-7]{8})-r([1-9][0-9]{0,9})$`)
 	networkName = regexp.MustCompile(`^h-([a-z2-7]{8})-[a-z0-9]{1,16}$`)
 	configName  = regexp.MustCompile(`^h-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
+	secretName  = configName
 	probeName   = regexp.MustCompile(`^h-([a-z2-7]{8})-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 )
 

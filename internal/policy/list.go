@@ -34,6 +34,11 @@ func configList(q question, c *dockercall.ConfigList) (dockercall.Call, error) {
 	return c, nil
 }
 
+func secretList(q question, c *dockercall.SecretList) (dockercall.Call, error) {
+	c.Filters = narrowed(q, c.Filters)
+	return c, nil
+}
+
 // events are those of containers: only theirs carry labels to tell whose
 // they are.
 func events(q question, c *dockercall.Events) (dockercall.Call, error) {

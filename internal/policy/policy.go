@@ -69,6 +69,7 @@ type Facts struct {
 	Networks  map[dockercall.SwarmID]Object
 	Configs   map[dockercall.SwarmID]Object
 	MountedAt []string // where containers have the volume that the call is about
+	Secrets   map[dockercall.SwarmID]Object
 }
 
 // question is all that a judgement may look at.
@@ -142,6 +143,10 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ConfigCreateKind: on(configCreate),
 	dockercall.ConfigListKind:   on(configList),
 	dockercall.ConfigRemoveKind: ours("config"),
+
+	dockercall.SecretCreateKind: on(secretCreate),
+	dockercall.SecretListKind:   on(secretList),
+	dockercall.SecretRemoveKind: ours("secret"),
 
 	dockercall.SwarmKind:        harmless, // only ever makes a swarm where there is none
 	dockercall.VolumeEnsureKind: on(volumeEnsure),

@@ -72,6 +72,9 @@ func judgeBox(q question, p place, box *dockercall.ContainerSpec) error {
 	if err := judgeConfigs(q, p, box.Configs); err != nil {
 		return err
 	}
+	if err := judgeSecrets(q, p, box.Secrets); err != nil {
+		return err
+	}
 	if err := judgeGrace(box.StopGracePeriod); err != nil {
 		return err
 	}

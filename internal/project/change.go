@@ -73,8 +73,8 @@ func (d declaration) outcome(old Record) Outcome {
 		declared, _ := d.want.Service(n)
 		// Variables of links are part of how a container runs.
 		s.Environment = fromList(variables(d.full, s, d.found.Linked))
-		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Image: d.found.Images[n], Created: d.now, Declared: &declared}
-		next.Digest = service.Digest(s, next.Image.ID, next.Files)
+		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Secrets: secretsOf(d.want, s, d.found.Secrets), Image: d.found.Images[n], Created: d.now, Declared: &declared}
+		next.Digest = service.Digest(s, next.Image.ID, next.Files, next.Secrets)
 		c := r.take(n, next, old.Removed)
 		plan.Changes, plan.Notes = append(plan.Changes, c), append(plan.Notes, sharing(c, s)...)
 	}
@@ -113,12 +113,9 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 		c.Verb = "create"
 		s.Active, s.Stopped, s.Removed = 0, false, false
 	default:
-		c.Verb, c.Why = "update", append(Differences(had.Spec, next.Spec), imageChange(had.Image, next.Image)...)
+		c.Verb, c.Why = "update", changes(had, &next)
 		if len(c.Why) == 0 {
 			c.Why = []string{"the rollout before it failed"}
-		}
-		if !slices.EqualFunc(had.Files, next.Files, sameFile) {
-			c.Why = append(c.Why, "files")
 		}
 		serves := s.Rollout(s.Active)
 		c.Stops = serves != nil && serves.Spec.WritesData() && next.Spec.WritesData()

@@ -58,7 +58,8 @@ type Deployer struct {
 	Loop         Loop
 	Machine      Machine
 	Volumes      Volumes
-	Logbook      Logbook      // nil keeps nothing
+	Logbook      Logbook // nil keeps nothing
+	Vault        Vault
 	Environments []string     // those that there are
 	Pool         netip.Prefix // of projects' networks
 
@@ -102,6 +103,9 @@ func (d *Deployer) remember(ctx context.Context, want api.Apply) (Outcome, error
 		if err != nil || o.Same {
 			return o, err
 		}
+		if err := d.keep(ctx, o.Record, want); err != nil { // before anything refers to them
+			return o, err
+		}
 		err = d.Records.SaveProject(ctx, o.Record)
 		if problem.KindOf(err) == problem.Busy && try < tries { // the loop wrote between our reading and saving
 			continue
@@ -117,8 +121,8 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 	if want.Environment == "" {
 		want.Environment = spec.DefaultEnvironment
 	}
-	if !slices.Contains(d.Environments, want.Environment) {
-		return Outcome{}, problem.New(problem.NotFound, "no environment is named %s", want.Environment).With("use one of: %s", strings.Join(d.Environments, ", "))
+	if err := d.there(want.Environment); err != nil {
+		return Outcome{}, err
 	}
 	if wrong := mistakes(want.Project); len(wrong) > 0 {
 		return Outcome{}, wrong
@@ -142,6 +146,11 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 			wrong = append(wrong, problem.Of(fmt.Errorf("service %s: %w", s.Name, err)))
 		}
 		found.Images[s.Name] = img
+	}
+	if found.Secrets, err = d.versions(ctx, old, want); err != nil {
+		for _, p := range api.Flat(err) {
+			wrong = append(wrong, &p)
+		}
 	}
 	wrong = append(wrong, d.held(ctx, old, want.Project)...)
 	broken, err := d.connect(records, old, &want.Project, &found)
@@ -179,6 +188,15 @@ func (d *Deployer) free(ctx context.Context, old Record, want spec.Project, foun
 			return o, nil
 		}
 	}
+}
+
+// there tells whether there is such an environment.
+// Errors: NotFound.
+func (d *Deployer) there(environment string) error {
+	if slices.Contains(d.Environments, environment) {
+		return nil
+	}
+	return problem.New(problem.NotFound, "no environment is named %s", environment).With("use one of: %s", strings.Join(d.Environments, ", "))
 }
 
 func mistakes(p spec.Project) problem.List {

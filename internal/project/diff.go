@@ -86,6 +86,7 @@ func Compare(had, next *Rollout, secrets bool) []api.Difference {
 		}
 	}
 	all = append(all, each("files", digests(had.Files), digests(next.Files))...)
+	all = append(all, each("secrets", versionWords(had.Secrets), versionWords(next.Secrets))...)
 	for i := range all {
 		if d := &all[i]; !secrets && secretName(d.Field) {
 			d.Old, d.New, d.Hidden = hidden(d.Old), hidden(d.New), true

@@ -42,7 +42,7 @@ func changes(had, next *Rollout) []string {
 	if !slices.EqualFunc(had.Files, next.Files, sameFile) {
 		names = append(names, "files")
 	}
-	return names
+	return append(names, secretChanges(had.Secrets, next.Secrets)...)
 }
 
 // fate is how a rollout fared. One that failed stays so in history, though

@@ -64,6 +64,8 @@ type Rollout struct {
 	Left    time.Time // when it was taken out of the routes for another one; zero before
 	LeftFor int       // that one's number
 
+	Secrets []service.Secret `json:",omitempty"` // the ones it mounts; their values are in the vault
+
 	Declared *spec.Service `json:",omitempty"` // Spec as it was written; nil in records from before this was kept
 	Joins    []Join        `json:",omitempty"` // its ends of links with other projects, since its swarm service was made
 	Back     int           `json:",omitempty"` // the rollout that a rollback made it like

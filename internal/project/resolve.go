@@ -23,6 +23,8 @@ type Found struct {
 	Hosts  map[string]string        // domains and who has them, other projects only
 	Linked map[string]spec.Service  // targets of links to other projects, by Link.To
 	Links  []LinkNet                // networks of those links
+
+	Secrets map[string]string // which value each has, by its name in the declaration
 }
 
 // complete fills in what a declaration leaves open and its image says: volumes

@@ -99,7 +99,7 @@ func (d *Deployer) back(ctx context.Context, ref Ref, to int) (api.Plan, error) 
 
 // anew is a rollout that runs like r and has not begun yet.
 func (r *Rollout) anew(now time.Time) Rollout {
-	return Rollout{State: Pending, Digest: r.Digest, Spec: r.Spec, Files: r.Files, Image: r.Image, Declared: r.Declared, Created: now}
+	return Rollout{State: Pending, Digest: r.Digest, Spec: r.Spec, Files: r.Files, Secrets: r.Secrets, Image: r.Image, Declared: r.Declared, Created: now}
 }
 
 // goal is the rollout to go back to.
@@ -146,10 +146,11 @@ func (r *Record) redeclare(ro Rollout) error {
 		switch {
 		case i < 0:
 			p.Files = append(p.Files, f)
-		case !mounts(p, f.Name): // another service goes on with its own
+		case !mounts(p, spec.Config, f.Name): // another service goes on with its own
 			p.Files[i] = f
 		}
 	}
+	reinstate(&p, ro.Secrets)
 	p.Services = append(p.Services, declared)
 	slices.SortFunc(p.Services, func(a, b spec.Service) int { return strings.Compare(a.Name, b.Name) })
 	var wrong problem.List
@@ -163,10 +164,10 @@ func (r *Record) redeclare(ro Rollout) error {
 	return nil
 }
 
-// mounts tells whether a service of p mounts a file.
-func mounts(p spec.Project, file string) bool {
+// mounts tells whether a service of p mounts a file or a secret.
+func mounts(p spec.Project, kind spec.MountKind, name string) bool {
 	return slices.ContainsFunc(p.Services, func(s spec.Service) bool {
-		return slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Config && m.Source == file })
+		return slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Kind == kind && m.Source == name })
 	})
 }
 
@@ -182,6 +183,7 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 	case err != nil:
 		return err
 	}
+	wrong = append(wrong, d.lost(ctx, ref.Record, ro)...)
 	records, err := d.Records.Projects(ctx)
 	if err != nil {
 		return err

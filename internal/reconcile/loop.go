@@ -48,7 +48,13 @@ type Portals interface {
 type Storage interface {
 	EnsureVolume(ctx context.Context, v service.Volume) (source string, fresh bool, err error)
 	EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error)
-	TidyConfigs(ctx context.Context, p spec.ProjectID) error // removes those that no swarm service mounts
+	TidyConfigs(ctx context.Context) error // removes those that no swarm service mounts
+}
+
+// Secrets keeps what is only ever seen in memory.
+type Secrets interface {
+	EnsureSecret(ctx context.Context, environment string, p spec.ProjectID, s service.Secret) (service.SecretFile, error)
+	TidySecrets(ctx context.Context) error // removes those that no swarm service mounts, and forgets values that nothing needs
 }
 
 // Hooks runs what fills a service's new volumes before the service starts.
@@ -62,7 +68,7 @@ type Hooks interface {
 // Shelf keeps the images that rollouts run, though their names move on.
 type Shelf interface {
 	KeepImage(ctx context.Context, environment, id string) error
-	TidyImages(ctx context.Context, environment string, inUse map[string]bool) error
+	TidyImages(ctx context.Context, inUse map[string]map[string]bool) error // by environment and id
 }
 
 // Litter is what a dying engine leaves lying about.
@@ -112,6 +118,7 @@ type Hands struct {
 	Portals
 	Storage
 	Hooks
+	Secrets
 	Shelf
 	Litter
 	Logs
@@ -155,9 +162,8 @@ type Loop struct {
 	tried *accepted
 
 	// Only the goroutine of Run and Pass touches these.
-	untidy    bool                    // configs may lie about
+	untidy    bool                    // configs, secrets and kept images may lie about
 	tidied    time.Time               // when old logs were last removed
-	strangers map[spec.ProjectID]bool // projects nobody remembers, which may have left some
 	known     map[spec.ProjectID]bool // projects of the last pass
 	portalled bool                    // portals were compared with this program's own
 	told      string                  // digest of the table the ingress follows
@@ -184,7 +190,7 @@ func New(h Hands, s Settings) *Loop {
 	if s.Log == nil {
 		s.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Loop{hands: h, set: s, poke: make(chan struct{}, 1), tried: newAccepted(h.Ingress), untidy: true, strangers: map[spec.ProjectID]bool{}}
+	return &Loop{hands: h, set: s, poke: make(chan struct{}, 1), tried: newAccepted(h.Ingress), untidy: true}
 }
 
 // Poke asks for a pass soon. It never blocks.

@@ -285,6 +285,12 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 			}
 			f.Target, f.Mode, f.Content = m.Target, ro.Files[i].Mode, ro.Files[i].Content
 			d.Files = append(d.Files, f)
+		case spec.SecretFile:
+			f, err := w.secret(ctx, r, ro, m)
+			if err != nil {
+				return err
+			}
+			d.Secrets = append(d.Secrets, f)
 		case spec.Tmpfs: // the swarm reads these from the declaration
 		}
 	}
@@ -297,8 +303,22 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 	return w.loop.hands.StartService(ctx, d)
 }
 
-// tidy removes configs that nothing mounts any more. Those of rollouts kept
-// for going back stay in the record and are made again if need be.
+// secret has the swarm keep a value that a rollout mounts.
+func (w *work) secret(ctx context.Context, r *project.Record, ro *project.Rollout, m spec.Mount) (service.SecretFile, error) {
+	i := slices.IndexFunc(ro.Secrets, func(s service.Secret) bool { return s.Name == m.Source })
+	if i < 0 {
+		return service.SecretFile{}, fmt.Errorf("secret %s is not in the rollout", m.Source)
+	}
+	f, err := w.loop.hands.EnsureSecret(ctx, r.Environment, r.ID, ro.Secrets[i])
+	if err != nil {
+		return f, fmt.Errorf("secret %s: %w", m.Source, err)
+	}
+	f.Target, f.UID, f.GID, f.Mode = m.Target, m.UID, m.GID, m.Mode
+	return f, nil
+}
+
+// tidy removes configs and secrets that nothing mounts any more. Those of
+// rollouts kept for going back are remembered and made again if need be.
 func (w *work) tidy(ctx context.Context, records []project.Record) {
 	if w.busy {
 		return
@@ -308,18 +328,13 @@ func (w *work) tidy(ctx context.Context, records []project.Record) {
 	if !w.loop.untidy {
 		return
 	}
-	for _, r := range records {
-		if err := w.loop.hands.TidyConfigs(ctx, r.ID); err != nil {
-			w.failed("tidy the files of "+r.Name, err)
-			return
-		}
+	if err := w.loop.hands.TidyConfigs(ctx); err != nil {
+		w.failed("tidy the files", err)
+		return
 	}
-	for id := range w.loop.strangers {
-		if err := w.loop.hands.TidyConfigs(ctx, id); err != nil {
-			w.failed("tidy the files of a project that is gone", err)
-			return
-		}
-		delete(w.loop.strangers, id)
+	if err := w.loop.hands.TidySecrets(ctx); err != nil {
+		w.failed("tidy the secrets", err)
+		return
 	}
 	if err := w.tidyImages(ctx, records); err != nil {
 		w.failed("tidy the images", err)
@@ -328,7 +343,8 @@ func (w *work) tidy(ctx context.Context, records []project.Record) {
 	w.loop.untidy = false
 }
 
-// tidyImages lets go of images that no remembered rollout ran.
+// tidyImages lets go of images that no remembered rollout ran, also in
+// environments of which nothing is remembered.
 func (w *work) tidyImages(ctx context.Context, records []project.Record) error {
 	inUse := map[string]map[string]bool{}
 	for _, r := range records {
@@ -341,12 +357,7 @@ func (w *work) tidyImages(ctx context.Context, records []project.Record) error {
 			}
 		}
 	}
-	for env, ids := range inUse {
-		if err := w.loop.hands.TidyImages(ctx, env, ids); err != nil {
-			return err
-		}
-	}
-	return nil
+	return w.loop.hands.TidyImages(ctx, inUse)
 }
 
 // orphans removes what belongs to projects that nobody remembers, which is
@@ -357,13 +368,12 @@ func (w *work) orphans(ctx context.Context, records []project.Record) {
 		known[r.ID] = true
 	}
 	for id := range w.loop.known {
-		w.stranger(known, id)
+		w.loop.untidy = w.loop.untidy || !known[id] // it was forgotten, and may have left something
 	}
 	w.loop.known = known
 	for _, o := range w.view.Snapshot.Services {
-		w.stranger(known, o.Project)
 		if !known[o.Project] && o.SwarmID != "" {
-			w.busy = true
+			w.busy, w.loop.untidy = true, true
 			w.failed("remove a service of no project", w.loop.hands.RemoveService(ctx, o.SwarmID))
 		}
 	}
@@ -373,17 +383,9 @@ func (w *work) orphans(ctx context.Context, records []project.Record) {
 		}
 	}
 	for _, n := range slices.Clone(w.view.Snapshot.Networks) {
-		w.stranger(known, n.Project)
 		if !known[n.Project] {
 			w.unfence(ctx, n.Project, n.ID)
 		}
-	}
-}
-
-// stranger notes a project that is not known: its files are to be tidied up.
-func (w *work) stranger(known map[spec.ProjectID]bool, id spec.ProjectID) {
-	if !known[id] {
-		w.loop.strangers[id], w.loop.untidy = true, true
 	}
 }
 

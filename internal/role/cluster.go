@@ -45,9 +45,7 @@ func (c cluster) EnsureConfig(ctx context.Context, environment string, p spec.Pr
 	return service.File{ConfigID: id, ConfigName: name}, err
 }
 
-func (c cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
-	return c.engine.RemoveConfigs(ctx, p, nil)
-}
+func (c cluster) TidyConfigs(ctx context.Context) error { return c.engine.TidyConfigs(ctx) }
 
 func (c cluster) Volumes(ctx context.Context, environment string, p spec.ProjectID) ([]string, error) {
 	all, err := c.engine.Volumes(ctx, environment, p)

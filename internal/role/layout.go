@@ -13,6 +13,7 @@ import (
 	"strconv"
 
 	"havre/internal/problem"
+	"havre/internal/secret"
 )
 
 // The system users that roles run as.
@@ -41,6 +42,7 @@ func (l Layout) IngressSocket() string {
 }
 func (l Layout) Database() string     { return filepath.Join(l.Data, "server", "havre.db") }
 func (l Layout) Token() string        { return filepath.Join(l.Data, "server", "token") }
+func (l Layout) SecretKey() string    { return filepath.Join(l.Data, "server", "secret.key") }
 func (l Layout) AuthorityDir() string { return filepath.Join(l.Data, "server", "ca") }
 func (l Layout) LogbookDir() string   { return filepath.Join(l.Data, "server", "logbook") }
 func (l Layout) Table() string        { return filepath.Join(l.Data, "ingress", "table.json") }
@@ -119,7 +121,12 @@ func (l Layout) prepare(server, ingress account) error {
 			return err
 		}
 	}
-	return l.token(server)
+	if err := l.once(l.SecretKey(), server, secret.NewKeyFile()); err != nil {
+		return err
+	}
+	b := make([]byte, 32)
+	_, _ = rand.Read(b) // never fails since Go 1.24
+	return l.once(l.Token(), server, []byte(hex.EncodeToString(b)+"\n"))
 }
 
 // modeOf turns Unix bits into Go's.
@@ -131,15 +138,15 @@ func modeOf(m os.FileMode) os.FileMode {
 	return mode
 }
 
-// token makes the admin token once.
-func (l Layout) token(server account) error {
-	if _, err := os.Stat(l.Token()); err == nil || !errors.Is(err, fs.ErrNotExist) {
+// once makes a file that its owner alone can read, unless it is there. The
+// owner is set each time: we may have been killed before we came to it.
+func (l Layout) once(file string, who account, content []byte) error {
+	_, err := os.Stat(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = writeWhole(file, content, 0o400)
+	}
+	if err != nil {
 		return err
 	}
-	b := make([]byte, 32)
-	_, _ = rand.Read(b) // never fails since Go 1.24
-	if err := writeWhole(l.Token(), []byte(hex.EncodeToString(b)+"\n"), 0o400); err != nil {
-		return err
-	}
-	return os.Lchown(l.Token(), server.uid, server.gid)
+	return os.Lchown(file, who.uid, who.gid)
 }

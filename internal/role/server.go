@@ -136,14 +136,18 @@ func runServer(ctx context.Context, l Layout) error {
 	}
 	every, _ := time.ParseDuration(c.Every) // Load validated it
 	ing := newControl(l.IngressSocket())
-	cl := cluster{engine}
+	key, err := secret.ReadKey(l.SecretKey())
+	if err != nil {
+		return fmt.Errorf("read the key of the secrets: %w", err)
+	}
+	cl, kept := cluster{engine}, vault{db, key, engine}
 	book := c.logbook(l)
 	journal := event.New(db)
 	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), suffix: c.Suffix, log: log}
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
 	certs := &leaves{authority: authority}
 	loop := reconcile.New(reconcile.Hands{
-		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
+		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Secrets: kept, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
 	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Suffix: c.Suffix, Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
@@ -152,7 +156,7 @@ func runServer(ctx context.Context, l Layout) error {
 		return err
 	}
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
-	b.Logbook = book
+	b.Logbook, b.Vault = book, kept
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Metrics: c.Metrics == "localhost", Log: log})
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })

@@ -9,10 +9,12 @@ import (
 )
 
 // Text is a secret. It prints and marshals as "(secret)"; Reveal gives it.
-type Text struct{ value string }
+type Text struct {
+	value *string // a pointer, for fmt prints fields that are not exported without asking them
+}
 
 // New makes a secret of s.
-func New(s string) Text { return Text{s} }
+func New(s string) Text { return Text{&s} }
 
 // Read takes the secret from the first line of a file.
 func Read(file string) (Text, error) {
@@ -21,22 +23,24 @@ func Read(file string) (Text, error) {
 		return Text{}, err
 	}
 	line, _, _ := strings.Cut(string(b), "\n")
-	return Text{strings.TrimSpace(line)}, nil
+	return New(strings.TrimSpace(line)), nil
 }
 
 // Reveal gives the secret itself. Each use is a place to look at in review.
-func (t Text) Reveal() string { return t.value }
+func (t Text) Reveal() string {
+	if t.value == nil {
+		return ""
+	}
+	return *t.value
+}
 
 // Equal compares in constant time. Nothing equals an empty secret.
 func (t Text) Equal(s string) bool {
-	return t.value != "" && subtle.ConstantTimeCompare([]byte(t.value), []byte(s)) == 1
+	return t.Reveal() != "" && subtle.ConstantTimeCompare([]byte(t.Reveal()), []byte(s)) == 1
 }
 
 // String hides the secret.
-func (t Text) String() string { return "(secret)" }
-
-// GoString hides the secret from %#v.
-func (t Text) GoString() string { return "(secret)" }
+func (t Text) String() string { return hidden }
 
 // MarshalJSON hides the secret.
 func (t Text) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }

@@ -21,6 +21,7 @@ type Backend struct {
 	Volumes   Volumes
 	Images    Images
 	Builder   Builder
+	Secrets   Secrets
 	Health    Health
 	Authority Authority
 	Downer    Downer
@@ -136,6 +137,20 @@ type Builder interface {
 	Load(ctx context.Context, environment, name string, archive io.Reader) (api.Image, error)
 	// Build takes a tar of the context and reports its output line by line.
 	Build(ctx context.Context, o api.BuildOptions, context io.Reader, report Report) (api.Image, error)
+}
+
+// Secrets are those of environments. What they hold is never answered.
+type Secrets interface {
+	// ListSecrets is sorted; an empty environment does not narrow.
+	ListSecrets(ctx context.Context, environment string) ([]api.Secret, error)
+	// Errors: Invalid; NotFound when there is no such environment.
+	CreateSecret(ctx context.Context, want api.NewSecret) (api.Secret, error)
+	// RenewSecret reports a plan for each project that it changes. ctx is as in
+	// Deployer.Apply.
+	// Errors: NotFound; Failed when a service does not get healthy.
+	RenewSecret(ctx context.Context, environment, name string, report Report) error
+	// Errors: NotFound; Conflict while a service uses it.
+	RemoveSecret(ctx context.Context, environment, name string) (api.Removed, error)
 }
 
 // Health tells how Havre itself is.

@@ -40,6 +40,10 @@ func imageParams(more ...param) []param {
 	}, more...)
 }
 
+func secretParams() []param {
+	return []param{{"env", "the environment", "string"}, {"name", "the secret's name", "string"}}
+}
+
 // routes is all of the API, in the order of package api.
 func (s *Server) routes() []route {
 	named := []param{environmentParam()}
@@ -101,6 +105,10 @@ func (s *Server) routes() []route {
 			{"after", "only those with a higher number", "integer"},
 			{"since", "RFC 3339 time; nothing older", "string"},
 			{"follow", "false: end with the last one that is kept", "boolean"}}},
+		{path: api.PathSecrets, does: "list secrets, without what they hold", query: []param{{"env", "only this environment", "string"}}, answer: []api.Secret{}, serve: s.secrets},
+		{path: api.PathSecretNew, does: "give a secret a value", body: api.NewSecret{}, answer: api.Secret{}, serve: s.createSecret},
+		{path: api.PathSecretUse, does: "have the services that use a secret run with its present value", query: secretParams(), answer: api.Progress{}, stream: true, serve: s.renewSecret},
+		{path: api.PathSecretRm, does: "remove a secret that nothing uses", query: secretParams(), answer: api.Removed{}, serve: s.removeSecret},
 		{path: api.PathAuthority, does: "the root certificate of this Havre's own authority", answer: api.ContentPEM, serve: s.authority},
 		{path: api.PathOpenAPI, does: "this document", answer: api.ContentJSON, serve: s.document},
 		{path: api.PathDown, does: "stop all services of this Havre", answer: api.Progress{}, stream: true, serve: s.down},

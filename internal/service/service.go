@@ -30,6 +30,7 @@ type Desired struct {
 	Variables   []string     // NAME=value, sorted: the declared ones and those of links
 	Binds       []Bind       // where volumes are on this machine
 	Files       []File       // the configs that carry the declared files
+	Secrets     []SecretFile // the swarm's secrets that carry the declared ones
 }
 
 // Join is a service's end of a link network.
@@ -54,6 +55,24 @@ type File struct {
 	Content    []byte
 }
 
+// Secret is one that a rollout mounts, and which of its values. The value
+// itself is kept apart.
+type Secret struct {
+	Name     string // as the service calls it
+	External string `json:",omitempty"` // of the environment, by this name; "" is the project's own
+	Version  string // fingerprint of the value; the same for the same value
+}
+
+// SecretFile mounts a secret that the swarm keeps.
+type SecretFile struct {
+	SecretID   string
+	SecretName string
+	Target     string
+	UID        uint32
+	GID        uint32
+	Mode       uint32
+}
+
 // Name is the swarm service's name: at most 63 characters and no dots.
 func (d Desired) Name() string { return Name(d.Project, d.ID, d.Rollout) }
 
@@ -65,15 +84,16 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 // Digest tells declarations apart: two services with equal digests run alike.
 // What only routes and people see (domains, access, front, keys, external ports,
 // priority), or what runs before it, does not count, because it changes without a new container.
-func Digest(s spec.Service, image string, files []spec.File) string {
+func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Replicas, s.InitHook = 0, nil
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
-		Spec  spec.Service
-		Image string
-		Files []spec.File
-	}{s, image, files})
+		Spec    spec.Service
+		Image   string
+		Files   []spec.File
+		Secrets []Secret `json:",omitempty"`
+	}{s, image, files, secrets})
 	if err != nil {
 		panic(fmt.Sprintf("a service is always JSON: %v", err)) // only types of ours, all marshallable
 	}

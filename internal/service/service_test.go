@@ -51,7 +51,7 @@ func full() spec.Service {
 var unnoticed = map[string]bool{"InitHook": true, "Needs": true, "Replicas": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
 
 func TestDigestIsOfWhatAContainerNotices(t *testing.T) {
-	whole := service.Digest(full(), "sha256:a", nil)
+	whole := service.Digest(full(), "sha256:a", nil, nil)
 	v := reflect.ValueOf(full())
 	for i := range v.NumField() {
 		name := v.Type().Field(i).Name
@@ -60,18 +60,18 @@ func TestDigestIsOfWhatAContainerNotices(t *testing.T) {
 		}
 		without := full()
 		reflect.ValueOf(&without).Elem().Field(i).SetZero()
-		if same := service.Digest(without, "sha256:a", nil) == whole; same != unnoticed[name] {
+		if same := service.Digest(without, "sha256:a", nil, nil) == whole; same != unnoticed[name] {
 			t.Errorf("without %s the digest is the same: %v", name, same)
 		}
 	}
 	files := []spec.File{{Name: "a", Content: []byte("1")}}
-	if service.Digest(full(), "sha256:b", nil) == whole || service.Digest(full(), "sha256:a", files) == whole {
+	if service.Digest(full(), "sha256:b", nil, nil) == whole || service.Digest(full(), "sha256:a", files, nil) == whole {
 		t.Error("another image or file has the same digest")
 	}
 }
 
 func TestDigestOfPortsIsOfTheirInnerSide(t *testing.T) {
-	whole := service.Digest(full(), "", nil)
+	whole := service.Digest(full(), "", nil, nil)
 	for says, change := range map[string]func(*spec.Service){
 		"another outer number": func(s *spec.Service) { s.Ports[0].External = 9 },
 		"another access":       func(s *spec.Service) { s.Ports[0].Access = spec.Localhost },
@@ -82,20 +82,20 @@ func TestDigestOfPortsIsOfTheirInnerSide(t *testing.T) {
 	} {
 		s := full()
 		change(&s)
-		if service.Digest(s, "", nil) != whole {
+		if service.Digest(s, "", nil, nil) != whole {
 			t.Errorf("%s makes a new container", says)
 		}
 	}
 	s := full()
 	s.Ports[0].Internal = 82
-	if service.Digest(s, "", nil) == whole {
+	if service.Digest(s, "", nil, nil) == whole {
 		t.Error("another inner port has the same digest")
 	}
 }
 
 func TestDigestLeavesItsArgumentAlone(t *testing.T) {
 	s := full()
-	service.Digest(s, "", nil)
+	service.Digest(s, "", nil, nil)
 	if !reflect.DeepEqual(s, full()) {
 		t.Error("it was changed")
 	}

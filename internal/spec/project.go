@@ -44,9 +44,10 @@ func (d *Duration) UnmarshalText(b []byte) error {
 // Project is the services that were declared together. They share a network
 // of their own and see each other by name.
 type Project struct {
-	Name     string    `json:"name"`            // unique in its environment
-	Services []Service `json:"services"`        // sorted by name
-	Files    []File    `json:"files,omitempty"` // what services mount as small read-only files
+	Name     string    `json:"name"`              // unique in its environment
+	Services []Service `json:"services"`          // sorted by name
+	Files    []File    `json:"files,omitempty"`   // what services mount as small read-only files
+	Secrets  []Secret  `json:"secrets,omitempty"` // what services mount in memory; sorted by name
 }
 
 // File is a small file that travels with the project.

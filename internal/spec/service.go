@@ -70,6 +70,8 @@ const (
 	Volume MountKind = "volume" // kept data; Source is the volume's name in the project
 	Config MountKind = "file"   // Source is the name of one of the project's Files; read-only
 	Tmpfs  MountKind = "tmpfs"  // memory, gone with the container
+
+	SecretFile MountKind = "secret" // Source is the name of one of the project's Secrets; a file in memory, read-only
 )
 
 // Mount puts something into the container's file system.
@@ -79,6 +81,9 @@ type Mount struct {
 	Target   string    `json:"target"` // absolute, clean path in the container
 	ReadOnly bool      `json:"readOnly,omitempty"`
 	Size     Bytes     `json:"size,omitempty"` // of a tmpfs; 0 is the engine's default
+	UID      uint32    `json:"uid,omitempty"`  // of a secret's file
+	GID      uint32    `json:"gid,omitempty"`  // of a secret's file
+	Mode     uint32    `json:"mode,omitempty"` // of a secret's file: permission bits; 0 means 0444
 }
 
 // Condition is how far a needed service must be.

@@ -82,6 +82,7 @@ func Validate(p Project) []Mistake {
 			f.invalid("files."+file.Name, "put it into a volume or into the image", "file %s is %d bytes, more than %d", file.Name, len(file.Content), MaxFile)
 		}
 	}
+	f.secrets(p)
 	f.externals(p)
 	f.aliases(p)
 	f.cycles(p)
@@ -186,6 +187,7 @@ func (f *finder) mounts(at string, p Project, s Service) {
 		}
 		targets[m.Target] = true
 		f.source(here, p, m)
+		f.asWhose(here, m)
 	}
 }
 
@@ -199,12 +201,16 @@ func (f *finder) source(here string, p Project, m Mount) {
 		if _, ok := p.File(m.Source); !ok {
 			f.invalid(here, "declare the file", "no file %q came with the project", m.Source)
 		}
+	case SecretFile:
+		if _, ok := p.Secret(m.Source); !ok {
+			f.invalid(here, "declare it", "no secret %q is declared", m.Source)
+		}
 	case Tmpfs:
 		if m.Source != "" {
 			f.invalid(here, "leave the source out", "a tmpfs has no source")
 		}
 	default:
-		f.invalid(here, "use volume, file or tmpfs", "cannot mount a %q", m.Kind)
+		f.invalid(here, "use volume, file, secret or tmpfs", "cannot mount a %q", m.Kind)
 	}
 }
 

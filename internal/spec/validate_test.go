@@ -14,12 +14,12 @@ import (
 
 // good is a project with much in it and no mistake.
 func good() spec.Project {
-	return spec.Project{Name: "shop", Files: []spec.File{{Name: "a.conf", Content: []byte("a")}}, Services: []spec.Service{
+	return spec.Project{Name: "shop", Files: []spec.File{{Name: "a.conf", Content: []byte("a")}}, Secrets: []spec.Secret{{Name: "password"}, {Name: "token", External: "shared.token"}}, Services: []spec.Service{
 		{Name: "db", Image: "db:1", Replicas: 1, Mounts: []spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/data"}}},
 		{
 			Name: "web", Image: "example.org:5000/a/b:1@sha256:" + strings.Repeat("a", 64), Replicas: 2,
 			Ports:  []spec.Port{{Internal: 80, External: 8080, Protocol: spec.TCP, Access: spec.Private}, {Internal: 81, Protocol: spec.TCP, Access: spec.Public}},
-			Mounts: []spec.Mount{{Kind: spec.Config, Source: "a.conf", Target: "/etc/a"}, {Kind: spec.Tmpfs, Target: "/tmp"}},
+			Mounts: []spec.Mount{{Kind: spec.Config, Source: "a.conf", Target: "/etc/a"}, {Kind: spec.Tmpfs, Target: "/tmp"}, {Kind: spec.SecretFile, Source: "password", Target: "/run/secrets/password", UID: 33, Mode: 0o400}},
 			Needs:  []spec.Need{{Service: "db", Condition: spec.Healthy}}, Links: []spec.Link{{To: "db", Alias: "store"}, {To: "web"}},
 			Health: &spec.Health{Test: []string{"CMD", "true"}}, Limits: spec.Limits{Memory: 64 << 20}, Restart: spec.Restart{Policy: spec.OnFailure},
 			User: "www:www", Hostname: "web.shop.example", Domains: []spec.Domain{{Host: "a.example"}}, StopSignal: "SIGINT",
@@ -105,6 +105,13 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		"nothing to run":          {func(p *spec.Project) { web(p).Entrypoint, web(p).Command = []string{""}, nil }, "services.web.entrypoint"},
 		"many hosts":              {func(p *spec.Project) { web(p).Hosts = slices.Repeat(web(p).Hosts, 65) }, "services.web"},
 		"restart":                 {func(p *spec.Project) { web(p).Restart.Policy = "sometimes" }, "services.web.restart"},
+		"secret's name":           {func(p *spec.Project) { p.Secrets[0].Name = "a/b" }, "secrets.a/b"},
+		"secret elsewhere":        {func(p *spec.Project) { p.Secrets[1].External = "../x" }, "secrets.token"},
+		"secret twice":            {func(p *spec.Project) { p.Secrets[1].Name = "password" }, "secrets.password"},
+		"no such secret":          {func(p *spec.Project) { p.Secrets = p.Secrets[1:] }, "services.web.mounts[2]"},
+		"owner of a volume":       {func(p *spec.Project) { web(p).Mounts[1].UID = 5 }, "services.web.mounts[1]"},
+		"owner out of range":      {func(p *spec.Project) { web(p).Mounts[2].GID = 1 << 31 }, "services.web.mounts[2]"},
+		"set-user bit":            {func(p *spec.Project) { web(p).Mounts[2].Mode = 0o4444 }, "services.web.mounts[2]"},
 		"large file":              {func(p *spec.Project) { p.Files[0].Content = make([]byte, spec.MaxFile+1) }, "files.a.conf"},
 	} {
 		t.Run(says, func(t *testing.T) {

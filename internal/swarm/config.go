@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/moby/moby/api/types/swarm"
@@ -43,33 +42,32 @@ func (s *Swarm) EnsureConfig(ctx context.Context, environment string, project sp
 	return "", "", err
 }
 
-func (s *Swarm) configs(ctx context.Context, project spec.ProjectID) ([]swarm.Config, error) {
+// configNamed is "" when there is none of that name.
+func (s *Swarm) configNamed(ctx context.Context, project spec.ProjectID, name string) (string, error) {
 	r, err := s.api.ConfigList(ctx, client.ConfigListOptions{
 		Filters: ours(labelKind+"="+kindConfig, labelProject+"="+string(project)),
 	})
-	return r.Items, explain(err, "list the files of project %s", project)
-}
-
-// configNamed is "" when there is none of that name.
-func (s *Swarm) configNamed(ctx context.Context, project spec.ProjectID, name string) (string, error) {
-	all, err := s.configs(ctx, project)
-	for _, c := range all {
+	for _, c := range r.Items {
 		if c.Spec.Name == name {
 			return c.ID, nil
 		}
 	}
-	return "", err
+	return "", explain(err, "list the files of project %s", project)
 }
 
-// RemoveConfigs takes a project's configs away that are not in keep and that
-// no swarm service uses.
-func (s *Swarm) RemoveConfigs(ctx context.Context, project spec.ProjectID, keep []string) error {
-	all, err := s.configs(ctx, project)
+// TidyConfigs takes configs away that no swarm service mounts, whosever
+// project they were: also one that nobody remembers.
+func (s *Swarm) TidyConfigs(ctx context.Context) error {
+	used, err := s.mounted(ctx)
 	if err != nil {
 		return err
 	}
-	for _, c := range all {
-		if slices.Contains(keep, c.ID) {
+	r, err := s.api.ConfigList(ctx, client.ConfigListOptions{Filters: ours(labelKind + "=" + kindConfig)})
+	if err != nil {
+		return explain(err, "list the files")
+	}
+	for _, c := range r.Items {
+		if used[c.ID] {
 			continue
 		}
 		_, err := s.api.ConfigRemove(ctx, c.ID, client.ConfigRemoveOptions{})
@@ -83,8 +81,31 @@ func (s *Swarm) RemoveConfigs(ctx context.Context, project spec.ProjectID, keep 
 	return nil
 }
 
-// inUse tells whether a service still mounts the config. An engine says so by
-// its words only (SwarmKit, RemoveConfig).
+// mounted are the ids of the configs and secrets that swarm services mount.
+func (s *Swarm) mounted(ctx context.Context) (map[string]bool, error) {
+	r, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind + "=" + kindService)})
+	if err != nil {
+		return nil, explain(err, "list services")
+	}
+	used := map[string]bool{}
+	for _, one := range r.Items {
+		box := one.Spec.TaskTemplate.ContainerSpec
+		if box == nil {
+			continue
+		}
+		for _, c := range box.Configs {
+			used[c.ConfigID] = true
+		}
+		for _, c := range box.Secrets {
+			used[c.SecretID] = true
+		}
+	}
+	return used, nil
+}
+
+// inUse tells whether a service mounts a config or a secret that was to be
+// removed. An engine says so by its words only (SwarmKit, RemoveConfig and
+// RemoveSecret).
 func inUse(err error) bool {
 	return strings.Contains(err.Error(), "is in use by the following service")
 }

@@ -31,6 +31,7 @@ const (
 	kindConfig  = "config"
 	kindHook    = "hook"
 	kindLink    = "link"
+	kindSecret  = "secret"
 )
 
 // mark is what the labels say.

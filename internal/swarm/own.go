@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 )
 
@@ -89,4 +90,10 @@ func refused(deed string, status int, text []byte) error {
 		p.Remedy = unwell
 	}
 	return p
+}
+
+// EnsureFirewall keeps containers from the engine's own ports and from these
+// of Havre's on this machine.
+func (s *Swarm) EnsureFirewall(ctx context.Context, ports []uint16) error {
+	return s.call(ctx, dockercall.FirewallPath, dockercall.Firewall{Ports: ports}, &struct{}{})
 }

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"regexp"
 	"strings"
 
 	"github.com/moby/moby/client"
@@ -26,16 +27,20 @@ func kept(environment, id string) string {
 	return registry + environment + "/" + shelf + ":" + strings.TrimPrefix(id, "sha256:")
 }
 
-// TidyImages lets go of the kept images of an environment that are not in
-// inUse, by id. Names that people gave stay.
-func (s *Swarm) TidyImages(ctx context.Context, environment string, inUse map[string]bool) error {
+// shelved reads the name of a kept image.
+var shelved = regexp.MustCompile(`^` + regexp.QuoteMeta(registry) + `([a-z0-9-]+)/` + shelf + `:[0-9a-f]{64}$`)
+
+// TidyImages lets go of kept images that are not in inUse, by environment and
+// id. Names that people gave stay.
+func (s *Swarm) TidyImages(ctx context.Context, inUse map[string]map[string]bool) error {
 	r, err := s.api.ImageList(ctx, client.ImageListOptions{})
 	if err != nil {
 		return explain(err, "list images")
 	}
 	for _, i := range r.Items {
 		for _, t := range i.RepoTags {
-			if t != kept(environment, i.ID) || inUse[i.ID] {
+			m := shelved.FindStringSubmatch(t)
+			if m == nil || inUse[m[1]][i.ID] {
 				continue
 			}
 			_, err := s.api.ImageRemove(ctx, t, client.ImageRemoveOptions{PruneChildren: true})

@@ -81,6 +81,7 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		StopGracePeriod: &grace,
 		Healthcheck:     translateHealth(s.Health),
 		Configs:         translateFiles(d.Files),
+		Secrets:         translateSecrets(d.Secrets),
 		CapabilityDrop:  translateDropped(s.CapDrop),
 		Groups:          s.Groups,
 		TTY:             s.TTY,
@@ -188,6 +189,21 @@ func translateFiles(files []service.File) []*swarm.ConfigReference {
 		all = append(all, &swarm.ConfigReference{
 			File:     &swarm.ConfigReferenceFileTarget{Name: f.Target, UID: "0", GID: "0", Mode: mode},
 			ConfigID: f.ConfigID, ConfigName: f.ConfigName,
+		})
+	}
+	return all
+}
+
+func translateSecrets(secrets []service.SecretFile) []*swarm.SecretReference {
+	var all []*swarm.SecretReference
+	for _, s := range secrets {
+		mode := os.FileMode(s.Mode)
+		if mode == 0 {
+			mode = 0o444
+		}
+		all = append(all, &swarm.SecretReference{
+			File:     &swarm.SecretReferenceFileTarget{Name: s.Target, UID: strconv.FormatUint(uint64(s.UID), 10), GID: strconv.FormatUint(uint64(s.GID), 10), Mode: mode},
+			SecretID: s.SecretID, SecretName: s.SecretName,
 		})
 	}
 	return all

@@ -22,6 +22,7 @@ func example() service.Desired {
 		Variables: []string{"A=b"},
 		Binds:     []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
 		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, Content: []byte("x")}},
+		Secrets:   []service.SecretFile{{SecretID: "ddddddddddddddddddddddddd", SecretName: "h-aaaaaaa2-y", Target: "/run/secrets/y", UID: 33, GID: 34, Mode: 0o400}},
 		Spec: spec.Service{
 			Name: "web", Image: "web:1", Entrypoint: []string{"/init"}, Command: []string{"run"},
 			Environment: map[string]string{"A": "b"},
@@ -115,7 +116,12 @@ func TestEveryFieldArrives(t *testing.T) {
 		d.Files = []service.File{f}
 		return d
 	})
-	arrive(t, example().Spec.Mounts[0], map[string]string{"Source": "a tmpfs has none"}, func(m spec.Mount) service.Desired {
+	arrive(t, example().Secrets[0], nil, func(s service.SecretFile) service.Desired {
+		d := example()
+		d.Secrets = []service.SecretFile{s}
+		return d
+	})
+	arrive(t, example().Spec.Mounts[0], map[string]string{"Source": "a tmpfs has none", "UID": "Desired.Secrets", "GID": "Desired.Secrets", "Mode": "Desired.Secrets"}, func(m spec.Mount) service.Desired {
 		d := example()
 		d.Spec.Mounts = []spec.Mount{m}
 		return d

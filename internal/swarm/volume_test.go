@@ -53,7 +53,7 @@ func TestFilesAndVolumesArriveInContainers(t *testing.T) {
 	if err := w.swarm.RemoveVolume(ctx, use.Volume); err == nil {
 		t.Error("a volume was removed that is mounted")
 	}
-	if err := w.swarm.RemoveConfigs(ctx, d.Project, nil); err != nil {
+	if err := w.swarm.TidyConfigs(ctx); err != nil {
 		t.Error(err)
 	}
 	if config(t, w, d.Project, "kept in the swarm\n").ConfigID != file.ConfigID {
@@ -73,7 +73,7 @@ func TestFilesAndVolumesArriveInContainers(t *testing.T) {
 	for range 2 {
 		lab.Eventually(t, "the volume's removal", func(ctx context.Context) error { return w.swarm.RemoveVolume(ctx, use.Volume) })
 	}
-	if err := w.swarm.RemoveConfigs(ctx, d.Project, nil); err != nil {
+	if err := w.swarm.TidyConfigs(ctx); err != nil {
 		t.Error(err)
 	}
 }

@@ -166,7 +166,7 @@ func labelled(name, text string) string {
 }
 
 var (
-	pathInError   = regexp.MustCompile(`'?\b((?:services|volumes|networks|configs)[.\[][^\s:'"]+)'?:?\s*`)
+	pathInError   = regexp.MustCompile(`'?\b((?:services|volumes|networks|configs|secrets)[.\[][^\s:'"]+)'?:?\s*`)
 	wrapInError   = regexp.MustCompile(`^(validating [^:]*: |.*?failed to cast to expected type: |decoding failed due to the following error\(s\):\s*)`)
 	blanksInError = regexp.MustCompile(`\s+`)
 )

@@ -64,13 +64,15 @@ func (e *extender) rebase(f forest) {
 				rebase(pair[1], dir)
 			}
 		}
-		_, configs := child(t.root, "configs")
-		if configs == nil || configs.Kind != yaml.MappingNode || t.dir == "." {
-			continue
-		}
-		for _, pair := range pairs(configs) {
-			if _, file := child(pair[1], "file"); file != nil {
-				move(file, t.dir)
+		for _, section := range []string{"configs", "secrets"} {
+			_, declared := child(t.root, section)
+			if declared == nil || declared.Kind != yaml.MappingNode || t.dir == "." {
+				continue
+			}
+			for _, pair := range pairs(declared) {
+				if _, file := child(pair[1], "file"); file != nil {
+					move(file, t.dir)
+				}
 			}
 		}
 	}

@@ -90,7 +90,6 @@ var topFields = []Field{
 	{Path: "include[].env_file", Verdict: Honoured, Says: "variables for it; absent: .env in its directory"},
 	{Path: "models", Verdict: Refused, Says: "Havre runs no models", Remedy: leaveOut},
 	{Path: "jobs", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
-	{Path: "secrets", Verdict: Refused, Says: nextRelease, Remedy: "use configs for what is no secret, or put the secret into a volume"},
 
 	{Path: "networks", Verdict: Honoured, Says: "all networks of a file become the project's one network"},
 	{Path: "networks.*", Verdict: Honoured, Says: "a warning where services are on different ones"},
@@ -112,6 +111,18 @@ var topFields = []Field{
 	{Path: "volumes.*.driver_opts", Verdict: Refused, Says: "options could lead to files of the machine", Remedy: ownVolume},
 	{Path: "volumes.*.external", Verdict: Refused, Says: "volumes of others cannot be used", Remedy: ownVolume, Fine: []string{"false"}},
 	{Path: "volumes.*.labels", Verdict: Warned, Says: "volumes get no labels", Remedy: leaveOut},
+
+	{Path: "secrets", Verdict: Honoured, Says: "what is only ever seen in memory; kept encrypted, and shown by no command"},
+	{Path: "secrets.*", Verdict: Honoured, Says: "1 byte to 500 KiB; one of file, environment and external"},
+	{Path: "secrets.*.file", Verdict: Honoured, Says: "read when applied, byte for byte"},
+	{Path: "secrets.*.environment", Verdict: Honoured, Says: "the value of a variable of whoever applies"},
+	{Path: "secrets.*.external", Verdict: Honoured, Says: "one of the environment's, made with havre secret create"},
+	{Path: "secrets.*.external.name", Verdict: Refused, Says: "it is Compose's old form", Remedy: "write external: true, and name: beside it"},
+	{Path: "secrets.*.name", Verdict: Honoured, Says: "of an external one; absent: its key. A warning where it is not external"},
+	{Path: "secrets.*.labels", Verdict: Warned, Says: "secrets get no labels", Remedy: leaveOut},
+	{Path: "secrets.*.driver", Verdict: Refused, Says: "secrets come from no plugin", Remedy: "give it file: or environment:"},
+	{Path: "secrets.*.driver_opts", Verdict: Refused, Says: "secrets come from no plugin", Remedy: leaveOut},
+	{Path: "secrets.*.template_driver", Verdict: Refused, Says: "secrets are not templates", Remedy: "write the value as it is meant"},
 
 	{Path: "configs", Verdict: Honoured, Says: "small files that travel with the project"},
 	{Path: "configs.*", Verdict: Honoured, Says: "at most 1000 KiB"},

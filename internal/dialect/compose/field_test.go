@@ -229,7 +229,7 @@ func TestNothingIsDroppedSilently(t *testing.T) {
 func TestValuesThatAskForNothingPass(t *testing.T) {
 	for _, f := range compose.Fields() {
 		for _, fine := range append([]string{""}, f.Fine...) {
-			if f.Verdict == compose.Honoured || strings.Contains(f.Path, "[]") || strings.HasPrefix(f.Path, "configs.") ||
+			if f.Verdict == compose.Honoured || strings.Contains(f.Path, "[]") || strings.HasPrefix(f.Path, "configs.") || strings.HasPrefix(f.Path, "secrets.") ||
 				strings.Contains(f.Path, "extends") || strings.Contains(f.Path, "depends_on") {
 				continue // these need more beside them
 			}

@@ -44,6 +44,11 @@ func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
 		at := places.at(c.Source)
 		add(at, r.config(at, c)...)
 	}
+	places = r.items(name, "secrets", itselfOr("source"))
+	for _, s := range s.Secrets {
+		at := places.at(s.Source)
+		add(at, r.secret(at, s)...)
+	}
 	return mounts
 }
 

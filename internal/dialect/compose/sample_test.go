@@ -6,7 +6,7 @@ type problemOf = *problem.Problem
 
 // structure is fields that only hold others, whose samples show them.
 var structure = map[string]bool{
-	"services": true, "services.*": true, "networks": true, "networks.*": true, "volumes": true, "volumes.*": true, "configs": true, "configs.*": true,
+	"services": true, "services.*": true, "networks": true, "networks.*": true, "volumes": true, "volumes.*": true, "configs": true, "configs.*": true, "secrets": true, "secrets.*": true,
 	"services.*.healthcheck": true, "services.*.depends_on.*": true, "services.*.networks": true, "services.*.networks.*": true,
 	"services.*.volumes[].bind": true, "services.*.volumes[].volume": true, "services.*.volumes[].tmpfs": true,
 	"services.*.ulimits": true, "services.*.logging": true,
@@ -50,6 +50,15 @@ func configUse(name string, value any) m {
 	return m{"services": m{"web": m{"configs": []any{m{"source": "thing", name: value}}}}, "configs": m{"thing": m{"content": "x"}}}
 }
 
+// secret is a file whose service mounts a secret.
+func secret(use any, what m) m {
+	return m{"services": m{"web": m{"secrets": []any{use}}}, "secrets": m{"thing": what}}
+}
+
+func secretUse(name string, value any) m {
+	return secret(m{"source": "thing", name: value}, m{"file": "file.txt"})
+}
+
 // samples are files in which the field makes a difference.
 var samples = map[string]m{
 	"name": {"name": "other-name"},
@@ -62,6 +71,12 @@ var samples = map[string]m{
 	"configs.*.x-havre.base64": configHavre("base64", "/w=="),
 
 	"configs.*.file": config("file", "file.txt"), "configs.*.content": config("content", "x"), "configs.*.environment": config("environment", "GIVEN"),
+
+	"secrets.*.file": secret("thing", m{"file": "file.txt"}), "secrets.*.environment": secret("thing", m{"environment": "GIVEN"}),
+	"secrets.*.external": secret("thing", m{"external": true}), "secrets.*.name": secret("thing", m{"external": true, "name": "other"}),
+	"services.*.secrets": secret("thing", m{"file": "file.txt"}), "services.*.secrets[].source": secretUse("source", "thing"),
+	"services.*.secrets[].target": secretUse("target", "other"), "services.*.secrets[].uid": secretUse("uid", "33"),
+	"services.*.secrets[].gid": secretUse("gid", "34"), "services.*.secrets[].mode": secretUse("mode", 256),
 
 	"services.*.image": web("image", "other:1"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
 	"services.*.environment": web("environment", m{"A": "b"}), "services.*.env_file": web("env_file", "file.env"),

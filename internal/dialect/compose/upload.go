@@ -84,12 +84,22 @@ func (u *uploads) inside(at problem.Place, source, where string) bool {
 
 // read reads one file and its mode.
 func (u *uploads) read(at problem.Place, source string) ([]byte, uint32, bool) {
+	f, ok := u.open(at, source)
+	if !ok {
+		return nil, 0, false
+	}
+	defer f.Close()
+	return u.take(at, source, f)
+}
+
+// open opens a file that the person named. The caller closes it.
+func (u *uploads) open(at problem.Place, source string) (*os.File, bool) {
 	where := source
 	if !filepath.IsAbs(where) {
 		where = filepath.Join(u.dir, where)
 	}
 	if !u.inside(at, source, where) {
-		return nil, 0, false
+		return nil, false
 	}
 	info, err := os.Stat(where)
 	if err == nil && !info.Mode().IsRegular() {
@@ -101,10 +111,9 @@ func (u *uploads) read(at problem.Place, source string) ([]byte, uint32, bool) {
 	}
 	if err != nil {
 		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", source, reason(err)), "name a readable file")
-		return nil, 0, false
+		return nil, false
 	}
-	defer f.Close()
-	return u.take(at, source, f)
+	return f, true
 }
 
 // take reads an open file within the bounds.

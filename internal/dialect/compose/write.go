@@ -35,6 +35,7 @@ func Write(p spec.Project) (Written, error) {
 	root.put("services", services.node())
 	root.put("volumes", w.volumes())
 	root.put("configs", w.configs())
+	root.put("secrets", w.secrets())
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
 	e.SetIndent(2)

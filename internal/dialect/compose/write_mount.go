@@ -16,7 +16,7 @@ import (
 // mounts writes what a service mounts: volumes and memory, and files as
 // configs, whose content travels in the text.
 func (w *writer) mounts(to *mapping, s spec.Service) {
-	var volumes, configs []*yaml.Node
+	var volumes, configs, secrets []*yaml.Node
 	for _, m := range s.Mounts {
 		one := mapping{}
 		switch {
@@ -26,6 +26,8 @@ func (w *writer) mounts(to *mapping, s spec.Service) {
 			one.put("target", text(m.Target))
 			one.put("mode", octal(f.Mode))
 			configs = append(configs, one.node())
+		case m.Kind == spec.SecretFile:
+			secrets = append(secrets, secretMount(m))
 		case m.Kind == spec.Tmpfs && m.Target == "/dev/shm" && m.Size > 0 && !m.ReadOnly:
 			to.put("shm_size", text(strconv.FormatInt(int64(m.Size), 10)))
 		default:
@@ -43,6 +45,7 @@ func (w *writer) mounts(to *mapping, s spec.Service) {
 	}
 	to.put("volumes", sequence(volumes))
 	to.put("configs", sequence(configs))
+	to.put("secrets", sequence(secrets))
 }
 
 func octal(mode uint32) *yaml.Node {

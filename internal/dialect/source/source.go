@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"havre/internal/problem"
+	"havre/internal/secret"
 	"havre/internal/spec"
 )
 
@@ -37,6 +38,7 @@ func (o Origins) Find(path string) problem.Place {
 // Reading is what came of reading a person's files.
 type Reading struct {
 	Project  spec.Project
+	Secrets  map[string]secret.Text // what the project's own secrets hold, by name
 	Origins  Origins
 	Notes    problem.List // the person should know, but it goes on
 	Mistakes problem.List // it does not go on
@@ -45,7 +47,7 @@ type Reading struct {
 // NewReading begins with nothing read; file is where mistakes without a
 // better place are shown.
 func NewReading(file string) *Reading {
-	return &Reading{Origins: Origins{"": {File: file}}}
+	return &Reading{Secrets: map[string]secret.Text{}, Origins: Origins{"": {File: file}}}
 }
 
 // Warn notes something at a place.

@@ -5,7 +5,7 @@ package guardtest
 func Bodies() map[string]string {
 	return map[string]string{
 		"network.json": networkBody, "service.json": serviceBody, "probe.json": probeBody, "portal.json": portalBody,
-		"link.json": linkBody, "exec.json": execBody, "config.json": configBody, "volume.json": volumeBody,
+		"link.json": linkBody, "exec.json": execBody, "config.json": configBody, "secret.json": secretBody, "volume.json": volumeBody,
 	}
 }
 
@@ -76,6 +76,11 @@ const execBody = `{"Cmd": ["/app", "print", "hello"], "AttachStdout": true, "Att
 const configBody = `{
 	"Name": "h-$PROJECT-motd", "Data": "aGVsbG8=",
 	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.kind": "config"}
+}`
+
+const secretBody = `{
+	"Name": "h-$PROJECT-token", "Data": "aHVudGVyMg==",
+	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.kind": "secret"}
 }`
 
 const volumeBody = `{"environment": "prod", "project": "$PROJECT", "name": "data", "image": "$IMAGE", "path": "/vol/rw", "user": "1000"}`

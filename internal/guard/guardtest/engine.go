@@ -93,7 +93,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "a line of a log\n")
 	case strings.HasSuffix(path, "/stats"):
 		io.WriteString(w, `{"read":"2026-01-01T00:00:00Z"}`)
-	case path == "/containers/json" || path == "/networks" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/images/json":
+	case path == "/containers/json" || path == "/networks" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/secrets" || path == "/images/json":
 		io.WriteString(w, "[]")
 	default:
 		w.Header().Set("Content-Type", "application/json")

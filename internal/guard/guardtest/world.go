@@ -103,7 +103,7 @@ func FakeOf(t testing.TB, version string) *World {
 		Vars: map[string]string{
 			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "NODE": id25("1"),
 			"NET": id25("n"), "NET2": id25("m"), "OTHERNET": id25("o"), "SVC": id25("s"), "OTHERSVC": id25("t"),
-			"CONFIG": id25("c"), "OTHERCONFIG": id25("d"), "BOX": id64("b"), "PORTAL": id64("a"), "OTHERBOX": id64("f"),
+			"CONFIG": id25("c"), "OTHERCONFIG": id25("d"), "SECRET": id25("g"), "OTHERSECRET": id25("h"), "ENVSECRET": id25("i"), "BOX": id64("b"), "PORTAL": id64("a"), "OTHERBOX": id64("f"),
 			"IMAGE": "sha256:" + id64("1"), "OTHERIMAGE": "sha256:" + id64("2"), "LABELIMAGE": "sha256:" + id64("3"),
 			"VERSION": "1", "PORTALIMAGE": "sha256:" + id64("e"), "EXEC": id64("9"), "OTHEREXEC": id64("8"), "PORTALEXEC": id64("7"),
 		},
@@ -137,6 +137,9 @@ func stock(e *Engine, v map[string]string) {
 	object("/services/", v["OTHERSVC"], "theirs", theirs)
 	object("/configs/", v["CONFIG"], "h-aaaaaaa2-conf", labels("config", project))
 	object("/configs/", v["OTHERCONFIG"], "theirs", theirs)
+	object("/secrets/", v["SECRET"], "h-aaaaaaa2-password", labels("secret", project))
+	object("/secrets/", v["OTHERSECRET"], "theirs", theirs)
+	object("/secrets/", v["ENVSECRET"], "h-aaaaaaa2-env", strings.Replace(labels("secret", project), `"prod"`, `"qualif"`, 1))
 	box := func(id, labels string) {
 		e.Put("/containers/"+id+"/json", fmt.Sprintf(`{"Id":%q,"Name":"/x","Config":{"Labels":%s}}`, id, labels))
 	}
@@ -160,6 +163,8 @@ func stock(e *Engine, v map[string]string) {
 	image(v["PORTALIMAGE"], `"havre.invalid/portal:eeeeeeeeeeee"`, "null", "null")
 	list := func(path, item string) { e.Put(path, item) }
 	list("/networks", fmt.Sprintf(`[{"Id":%q,"Name":"h-aaaaaaa2-1","Labels":%s},{"Id":%q,"Name":"theirs","Labels":%s}]`, v["NET"], ours, v["OTHERNET"], theirs))
+	// An engine that gave a secret back would still not show it to anyone.
+	list("/secrets", fmt.Sprintf(`[{"ID":%q,"Spec":{"Name":"h-aaaaaaa2-password","Labels":%s,"Data":"eA=="}},{"ID":%q,"Spec":{"Name":"theirs","Labels":%s}}]`, v["SECRET"], labels("secret", project), v["OTHERSECRET"], theirs))
 	list("/containers/json", fmt.Sprintf(`[{"Id":%q,"Labels":%s},{"Id":%q,"Labels":%s}]`, v["BOX"], ours, v["OTHERBOX"], theirs))
 	list("/images/json", fmt.Sprintf(`[{"Id":%q,"RepoTags":["havre.invalid/prod/app:latest","debian:bookworm"]},{"Id":%q,"RepoTags":["secret:latest"]}]`, v["IMAGE"], v["OTHERIMAGE"]))
 }

@@ -91,6 +91,11 @@ func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
 				return problem.New(problem.NotFound, "no config %s", f.ConfigID)
 			}
 		}
+		for _, f := range d.Secrets {
+			if !c.secrets[f.SecretID] {
+				return problem.New(problem.NotFound, "no secret %s", f.SecretID)
+			}
+		}
 		for _, s := range c.services {
 			if s.d.Name() == d.Name() {
 				return nil
@@ -244,9 +249,16 @@ func (c *Cluster) KeepImage(ctx context.Context, _, id string) error {
 }
 
 // TidyImages takes what is not in use from the shelf.
-func (c *Cluster) TidyImages(ctx context.Context, _ string, inUse map[string]bool) error {
+func (c *Cluster) TidyImages(ctx context.Context, inUse map[string]map[string]bool) error {
 	return c.act(ctx, "tidy images", func() error {
-		maps.DeleteFunc(c.images, func(id string, _ bool) bool { return !inUse[id] })
+		maps.DeleteFunc(c.images, func(id string, _ bool) bool {
+			for _, ids := range inUse {
+				if ids[id] {
+					return false
+				}
+			}
+			return true
+		})
 		return nil
 	})
 }
@@ -256,8 +268,8 @@ func (c *Cluster) TidyContainers(ctx context.Context) error {
 	return c.do(ctx, "tidy containers", func() error { return nil })
 }
 
-// TidyConfigs removes a project's files that no swarm service mounts.
-func (c *Cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
+// TidyConfigs removes files that no swarm service mounts.
+func (c *Cluster) TidyConfigs(ctx context.Context) error {
 	return c.act(ctx, "tidy", func() error {
 		used := map[string]bool{}
 		for _, s := range c.services {
@@ -265,11 +277,30 @@ func (c *Cluster) TidyConfigs(ctx context.Context, p spec.ProjectID) error {
 				used[f.ConfigID] = true
 			}
 		}
-		for id, owner := range c.configs {
-			if owner == p && !used[id] {
-				delete(c.configs, id)
+		maps.DeleteFunc(c.configs, func(id string, _ spec.ProjectID) bool { return !used[id] })
+		return nil
+	})
+}
+
+// EnsureSecret keeps a secret.
+func (c *Cluster) EnsureSecret(ctx context.Context, _ string, p spec.ProjectID, s service.Secret) (service.SecretFile, error) {
+	id := string(p) + "-" + s.Version
+	return service.SecretFile{SecretID: id, SecretName: id}, c.act(ctx, "secret "+s.Name, func() error {
+		c.secrets[id] = true
+		return nil
+	})
+}
+
+// TidySecrets removes secrets that no swarm service mounts.
+func (c *Cluster) TidySecrets(ctx context.Context) error {
+	return c.act(ctx, "tidy secrets", func() error {
+		used := map[string]bool{}
+		for _, s := range c.services {
+			for _, f := range s.d.Secrets {
+				used[f.SecretID] = true
 			}
 		}
+		maps.DeleteFunc(c.secrets, func(id string, _ bool) bool { return !used[id] })
 		return nil
 	})
 }

@@ -48,6 +48,7 @@ type Cluster struct {
 	networks  []service.Network
 	portals   map[string]service.Portal // by environment
 	configs   map[string]spec.ProjectID // by id
+	secrets   map[string]bool           // by id
 	volumes   map[string]bool           // by source
 	fresh     map[string]bool           // those that are new, by source
 	fills     map[string]int            // how often an init filled one, by source
@@ -67,14 +68,14 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
+		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
 	}
 }
 
 // Hands are the loop's hands on the cluster and on what is remembered.
 func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 	return reconcile.Hands{
-		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Hooks: c, Shelf: c, Litter: c, Logs: c, Logbook: c,
+		Observer: c, Services: c, Fences: c, Portals: c, Storage: c, Hooks: c, Secrets: c, Shelf: c, Litter: c, Logs: c, Logbook: c,
 		Records: remembering{r, c}, Ingress: c, Holders: c, Certificates: c,
 	}
 }
@@ -85,6 +86,7 @@ type State struct {
 	Networks []string // environment and project
 	Portals  []string // environment and how many networks
 	Configs  int
+	Secrets  []string // project and version
 	Volumes  []string
 	Inits    int
 	Routes   []string // port and the number of targets
@@ -118,7 +120,10 @@ func (c *Cluster) State() State {
 	for _, r := range c.table.HTTP {
 		s.Routes = append(s.Routes, fmt.Sprintf("%s to %d of %s", r.Host, len(r.Targets), r.Service))
 	}
-	for _, list := range [][]string{s.Services, s.Networks, s.Portals, s.Volumes, s.Routes} {
+	for id := range c.secrets {
+		s.Secrets = append(s.Secrets, id)
+	}
+	for _, list := range [][]string{s.Secrets, s.Services, s.Networks, s.Portals, s.Volumes, s.Routes} {
 		slices.Sort(list)
 	}
 	return s

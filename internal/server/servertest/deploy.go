@@ -50,6 +50,8 @@ func (f *Fake) missing(want api.Apply) error {
 			wrong = append(wrong, problem.New(problem.NotFound, "service %s: no image %s in %s", s.Name, s.Image, want.Environment).
 				With("make it with havre image build, or list them with: havre image ls"))
 		}
+		_, gone := f.mounted(want, s)
+		wrong = append(wrong, gone...)
 	}
 	return wrong.AsError()
 }
@@ -67,7 +69,14 @@ func (f *Fake) change(want api.Apply, s spec.Service) api.Change {
 	}
 	had := f.kept[i]
 	c.Rollout, c.Stops = had.rollout+1, s.WritesData()
+	secrets, _ := f.mounted(want, s)
+	for name, version := range secrets {
+		if before, there := had.secrets[name]; there && before != version {
+			c.Verb, c.Why = "update", append(c.Why, "secret "+name[strings.LastIndex(name, "/")+1:]+" changed")
+		}
+	}
 	switch {
+	case len(c.Why) > 0:
 	case reflect.DeepEqual(had.spec, s):
 		return api.Change{Verb: "keep", Service: s.Name, Rollout: had.rollout}
 	case had.spec.Image != s.Image:
@@ -129,6 +138,7 @@ func (f *Fake) carryOut(ctx context.Context, want api.Apply, c api.Change, repor
 			f.kept = append(f.kept, k)
 		}
 		k.spec, k.rollout = s, c.Rollout
+		k.secrets, _ = f.mounted(want, s)
 		k.record(c, f.now())
 		for _, m := range s.Mounts {
 			if m.Kind == spec.Volume {

@@ -23,6 +23,8 @@ type Fake struct {
 	mu      sync.Mutex // guards what follows
 	kept    []*kept
 	images  []api.Image
+	secrets []held
+	values  int                   // that secrets had so far
 	volumes map[string]bool       // environment.project.volume
 	stored  []api.Volume          // what the volumes' own commands see
 	lines   map[string][]api.Line // by service name
@@ -43,7 +45,8 @@ type kept struct {
 	state        string
 	rollout      int
 	since        time.Time
-	rollouts     []rollout // ascending
+	rollouts     []rollout         // ascending
+	secrets      map[string]string // that it mounts, and their versions
 }
 
 type trouble struct {
@@ -68,7 +71,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f,
-		Images: images{f}, Builder: images{f}, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f,
+		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f,
 	}
 }
 
