@@ -50,6 +50,7 @@ var ownSchemas = map[string]object{
 	}},
 	"keys":     {"type": "array", "items": object{"type": "string"}},
 	"priority": {"type": "integer"},
+	"status":   {"enum": []any{"enabled", "disabled"}},
 	"init": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
 	}},

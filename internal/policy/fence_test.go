@@ -115,3 +115,40 @@ func TestSecretHasAsManyBytesAsASwarmKeeps(t *testing.T) {
 		}
 	}
 }
+
+// A link network joins services of the project that links and the one service
+// that it leads to, in one environment, and only the latter has names there.
+func TestLinkJoinsItsTwoEndsOnly(t *testing.T) {
+	const wire dockercall.SwarmID = "lllllllllllllllllllllllll"
+	leads := func(environment, project, target string) map[string]string {
+		labels := of(environment, project, "link")
+		labels["havre.link"] = target
+		return labels
+	}
+	for name, c := range map[string]struct {
+		labels  map[string]string
+		aliases []dockercall.Alias
+		rule    dockercall.Rule
+	}{
+		"from its project":                {leads("prod", "aaaaaaa2", "ccccccc2.ddddddd2"), nil, ""},
+		"to it":                           {leads("prod", "ccccccc2", "aaaaaaa2.bbbbbbb2"), []dockercall.Alias{"db"}, ""},
+		"with a name at the source's end": {leads("prod", "aaaaaaa2", "ccccccc2.ddddddd2"), []dockercall.Alias{"db"}, policy.LinkName},
+		"to another service":              {leads("prod", "ccccccc2", "aaaaaaa2.eeeeeee2"), nil, policy.OtherProject},
+		"to its namesake elsewhere":       {leads("prod", "ccccccc2", "eeeeeee2.bbbbbbb2"), nil, policy.OtherProject},
+		"between two others":              {leads("prod", "ccccccc2", "eeeeeee2.fffffff2"), nil, policy.OtherProject},
+		"from another environment":        {leads("qualif", "aaaaaaa2", "ccccccc2.ddddddd2"), nil, policy.OtherProject},
+		"to it from another environment":  {leads("qualif", "ccccccc2", "aaaaaaa2.bbbbbbb2"), nil, policy.OtherProject},
+		"of another Havre":                {map[string]string{"havre.kind": "link", "havre.env": "prod", "havre.project": "aaaaaaa2"}, nil, policy.ForeignObject},
+	} {
+		call := service("")
+		task := &call.Spec.TaskTemplate
+		task.Networks = append(task.Networks, dockercall.Attachment{Target: wire, Aliases: c.aliases})
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}, wire: {Exists: true, Labels: c.labels}},
+		}
+		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+	}
+}

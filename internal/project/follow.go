@@ -17,11 +17,11 @@ const step = 200 * time.Millisecond
 
 // watch is what follow looks at.
 type watch struct {
-	project spec.ProjectID
-	service spec.ServiceID // "" is all of them
-	since   time.Time      // the loop must have looked after it
-	view    View           // what there is to see just now
-	until   time.Time      // what serves and is not well by then has failed
+	project  spec.ProjectID
+	services []spec.ServiceID // none is all of them
+	since    time.Time        // the loop must have looked after it
+	view     View             // what there is to see just now
+	until    time.Time        // what serves and is not well by then has failed
 }
 
 // recovery is how long what serves may take to be well after a change.
@@ -79,7 +79,7 @@ func (d *Deployer) progress(w watch, r Record, told map[string]api.Step, report 
 	var wrong problem.List
 	var words []string
 	for _, s := range r.Present() {
-		if w.service != "" && s.ID != w.service {
+		if len(w.services) > 0 && !slices.Contains(w.services, s.ID) {
 			continue
 		}
 		st := progressOf(r, s, view, out)
@@ -140,7 +140,7 @@ func progressOf(r Record, s *Service, v View, out Outside) api.Step {
 	case "failing":
 		st.State = "failed"
 	case "starting":
-		if s.Active == 0 && closed(r, s, v) != nil {
+		if closed(r, s, v) != nil && (s.Active == 0 || s.Target == s.Active) {
 			st.State = "waiting"
 		}
 	case "idle":

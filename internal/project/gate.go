@@ -25,6 +25,9 @@ func (g gate) String() string { return g.name + " to be " + g.is }
 // as its target is on its way and not after s in the order of starting, which
 // priority decides where links go in circles.
 func closed(r Record, s *Service, v View) *gate {
+	if s.Target == s.Active {
+		return resumes(r, s, v)
+	}
 	declared, _ := r.Declared.Service(s.Name)
 	for _, n := range declared.Needs {
 		if !met(r, n, v) {
@@ -41,6 +44,46 @@ func closed(r Record, s *Service, v View) *gate {
 		}
 	}
 	return nil
+}
+
+// resumes is what a service that was stopped waits for, of those that were
+// started at the same moment. After a reboot nobody waits: the engine starts
+// what ran.
+func resumes(r Record, s *Service, v View) *gate {
+	cur := s.Rollout(s.Active)
+	o := observed(v.Snapshot, s.ID)[s.Active]
+	if cur == nil || s.Stopped || s.Target != s.Active || o.SwarmID == "" || o.Replicas > 0 {
+		return nil
+	}
+	declared, _ := r.Declared.Service(s.Name)
+	for _, name := range towards(declared) {
+		t := r.Service(name)
+		if t == nil || t.Removed || t.Stopped || t.ID == s.ID || !v.Links.before(Ref{&r, t}, Ref{&r, s}) {
+			continue
+		}
+		other := t.Rollout(t.Target)
+		if other == nil || !other.Spec.Runs() || other.Trouble.Resting() || !other.Started.Equal(cur.Started) {
+			continue
+		}
+		if w := judge(other, observed(v.Snapshot, t.ID)[t.Target], v); !w.Done && !w.Failed {
+			return &gate{name: name, full: Ref{&r, t}.String(), is: string(spec.Healthy)}
+		}
+	}
+	return nil
+}
+
+// towards are the services of its project that s needs or links to.
+func towards(s spec.Service) []string {
+	var all []string
+	for _, n := range s.Needs {
+		all = append(all, n.Service)
+	}
+	for _, l := range s.Links {
+		if _, _, outside := l.Outside(); !outside {
+			all = append(all, l.To)
+		}
+	}
+	return all
 }
 
 // linked finds the target of a link that s may wait for.

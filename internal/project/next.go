@@ -71,6 +71,9 @@ func facts(r Record, s *Service, v View) service.Facts {
 			f.Replicas[ro.Number], f.Rests[ro.Number] = 0, true
 		}
 	}
+	if resumes(r, s, v) != nil {
+		f.Replicas[s.Active] = 0
+	}
 	if t := s.Rollout(s.Target); t != nil {
 		f.Failed = t.State == Failed
 		if o, there := f.Observed[s.Target]; there {

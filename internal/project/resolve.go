@@ -44,6 +44,9 @@ func complete(s spec.Service, img service.Image) spec.Service {
 			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Volume, Source: imageVolume(s.Name, at), Target: at, ReadOnly: at == readOnlyData})
 		}
 	}
+	if s.Disabled {
+		s.Replicas = 0
+	}
 	s.Ports = slices.Clone(s.Ports)
 	if len(s.Expose) == 0 {
 		s.Expose = slices.Clone(img.Ports)

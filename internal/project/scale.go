@@ -54,6 +54,9 @@ func (r Ref) scale(replicas int, now time.Time) (api.Plan, error) {
 	if target == nil {
 		return plan, problem.New(problem.Conflict, "%s has no rollout yet", r).With("apply its project again")
 	}
+	if err := r.enabled(); err != nil {
+		return plan, err
+	}
 	c := api.Change{Verb: "keep", Service: s.Name, Rollout: s.Target}
 	if was := target.Spec.Replicas; was != replicas {
 		c.Verb, c.Why = "scale", []string{fmt.Sprintf("replicas %d -> %d", was, replicas)}

@@ -65,7 +65,7 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 	case s.Stopped:
 		return "stopped", "it was stopped with: havre stop"
 	case !cur.Spec.Runs():
-		return "idle", "it is declared with no replicas"
+		return "idle", idleness(cur.Spec)
 	case cur.Trouble.Resting() || tried(cur.Trouble, v.Now):
 		return "failing", crashes(cur.Trouble)
 	case loop != nil && v.Now.Sub(loop.Since) < loopRest:
@@ -81,10 +81,17 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 	case cur.State == Failed:
 		return "failing", cur.Reason
 	}
-	if g := closed(r, s, v); g != nil && s.Active == 0 {
+	if g := closed(r, s, v); g != nil && (s.Active == 0 || s.Target == s.Active) {
 		return "starting", "it waits for " + g.String()
 	}
 	return "starting", verdict.Reason
+}
+
+func idleness(s spec.Service) string {
+	if s.Disabled {
+		return "it is declared with status: disabled"
+	}
+	return "it is declared with no replicas"
 }
 
 // waiting tells what an update waits for that has not begun.

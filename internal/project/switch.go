@@ -20,21 +20,11 @@ func (r Ref) those() []*Service {
 	return r.Record.Present()
 }
 
-// Start starts services that were stopped, and reports until they are healthy.
-// Errors: NotFound, Conflict; Failed when one does not get healthy.
-func (d *Deployer) Start(ctx context.Context, t api.Target, report func(api.Progress)) error {
-	ref, err := d.change(ctx, t, func(ref Ref) error { return stop(ref, false) })
-	if err != nil {
-		return err
-	}
-	return d.follow(ctx, ref.watch(), report)
-}
-
 // watch is what to follow after a change of ref.
 func (r Ref) watch() watch {
 	w := watch{project: r.Record.ID, since: time.Now()}
 	if r.Service != nil {
-		w.service = r.Service.ID
+		w.services = []spec.ServiceID{r.Service.ID}
 	}
 	return w
 }
@@ -42,7 +32,7 @@ func (r Ref) watch() watch {
 // Stop stops services until somebody starts them again.
 // Errors: NotFound, Conflict.
 func (d *Deployer) Stop(ctx context.Context, t api.Target, report func(api.Progress)) error {
-	ref, err := d.change(ctx, t, func(ref Ref) error { return stop(ref, true) })
+	ref, err := d.change(ctx, t, func(ref Ref) error { return stop(ref.those(), true) })
 	if err != nil {
 		return err
 	}
@@ -55,9 +45,10 @@ func (d *Deployer) Stop(ctx context.Context, t api.Target, report func(api.Progr
 	return nil
 }
 
-func stop(ref Ref, stopped bool) error {
-	changed := false
-	for _, s := range ref.those() {
+// stop stops services, or starts them all at once.
+func stop(those []*Service, stopped bool) error {
+	changed, now := false, time.Now().UTC()
+	for _, s := range those {
 		cur := s.Current()
 		rests := cur != nil && cur.Trouble.Resting()
 		if s.Stopped == stopped && (stopped || !rests) {
@@ -66,10 +57,10 @@ func stop(ref Ref, stopped bool) error {
 		changed, s.Stopped = true, stopped
 		s.Rollouts = slices.Clone(s.Rollouts)
 		if rests && !stopped { // who asks for it does not want to wait
-			s.Current().again(time.Now().UTC())
+			s.Current().again(now)
 		}
 		if t := s.Rollout(s.Target); !stopped && t != nil {
-			t.again(time.Now().UTC())
+			t.again(now)
 			if t.State == Failed {
 				t.State = Pending
 			}
@@ -87,6 +78,9 @@ func stop(ref Ref, stopped bool) error {
 // Errors: NotFound, Conflict; Failed when one does not get healthy.
 func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Progress)) error {
 	ref, err := d.change(ctx, t, func(ref Ref) error {
+		if err := ref.enabled(); err != nil {
+			return err
+		}
 		for _, s := range ref.those() {
 			cur := s.Rollout(s.Target)
 			if cur == nil {

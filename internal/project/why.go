@@ -30,6 +30,9 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		why.Remedy = "havre start " + full
 	case "idle":
 		why.Remedy = "set count or replicas to 1 or more and apply again"
+		if cur.Spec.Disabled {
+			why.Remedy = "declare it with status: enabled and apply again"
+		}
 	case "completed":
 		why.Says = full + " ran to its end with exit code 0, and its restart policy does not start it again"
 	case "starting", "failing":
@@ -85,7 +88,7 @@ func lastLines(s *Service) []string {
 // trouble finds the container that has most to say, and what to do about it.
 func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	full := ref.String()
-	if g := closed(*ref.Record, ref.Service, v); g != nil && ref.Service.Active == 0 {
+	if g := closed(*ref.Record, ref.Service, v); g != nil && (ref.Service.Active == 0 || ref.Service.Target == ref.Service.Active) {
 		return "", "see why that takes so long: havre why " + g.full
 	}
 	o := observed(v.Snapshot, ref.Service.ID)[cur.Number]

@@ -41,6 +41,7 @@ type Service struct {
 	Domains     []Domain          `json:"domains,omitempty"`     // where it is served over HTTP and HTTPS
 	Access      Access            `json:"access,omitempty"`      // of its domains; "" means public
 	Front       Front             `json:"front,omitzero"`        // how the ingress serves it
+	Disabled    bool              `json:"disabled,omitempty"`    // declared, but not to run until it is declared otherwise
 	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
 	Keys        []Key             `json:"keys,omitempty"`        // who may ssh into it
 }

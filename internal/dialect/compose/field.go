@@ -238,7 +238,7 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.rate.limit", Verdict: Honoured, Says: "the rate"},
 	{Path: "services.*.x-havre.rate.burst", Verdict: Honoured, Says: "so many at once; absent: as many as the rate says"},
 	{Path: "services.*.x-havre.schedule", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
-	{Path: "services.*.x-havre.status", Verdict: Refused, Says: nextRelease, Remedy: "use havre stop and start, or scale: 0"},
+	{Path: "services.*.x-havre.status", Verdict: Honoured, Says: "enabled (default), or disabled: declared, but it does not run"},
 	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one"},
 	{Path: "services.*.x-havre.upgrade", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.proxy", Verdict: Honoured, Says: "v2: each HTTP and TCP connection to the app begins with the PROXY protocol's version 2"},

@@ -64,6 +64,13 @@ func (h havreKey) read(key, value *yaml.Node) {
 		h.to.Priority = n
 	case "init":
 		h.to.InitHook = h.command(key, value)
+	case "status":
+		switch word := h.scalar(key, value); word {
+		case "enabled", "disabled":
+			h.to.Disabled = word == "disabled"
+		default:
+			h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.status cannot be %q", shorten(word)), "write enabled or disabled")
+		}
 	case "domains":
 		h.to.Domains = nil
 		for _, item := range h.list(key, value) {

@@ -283,6 +283,9 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	}
 	writeFront(&m, s.Front)
 	m.put("priority", number(int64(s.Priority)))
+	if s.Disabled {
+		m.put("status", some("disabled"))
+	}
 	m.put("init", command(s.InitHook))
 	if !linked {
 		m.put("links", links(s.Links))
