@@ -53,6 +53,7 @@ func (h *havre) tells(t *testing.T, project string, want ...string) []api.Event 
 	return all
 }
 
+// One world for events, a kill and alerts: each costs seconds.
 func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	t.Parallel()
 	h := alone(t)
@@ -62,6 +63,8 @@ func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	if err != nil || len(s.Tasks) == 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
+	ears, mail, hook := hear(t, h.world)
+	h.alerting(t, mail, hook) // the server that comes after the kill reads it
 	if err := syscall.Kill(h.pid(t, "server"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -82,6 +85,7 @@ func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	if begun[1] != 1 || begun[2] != 1 {
 		t.Errorf("deploys were told so often: %v", begun)
 	}
+	h.tellsOfAnOutage(t, ears)
 }
 
 func TestRestartsAreTold(t *testing.T) {

@@ -41,6 +41,9 @@ const (
 	PathBuild     = "POST /v1/images/build"             // ?env= &name= &dockerfile= &target= &arg=K=V &nocache=; body: tar → stream of Progress
 	PathImageRm   = "DELETE /v1/images"                 // ?env= &name= → Removed
 	PathUsage     = "GET /v1/usage"                     // ?env= ?project= → []Usage
+	PathAlerts    = "GET /v1/alerts"                    // → Alerts
+	PathSilence   = "POST /v1/alerts/silence"           // ?name= &for= → Alerts
+	PathAlertTest = "POST /v1/alerts/test"              // ?channel= → []Tested
 	PathMetrics   = "GET /metrics"                      // Prometheus' text format
 	PathEvents    = "GET /v1/events"                    // ?env= ?project= ?service= ?kind= ?after= ?since= ?follow= → server-sent events of Event
 	PathSecrets   = "GET /v1/secrets"                   // ?env= → []Secret

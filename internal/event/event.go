@@ -111,6 +111,14 @@ func (j *Journal) add(ctx context.Context, events []api.Event, now *Sight) error
 	return nil
 }
 
+// Wake has those who follow look for events that others have kept.
+func (j *Journal) Wake() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	close(j.wake)
+	j.wake = make(chan struct{})
+}
+
 // page is how many events are read at once.
 const page = 500
 

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"havre/internal/alert"
 	"havre/internal/api"
 	"havre/internal/cert"
 	"havre/internal/event"
@@ -38,6 +39,8 @@ type backend struct {
 
 	meter   meter
 	seer    *witness
+	watch   *alert.Watch
+	db      *store.Store
 	log     *slog.Logger
 	started time.Time
 
@@ -56,7 +59,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 	}
 	cl := cluster{engine}
 	return &backend{
-		engine: engine, loop: loop, ingress: ing, started: time.Now(), layout: l, port: c.port(),
+		engine: engine, loop: loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
 			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort), c.Suffix}, Volumes: cl,
@@ -87,7 +90,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Volumes: b, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b,
+		Logs: b, Executor: b, Volumes: b, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b, Alerts: b,
 	}
 }
 

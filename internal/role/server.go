@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"havre/internal/alert"
 	"havre/internal/cert"
 	"havre/internal/event"
 	"havre/internal/logbook"
@@ -33,17 +34,18 @@ const (
 
 // ServerConfig is the server's configuration.
 type ServerConfig struct {
-	Listen    string `json:"listen"`    // TCP address of the API; a loopback one
-	HTTPPort  int    `json:"httpPort"`  // where the ingress serves domains
-	HTTPSPort int    `json:"httpsPort"` // and with TLS
-	Pool      string `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
-	Suffix    string `json:"suffix"`    // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
-	Every     string `json:"every"`     // the loop looks at least this often
-	Metrics   string `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
-	RestFirst string `json:"restFirst"` // how long what crashes again and again rests at first
-	RestMost  string `json:"restMost"`  // and at most; in between it is twice as long each time
-	LogBytes  int    `json:"logBytes"`  // of what a rollout's containers that are gone printed, so much is kept
-	LogAge    string `json:"logAge"`    // and for so long
+	Listen    string       `json:"listen"`    // TCP address of the API; a loopback one
+	HTTPPort  int          `json:"httpPort"`  // where the ingress serves domains
+	HTTPSPort int          `json:"httpsPort"` // and with TLS
+	Pool      string       `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
+	Suffix    string       `json:"suffix"`    // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
+	Every     string       `json:"every"`     // the loop looks at least this often
+	Alert     alert.Config `json:"alert"`     // what is told to whom
+	Metrics   string       `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
+	RestFirst string       `json:"restFirst"` // how long what crashes again and again rests at first
+	RestMost  string       `json:"restMost"`  // and at most; in between it is twice as long each time
+	LogBytes  int          `json:"logBytes"`  // of what a rollout's containers that are gone printed, so much is kept
+	LogAge    string       `json:"logAge"`    // and for so long
 }
 
 func defaultServer() *ServerConfig {
@@ -68,6 +70,7 @@ func (c *ServerConfig) Validate() problem.List {
 	if c.Suffix != "" && !route.ValidHost(c.Suffix) {
 		wrong = append(wrong, problem.New(problem.Invalid, "suffix: %q is not a domain", c.Suffix).With("write it like home.arpa, or \"\" for no default domains"))
 	}
+	wrong = append(wrong, c.Alert.Validate()...)
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
 	}
@@ -158,9 +161,11 @@ func runServer(ctx context.Context, l Layout) error {
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
 	b.Logbook, b.Vault = book, kept
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Metrics: c.Metrics == "localhost", Log: log})
+	b.watch = newWatch(c.Alert, b, db)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })
 	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })
+	group.Go(func() error { return b.watch.Run(ctx) })
 	group.Go(func() error { return b.listen(ctx, log) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err

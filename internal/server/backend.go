@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"io"
+	"time"
 
 	"havre/internal/api"
 )
@@ -28,6 +29,7 @@ type Backend struct {
 	Events    Events
 	Meter     Meter
 	Metrics   Metrics
+	Alerts    Alerts
 }
 
 // Report takes one step of a long piece of work. It never blocks for long and
@@ -171,6 +173,16 @@ type Meter interface {
 type Metrics interface {
 	// Metrics gives it in the text format of Prometheus, version 0.0.4.
 	Metrics(ctx context.Context) ([]byte, error)
+}
+
+// Alerts tells what is wrong by the rules, and keeps it from being told.
+type Alerts interface {
+	Alerts(ctx context.Context) (api.Alerts, error)
+	// Silence keeps what name matches from being told for a while; 0 ends it.
+	Silence(ctx context.Context, name string, span time.Duration) (api.Alerts, error)
+	// TestAlerts sends a test by a channel, or by each.
+	// Errors: NotFound when there is no such channel, or none.
+	TestAlerts(ctx context.Context, channel string) ([]api.Tested, error)
 }
 
 // Events tells what happened.

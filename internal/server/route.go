@@ -98,6 +98,10 @@ func (s *Server) routes() []route {
 			param{"nocache", "run every step again", "boolean"})},
 		{path: api.PathImageRm, does: "remove an image's name", query: imageParams(), answer: api.Removed{}, serve: s.removeImage},
 		{path: api.PathUsage, does: "what services use, and what came to them; counts grow, so ask twice for a rate", query: []param{{"env", "only this environment", "string"}, {"project", "only this project", "string"}}, answer: []api.Usage{}, serve: s.usage},
+		{path: api.PathAlerts, does: "what is wrong by the rules, and what is silenced", answer: api.Alerts{}, serve: s.alerts},
+		{path: api.PathSilence, does: "keep alerts from being told for a while", answer: api.Alerts{}, serve: s.silence, query: []param{
+			{"name", "an alert's, a rule's, a service's or project's in full, or * for everything", "string"}, {"for", "a time like 2h; 0s ends a silence", "string"}}},
+		{path: api.PathAlertTest, does: "send a test by a channel, or by each", answer: []api.Tested{}, serve: s.testAlerts, query: []param{{"channel", "only this one", "string"}}},
 		{path: api.PathMetrics, does: "what is measured, for Prometheus", answer: "text/plain", serve: s.metrics},
 		{path: api.PathEvents, does: "what happened, and what happens from now on; the header Last-Event-ID goes on after a break", answer: api.Event{}, stream: true, events: true, serve: s.events, query: []param{
 			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"service", "only this service", "string"},

@@ -34,6 +34,7 @@ type Fake struct {
 	bounds  string                // why the guard refuses every apply
 	ill     string                // what is wrong with the engine
 	events  []api.Event
+	silent  []api.Silence
 	read    int           // how often Usage was asked
 	changed chan struct{} // closed and replaced at each change
 }
@@ -71,7 +72,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f,
-		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f,
+		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f, Alerts: f,
 	}
 }
 
