@@ -63,7 +63,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
 			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort), c.Suffix}, Volumes: cl,
-			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool,
+			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
 		},
 	}, nil
 }
@@ -266,12 +266,18 @@ func (b images) Load(ctx context.Context, environment, name string, archive io.R
 	if name == "" {
 		return api.Image{}, problem.New(problem.Invalid, "the image has no name").With("give it one with: havre image load --name NAME")
 	}
+	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+		return api.Image{}, err
+	}
 	i, err := b.engine.LoadImage(ctx, environmentOr(environment), name, archive)
 	return api.Image{Name: name, Environment: environmentOr(environment), ID: i.ID, Size: i.Size, Created: i.Created}, err
 }
 
 // Build builds from a context.
 func (b images) Build(ctx context.Context, o api.BuildOptions, from io.Reader, report func(api.Progress)) (api.Image, error) {
+	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+		return api.Image{}, err
+	}
 	env := environmentOr(o.Environment)
 	args := map[string]string{}
 	for _, a := range o.Args {

@@ -294,9 +294,12 @@ func disks(of map[string]string) []doctor.Disk {
 		for dir != "" && dir != "/" && !exists(dir) {
 			dir = filepath.Dir(dir)
 		}
-		var st unix.Statfs_t
 		info, err := os.Stat(dir)
-		if dir == "" || err != nil || unix.Statfs(dir, &st) != nil {
+		if dir == "" || err != nil {
+			continue
+		}
+		d, err := diskOf(what, dir)
+		if err != nil {
 			continue
 		}
 		if on, ok := info.Sys().(*syscall.Stat_t); ok && seen[on.Dev] {
@@ -304,11 +307,20 @@ func disks(of map[string]string) []doctor.Disk {
 		} else if ok {
 			seen[on.Dev] = true
 		}
-		// As df counts: what is kept for root is not to be had.
-		used := st.Blocks - st.Bfree
-		found = append(found, doctor.Disk{Of: what, Path: dir, Bytes: share(used, used+st.Bavail), Inodes: share(st.Files-st.Ffree, st.Files), Free: st.Bavail * uint64(st.Bsize)})
+		found = append(found, d)
 	}
 	return found
+}
+
+// diskOf looks at the file system of a directory as df counts: what is kept for
+// root is not to be had.
+func diskOf(what, dir string) (doctor.Disk, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(dir, &st); err != nil {
+		return doctor.Disk{}, err
+	}
+	used := st.Blocks - st.Bfree
+	return doctor.Disk{Of: what, Path: dir, Bytes: share(used, used+st.Bavail), Inodes: share(st.Files-st.Ffree, st.Files), Free: st.Bavail * uint64(st.Bsize)}, nil
 }
 
 func share(part, whole uint64) float64 {

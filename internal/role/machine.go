@@ -8,6 +8,8 @@ import (
 	"net/netip"
 	"os"
 	"os/user"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -103,4 +105,21 @@ func procTable(file string) ([][]string, error) {
 func newMachine() (machine, error) {
 	u, err := systemUser(IngressUser)
 	return machine{ours: strconv.Itoa(u.uid)}, err
+}
+
+// spaces is where deploys write: the database and the volumes, which may be
+// file systems of their own. What cannot be looked at does not keep anybody
+// from deploying.
+type spaces struct{ layout Layout }
+
+// Spaces looks now.
+func (s spaces) Spaces() []project.Space {
+	var all []project.Space
+	for what, dir := range map[string]string{"Havre's data": filepath.Dir(s.layout.Database()), "people's volumes": s.layout.VolumeDir()} {
+		if d, err := diskOf(what, dir); err == nil {
+			all = append(all, project.Space{Of: d.Of, Path: d.Path, Used: d.Bytes, Free: d.Free})
+		}
+	}
+	slices.SortFunc(all, func(a, b project.Space) int { return strings.Compare(a.Path, b.Path) })
+	return all
 }

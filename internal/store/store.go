@@ -7,12 +7,16 @@ import (
 	"context"
 	"database/sql"
 	"embed"
+	"errors"
 	"fmt"
 	"io/fs"
 	"net/url"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver registers itself by name
+	"modernc.org/sqlite" // the driver registers itself by name
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"havre/internal/problem"
 )
 
 //go:embed migration/*.sql
@@ -58,7 +62,13 @@ func migrate(ctx context.Context, db *sql.DB) error {
 func (s *Store) Close() error { return s.db.Close() }
 
 // within runs do in a transaction, which is undone when do fails.
+//
+// Errors: Unavailable when the disk is full; then nothing is changed.
 func (s *Store) within(ctx context.Context, do func(*sql.Tx) error) error {
+	return explain(s.transact(ctx, do))
+}
+
+func (s *Store) transact(ctx context.Context, do func(*sql.Tx) error) error {
 	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
 		return err
@@ -68,4 +78,18 @@ func (s *Store) within(ctx context.Context, do func(*sql.Tx) error) error {
 		return err
 	}
 	return tx.Commit()
+}
+
+// explain makes a full disk, which a person can mend, a problem.
+func explain(err error) error {
+	var e *sqlite.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	switch e.Code() {
+	case sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_IOERR_SHMSIZE:
+		return problem.New(problem.Unavailable, "the disk with Havre's database is full, so nothing can be changed; what runs goes on").
+			Because(err).With("make room and do it again; see what takes it with: sudo havre doctor")
+	}
+	return err
 }
