@@ -60,7 +60,7 @@ http {
 `
 
 const haproxyConf = `global
-  maxconn 20000
+  maxconn 4000
   nbthread 2
 defaults
   mode tcp

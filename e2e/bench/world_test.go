@@ -6,6 +6,7 @@ package bench_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -120,19 +121,26 @@ func (h *havre) get(ctx context.Context, port int) error {
 // untilAll waits until all ports answer; both sides of a pair are asked so.
 func (h *havre) untilAll(b *testing.B, ports []int) {
 	b.Helper()
-	ctx, cancel := context.WithTimeout(b.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(b.Context(), 2*time.Minute)
 	defer cancel()
 	var waiting sync.WaitGroup
-	for _, port := range ports {
+	last := make([]error, len(ports))
+	for i, port := range ports {
 		waiting.Go(func() {
-			for h.get(ctx, port) != nil && ctx.Err() == nil {
+			for ctx.Err() == nil {
+				if err := h.get(ctx, port); err == nil || ctx.Err() == nil {
+					last[i] = err
+				}
+				if last[i] == nil {
+					return
+				}
 				pause(ctx, 5*time.Millisecond)
 			}
 		})
 	}
 	waiting.Wait()
-	if ctx.Err() != nil {
-		b.Fatalf("not all of %d ports answered", len(ports))
+	if err := errors.Join(last...); err != nil {
+		b.Fatalf("not all of %d ports answered: %v", len(ports), err)
 	}
 }
 
