@@ -15,6 +15,7 @@ import (
 	"havre/internal/cert"
 	"havre/internal/event"
 	"havre/internal/logbook"
+	"havre/internal/page"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/reconcile"
@@ -160,7 +161,7 @@ func runServer(ctx context.Context, l Layout) error {
 	}
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
 	b.Logbook, b.Vault = book, kept
-	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Metrics: c.Metrics == "localhost", Log: log})
+	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Pages: page.New(page.Settings{Token: token, Look: b, Log: log}), Metrics: c.Metrics == "localhost", Log: log})
 	b.watch = newWatch(c.Alert, b, db)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })

@@ -45,14 +45,23 @@ func peerOf(c net.Conn) peer {
 	return p
 }
 
+// sameHost refuses what was sent to another name. A page of another site can
+// make its own name point here and so have a browser send what it likes; the
+// Host header then betrays it.
+func (s *Server) sameHost(r *http.Request) error {
+	p, _ := r.Context().Value(peerKey{}).(peer)
+	if !p.unix && !localHost(r.Host) {
+		return problem.New(problem.Denied, "this API is not served as %q", r.Host).
+			With("ask for it as localhost or 127.0.0.1; from elsewhere, through an SSH tunnel")
+	}
+	return nil
+}
+
 // admit lets root in on the unix socket, and whoever shows the token.
 func (s *Server) admit(r *http.Request) error {
 	p, _ := r.Context().Value(peerKey{}).(peer)
-	if !p.unix && !localHost(r.Host) {
-		// A page of another site can make its own name point here and so have
-		// a browser send what it likes; the Host header then betrays it.
-		return problem.New(problem.Denied, "this API is not served as %q", r.Host).
-			With("ask for it as localhost or 127.0.0.1; from elsewhere, through an SSH tunnel")
+	if err := s.sameHost(r); err != nil {
+		return err
 	}
 	if p.root {
 		return nil

@@ -199,3 +199,31 @@ func TestMetricsNeedTheTokenUnlessTheyAreOpen(t *testing.T) {
 		}
 	}
 }
+
+func TestPagesAreForBrowsersOfThisMachineAndNeverOfTheAPI(t *testing.T) {
+	seen := ""
+	pages := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { seen = r.URL.Path; w.WriteHeader(http.StatusTeapot) })
+	w := open(t, func(s *server.Settings) { s.Pages = pages })
+	for _, c := range []struct {
+		host, path string
+		want       int
+	}{
+		{"localhost", "/", 418}, {"localhost", "/service/prod/shop/web", 418}, {"evil.example", "/", 403},
+		{"localhost", "/v1/services", 401}, {"localhost", "/v1", 401}, {"localhost", "/metrics", 401}, {"localhost", "/v1/../", 401},
+	} {
+		seen = ""
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+w.tcp, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Host, r.URL.Path = c.host, c.path
+		resp, err := http.DefaultTransport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		if resp.StatusCode != c.want || (c.want == 418) != (seen != "") {
+			t.Errorf("%s as %s: %d (page %q), want %d", c.path, c.host, resp.StatusCode, seen, c.want)
+		}
+	}
+}

@@ -24,6 +24,7 @@ type Settings struct {
 	Listeners []net.Listener // already open, besides the two above; unix or TCP
 	Token     secret.Text    // whoever shows it may do everything; an empty one lets nobody in but root on the socket
 	Metrics   bool           // whoever is on this machine may read the metrics without the token
+	Pages     http.Handler   // answers what is not the API's; judges itself who may look; nil: nothing does
 	Backend   Backend
 	KeepAlive time.Duration // silence on a stream is broken this often; 0 is 15 s
 	Grace     time.Duration // requests get this long to end when the server stops; 0 is 10 s

@@ -60,12 +60,25 @@ func (s *Server) wrap(next http.Handler) http.Handler {
 			s.set.Log.Debug("request", "number", id, "method", r.Method, "path", r.URL.Path,
 				"status", w.status, "took", time.Since(began))
 		}()
+		if s.set.Pages != nil && !ofAPI(r.URL.Path) {
+			if err := s.sameHost(r); err != nil {
+				s.fail(w, r, err)
+				return
+			}
+			s.set.Pages.ServeHTTP(w, r)
+			return
+		}
 		if err := s.admit(r); err != nil {
 			s.fail(w, r, err)
 			return
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// ofAPI tells whether a path is the API's, whatever stands there.
+func ofAPI(path string) bool {
+	return path == "/v1" || strings.HasPrefix(path, "/v1/") || strings.HasPrefix(path, "/metrics")
 }
 
 // panicked ends one request, never the process.
