@@ -98,7 +98,7 @@ func full() spec.Project {
 				Environment: map[string]string{"A": "yes", "B": "", "C.d": " x: $$ ${Y} ", "N": "0123", "M": "a\nb\n"},
 				Ports:       []spec.Port{{Internal: 80, External: 8080, Protocol: spec.TCP, Access: spec.Public}, {Internal: 81, Protocol: spec.TCP, Access: spec.Localhost}},
 				Expose:      []uint16{80, 8000}, Mounts: []spec.Mount{
-					{Kind: spec.Config, Source: "conf", Target: "/a", ReadOnly: true}, {Kind: spec.Config, Source: "conf/d", Target: "/b", ReadOnly: true},
+					{Kind: spec.Config, Source: "conf", Target: "/a", ReadOnly: true, UID: 33, GID: 34}, {Kind: spec.Config, Source: "conf/d", Target: "/b", ReadOnly: true},
 					{Kind: spec.Config, Source: "conf_d", Target: "/c", ReadOnly: true}, {Kind: spec.Config, Source: "conf~", Target: "/d", ReadOnly: true},
 					{Kind: spec.Volume, Source: "data.1", Target: "/data", ReadOnly: true}, {Kind: spec.Tmpfs, Target: "/dev/shm", Size: 1 << 20},
 					{Kind: spec.Volume, Source: "other", Target: "/other dir"},

@@ -284,6 +284,7 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 				return fmt.Errorf("file %s: %w", m.Source, err)
 			}
 			f.Target, f.Mode, f.Content = m.Target, ro.Files[i].Mode, ro.Files[i].Content
+			f.UID, f.GID = m.UID, m.GID
 			d.Files = append(d.Files, f)
 		case spec.SecretFile:
 			f, err := w.secret(ctx, r, ro, m)

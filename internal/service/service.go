@@ -52,6 +52,8 @@ type File struct {
 	ConfigName string
 	Target     string
 	Mode       uint32
+	UID        uint32
+	GID        uint32
 	Content    []byte
 }
 

@@ -48,14 +48,16 @@ func (f *finder) secrets(p Project) {
 	}
 }
 
-// asWhose looks at what only a secret's mount may say.
+// asWhose looks at whose a mounted file is.
 func (f *finder) asWhose(here string, m Mount) {
 	const most = 1<<31 - 1 // Linux takes more, the engine's tools do not
 	switch {
-	case m.Kind != SecretFile && (m.UID != 0 || m.GID != 0 || m.Mode != 0):
-		f.invalid(here, "leave uid, gid and mode out", "only a secret belongs to somebody else than root")
+	case m.Kind != SecretFile && m.Kind != Config && (m.UID != 0 || m.GID != 0):
+		f.invalid(here, "leave uid and gid out", "only a secret or a config belongs to somebody else than root")
+	case m.Kind != SecretFile && m.Mode != 0:
+		f.invalid(here, "leave mode out", "only a secret has a mode of its own")
 	case m.UID > most || m.GID > most:
-		f.invalid(here, "use a number up to 2147483647", "a secret's owner is out of range")
+		f.invalid(here, "use a number up to 2147483647", "a file's owner is out of range")
 	case m.Mode > 0o777:
 		f.invalid(here, "write the permissions as 0440", "a secret's mode has more than permissions")
 	}

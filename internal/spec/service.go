@@ -82,8 +82,8 @@ type Mount struct {
 	Target   string    `json:"target"` // absolute, clean path in the container
 	ReadOnly bool      `json:"readOnly,omitempty"`
 	Size     Bytes     `json:"size,omitempty"` // of a tmpfs; 0 is the engine's default
-	UID      uint32    `json:"uid,omitempty"`  // of a secret's file
-	GID      uint32    `json:"gid,omitempty"`  // of a secret's file
+	UID      uint32    `json:"uid,omitempty"`  // of a secret's or config's file
+	GID      uint32    `json:"gid,omitempty"`  // of a secret's or config's file
 	Mode     uint32    `json:"mode,omitempty"` // of a secret's file: permission bits; 0 means 0444
 }
 

@@ -187,7 +187,7 @@ func translateFiles(files []service.File) []*swarm.ConfigReference {
 			mode = 0o444
 		}
 		all = append(all, &swarm.ConfigReference{
-			File:     &swarm.ConfigReferenceFileTarget{Name: f.Target, UID: "0", GID: "0", Mode: mode},
+			File:     &swarm.ConfigReferenceFileTarget{Name: f.Target, UID: strconv.FormatUint(uint64(f.UID), 10), GID: strconv.FormatUint(uint64(f.GID), 10), Mode: mode},
 			ConfigID: f.ConfigID, ConfigName: f.ConfigName,
 		})
 	}

@@ -207,7 +207,10 @@ func (r *reader) config(at problem.Place, c types.ServiceConfigObjConfig) []spec
 	}
 	f.Mode = mode
 	r.named(c.Source, &f)
-	return []spec.Mount{{Kind: spec.Config, Source: r.uploads.keep(f), Target: target, ReadOnly: true}}
+	return []spec.Mount{{
+		Kind: spec.Config, Source: r.uploads.keep(f), Target: target, ReadOnly: true,
+		UID: r.number(at, "uid", c.UID), GID: r.number(at, "gid", c.GID),
+	}}
 }
 
 // named reads x-havre of a config: the file's own name, and bytes that are no

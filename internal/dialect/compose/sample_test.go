@@ -120,7 +120,7 @@ var samples = map[string]m{
 	"services.*.volumes[].tmpfs.size": web("volumes", []any{m{"type": "tmpfs", "target": "/run", "tmpfs": m{"size": 65536}}}),
 	"services.*.tmpfs":                web("tmpfs", "/run:size=64m"), "services.*.shm_size": web("shm_size", "64m"),
 	"services.*.configs": config("content", "y"), "services.*.configs[].source": configUse("source", "thing"),
-	"services.*.configs[].target": configUse("target", "/etc/thing"), "services.*.configs[].mode": configUse("mode", 256),
+	"services.*.configs[].target": configUse("target", "/etc/thing"), "services.*.configs[].uid": configUse("uid", "33"), "services.*.configs[].gid": configUse("gid", "34"), "services.*.configs[].mode": configUse("mode", 256),
 
 	"services.*.depends_on": web("depends_on", []any{"other"}), "services.*.depends_on.*.condition": web("depends_on", m{"other": m{"condition": "service_completed_successfully"}}),
 	"services.*.depends_on.*.required": web("depends_on", m{"missing": m{"condition": "service_started", "required": false}}), "services.*.links": web("links", []any{"other"}),
@@ -134,7 +134,9 @@ var samples = map[string]m{
 	"services.*.logging.driver": web("logging", m{"driver": "json-file"}), "services.*.logging.options": web("logging", m{"options": m{"max-size": "1m"}}),
 
 	"services.*.scale": web("scale", 2), "services.*.mem_limit": web("mem_limit", "64m"), "services.*.mem_reservation": web("mem_reservation", "64m"),
-	"services.*.cpus": web("cpus", 0.1), "services.*.pids_limit": web("pids_limit", 9),
+	"services.*.domainname": web("domainname", "example.org"), "services.*.cpu_quota": web("cpu_quota", 50000),
+	"services.*.cpu_period": m{"services": m{"web": m{"cpu_quota": 50000, "cpu_period": 200000}}},
+	"services.*.cpus":       web("cpus", 0.1), "services.*.pids_limit": web("pids_limit", 9),
 	"services.*.deploy.replicas": deploy("replicas", 2), "services.*.deploy.restart_policy.condition": deploy("restart_policy", m{"condition": "none"}),
 	"services.*.deploy.restart_policy.max_attempts": deploy("restart_policy", m{"condition": "on-failure", "max_attempts": 3}),
 	"services.*.deploy.resources.limits.cpus":       resources("limits", "cpus", "0.5"), "services.*.deploy.resources.limits.memory": resources("limits", "memory", "64m"),

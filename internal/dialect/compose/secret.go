@@ -47,7 +47,7 @@ func (r *reader) number(at problem.Place, field, text string) uint32 {
 	}
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		r.Refuse(at, fmt.Sprintf("%s %q of a secret is no number", field, text), "write the number; names are known only inside the image")
+		r.Refuse(at, fmt.Sprintf("%s %q is no number", field, text), "write the number; names are known only inside the image")
 	}
 	return uint32(n)
 }

@@ -1,9 +1,11 @@
 package compose
 
 import (
+	"cmp"
 	"fmt"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -40,7 +42,7 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 		Restart:     r.restart(name, s),
 		User:        s.User,
 		WorkingDir:  s.WorkingDir,
-		Hostname:    s.Hostname,
+		Hostname:    hostname(name, s),
 		ReadOnly:    s.ReadOnly,
 		Init:        s.Init != nil && *s.Init,
 		StopSignal:  s.StopSignal,
@@ -124,11 +126,41 @@ func cores(f float32) float64 {
 	return v
 }
 
+// hostname is the container's full name. A swarm has no domain name beside it.
+func hostname(name string, s types.ServiceConfig) string {
+	if s.DomainName == "" {
+		return s.Hostname
+	}
+	return strings.ToLower(cmp.Or(s.Hostname, name)) + "." + s.DomainName
+}
+
+// period is the kernel's own when a file says only the quota; in microseconds.
+const period = 100_000
+
+// share is what cpu_quota and cpu_period allow, in cores; 0 is all.
+func (r *reader) share(name string, s types.ServiceConfig) float64 {
+	_, at := r.look(name, "cpu_quota")
+	switch {
+	case s.CPUQuota <= 0:
+		return 0
+	case s.CPUQuota < 1000 || s.CPUPeriod != 0 && (s.CPUPeriod < 1000 || s.CPUPeriod > 1_000_000):
+		r.Refuse(at, "a quota is at least 1000 microseconds, a period from 1000 to 1000000", "use cpus: quota divided by period")
+		return 0
+	}
+	return cores(float32(s.CPUQuota) / float32(cmp.Or(s.CPUPeriod, period)))
+}
+
 // limits reads both places where Compose lets one write them.
 func (r *reader) limits(name string, s types.ServiceConfig) (most, reserve spec.Limits) {
 	most = spec.Limits{Memory: spec.Bytes(s.MemLimit), CPUs: cores(s.CPUS), Pids: max(s.PidsLimit, 0)}
+	if c := r.share(name, s); c != 0 {
+		if most.CPUs != 0 && most.CPUs != c {
+			r.Refuse(r.at(name, "cpu_quota"), "cpu_quota says something else than cpus", "keep one of them")
+		}
+		most.CPUs = c
+	}
 	reserve = spec.Limits{Memory: spec.Bytes(s.MemReservation)}
-	for _, field := range []string{"mem_limit", "cpus", "pids_limit"} {
+	for _, field := range []string{"mem_limit", "cpus", "cpu_quota", "pids_limit"} {
 		if n, at := r.look(name, field); n != nil {
 			r.Origins["services."+name+".limits"] = at
 		}

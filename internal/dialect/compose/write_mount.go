@@ -25,6 +25,8 @@ func (w *writer) mounts(to *mapping, s spec.Service) {
 			one.put("source", text(w.keys[m.Source]))
 			one.put("target", text(m.Target))
 			one.put("mode", octal(f.Mode))
+			one.put("uid", owner(m.UID))
+			one.put("gid", owner(m.GID))
 			configs = append(configs, one.node())
 		case m.Kind == spec.SecretFile:
 			secrets = append(secrets, secretMount(m))

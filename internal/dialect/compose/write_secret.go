@@ -18,16 +18,20 @@ func secretMount(m spec.Mount) *yaml.Node {
 	if m.Target != path.Join(inMemory, m.Source) {
 		one.put("target", text(m.Target))
 	}
-	if m.UID != 0 {
-		one.put("uid", text(strconv.FormatUint(uint64(m.UID), 10)))
-	}
-	if m.GID != 0 {
-		one.put("gid", text(strconv.FormatUint(uint64(m.GID), 10)))
-	}
+	one.put("uid", owner(m.UID))
+	one.put("gid", owner(m.GID))
 	if m.Mode != 0 {
 		one.put("mode", octal(m.Mode))
 	}
 	return one.node()
+}
+
+// owner is a user's or group's number, if it is not root's.
+func owner(id uint32) *yaml.Node {
+	if id == 0 {
+		return nil
+	}
+	return text(strconv.FormatUint(uint64(id), 10))
 }
 
 // secrets declares the secrets. What the project's own hold is never written:
