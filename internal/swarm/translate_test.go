@@ -21,7 +21,7 @@ func example() service.Desired {
 		Network: "nnnnnnnnnnnnnnnnnnnnnnnnn", Joins: []service.Join{{Network: "mmmmmmmmmmmmmmmmmmmmmmmmm", Aliases: []string{"db"}}}, Image: "sha256:1234",
 		Variables: []string{"A=b"},
 		Binds:     []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
-		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, Content: []byte("x")}},
+		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, UID: 33, GID: 34, Content: []byte("x")}},
 		Secrets:   []service.SecretFile{{SecretID: "ddddddddddddddddddddddddd", SecretName: "h-aaaaaaa2-y", Target: "/run/secrets/y", UID: 33, GID: 34, Mode: 0o400}},
 		Spec: spec.Service{
 			Name: "web", Image: "web:1", Entrypoint: []string{"/init"}, Command: []string{"run"},
