@@ -46,7 +46,7 @@ services:
   db: {image: "app:1"}
   cron: {image: "app:1", x-havre: {status: disabled}}
 `)
-	h.must(t, "stop", "along/")
+	h.must(t, "stop", "along.web", "along.db")
 	h.must(t, "start", "along.web")
 	for name, want := range map[string]string{"along.web": "healthy", "along.db": "healthy", "along.cron": "idle"} {
 		if s, err := h.service(t.Context(), name); err != nil || s.State != want {

@@ -255,3 +255,27 @@ func TestLinksWithinAProjectGiveTheOrderOfStarting(t *testing.T) {
 		})
 	}
 }
+
+// A target that does not run is nothing to wait for, and joins when it runs.
+func TestTargetThatDoesNotRunJoinsLater(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "data"), app("cache", "good", count(0)))
+		if err := w.Stop(t.Context(), target("db"), none); err != nil {
+			t.Fatal(err)
+		}
+		w.must("shop", app("web", "good", link("store/db", ""), link("store/cache", "")))
+		w.quiet()
+		w.has("it is stopped as before", w.record("store").Service("db").Stopped, true)
+		if err := w.Start(t.Context(), target("db"), none); err != nil {
+			t.Fatal(err)
+		}
+		w.must("store", app("db", "data"), app("cache", "good"))
+		w.quiet()
+		for _, name := range []string{"db", "cache"} {
+			s := w.record("store").Service(name)
+			if s.Active != s.Target || len(s.Rollout(s.Active).Joins) != 1 {
+				t.Errorf("%s serves r%d of r%d with the ends %v", name, s.Active, s.Target, s.Rollout(s.Active).Joins)
+			}
+		}
+	})
+}
