@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -172,4 +173,79 @@ func (h *havre) filling(t *testing.T, want ...string) {
 		}
 		return err
 	})
+}
+
+func TestFilesAreCopiedInAndOutAsDockerDoes(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.buildFilled(t, "copied:1")
+	h.apply(t, "copied", fmt.Sprintf(filled, "copied:1", "A: b"))
+	h.write(t, "site/a", "one")
+	h.write(t, "site/sub/b:c", "two")
+	if err := os.Symlink("/etc/passwd", filepath.Join(h.work, "site/link")); err != nil {
+		t.Fatal(err)
+	}
+	h.must(t, "cp", "site", "copied.web:/vol/ro")
+	if out := h.must(t, "exec", "copied.web", "--", "/app", "cat", "/vol/ro/site/a", "/vol/ro/site/sub/b:c", "/vol/ro/given"); out != "onetwoby init\n" {
+		t.Errorf("in /vol/ro there is %q", out)
+	}
+	h.must(t, "cp", "--chown", "1234:567", "site/a", "copied.web:/vol/rw/mine")
+	h.must(t, "exec", "copied.web", "--", "/app", "write", "/vol/rw/mine", "and more")
+	h.must(t, "cp", "copied/web.vol-rw:/mine", "back")
+	if text, err := os.ReadFile(filepath.Join(h.work, "back")); string(text) != "oneand more\n" {
+		t.Errorf("back came %q, %v", text, err)
+	}
+	h.must(t, "cp", "copied.web:/vol/ro/site", "out")
+	if to, err := os.Readlink(filepath.Join(h.work, "out/link")); to != "/etc/passwd" {
+		t.Errorf("the link leads to %q, %v", to, err)
+	}
+	if text, _ := os.ReadFile(filepath.Join(h.work, "out/sub/b:c")); string(text) != "two" {
+		t.Errorf("the copied directory has %q", text)
+	}
+	// A link in a volume leads nowhere but into the container.
+	if text, err := os.ReadFile(filepath.Join(h.work, "passwd")); err == nil {
+		t.Errorf("there is %q already", text)
+	}
+	h.must(t, "cp", "-L", "copied.web:/vol/ro/site/link", "passwd")
+	if text, _ := os.ReadFile(filepath.Join(h.work, "passwd")); !strings.Contains(string(text), "allgo:x:1234") {
+		t.Errorf("the link was followed to %q", text)
+	}
+	if r := h.run(t, "cp", "site/a", "copied.web:/none/x"); r.code != 4 {
+		t.Errorf("to nowhere: %+v", r)
+	}
+	if left := h.world.Docker(t, "ps", "-aq", "--filter", "name=-cp-"); left != "" {
+		t.Errorf("ways to volumes stay: %s", left)
+	}
+}
+
+func TestCachesAndLogsAreEmptiedUnderARunningService(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.buildFilled(t, "emptied:1")
+	h.apply(t, "emptied", fmt.Sprintf(filled, "emptied:1", "A: b"))
+	for _, at := range []string{"rw", "cache", "log"} {
+		h.must(t, "exec", "emptied.web", "--", "/app", "write", "/vol/"+at+"/file", at)
+	}
+	has(t, "ls", h.must(t, "volume", "ls", "emptied"), "emptied/web.vol-cache", "cache", "log", "read-only", "prod.emptied.web", h.data+"/volume/prod/")
+	h.must(t, "volume", "clean", "emptied/web.vol-cache", "emptied/web.vol-log")
+	if out := h.must(t, "exec", "emptied.web", "--", "/app", "ls", "/vol/cache"); out != "" {
+		t.Errorf("the cache still has %q", out)
+	}
+	if out := h.must(t, "exec", "emptied.web", "--", "/app", "cat", "/vol/log/file", "/vol/rw/file"); out != "rw\n" {
+		t.Errorf("the log's file and the data are %q", out)
+	}
+	if r := h.run(t, "volume", "clean", "emptied/web.vol-rw"); r.code != 2 {
+		t.Errorf("data was emptied: %+v", r)
+	}
+	if r := h.run(t, "volume", "rm", "emptied/web.vol-rw", "--yes"); r.code != 2 {
+		t.Errorf("a volume in use: %+v", r)
+	}
+	h.must(t, "rm", "emptied/", "--yes")
+	has(t, "ls", h.must(t, "volume", "ls", "emptied"), "orphaned")
+	for _, v := range []string{"rw", "ro", "cache", "log"} {
+		h.must(t, "volume", "rm", "emptied/web.vol-"+v, "--yes")
+	}
+	if r := h.run(t, "volume", "ls", "emptied"); r.code != 4 {
+		t.Errorf("the project is still remembered: %+v", r)
+	}
 }

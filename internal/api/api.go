@@ -61,6 +61,9 @@ const (
 	PathVolumes     = "GET /v1/volumes"               // ?env= ?project= ?whole= → []Volume
 	PathVolumeRm    = "DELETE /v1/volumes/{name}"     // → Removed
 	PathVolumeClean = "POST /v1/volumes/{name}/clean" // → Cleaned
+	PathFileStat    = "GET /v1/files/{name}/stat"     // of a service or a volume; ?env= &path= → FileStat
+	PathFileGet     = "GET /v1/files/{name}"          // ?env= &path= → tar
+	PathFilePut     = "POST /v1/files/{name}"         // ?env= &path=; body: tar → Copied
 )
 
 // Version answers who is there.

@@ -28,6 +28,7 @@ func commands() []row {
 		{everyday, "", newExec},
 		{everyday, "", newTop},
 		{everyday, "", newEvents},
+		{everyday, "", newCp},
 		{everyday, "", newWhy},
 		{everyday, "", newHistory},
 		{everyday, "", newDiff},

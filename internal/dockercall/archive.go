@@ -47,7 +47,7 @@ type ContainerPut struct {
 	ID         ContainerID `path:"ID"`
 	Path       Inside      `query:"path"`
 	NoOverride bool        `query:"noOverwriteDirNonDir"`
-	Owners     bool        `query:"copyUIDGID"` // files belong to whom the archive says, by number
+	Owners     Zero        `query:"copyUIDGID"` // would give all to the container's user
 }
 
 // Kind is the call's kind.

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"net/http"
 	"strings"
-	"sync"
 	"time"
 
 	"havre/internal/dockercall"
@@ -60,12 +59,13 @@ func (g *Guard) containerPut(w http.ResponseWriter, r *http.Request, c *dockerca
 		return err
 	}
 	archive, in := io.Pipe()
-	var writing sync.WaitGroup
 	var refused error
-	writing.Go(func() {
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
 		refused = g.copyEntries(in, &bounded{from: r.Body, left: g.bounds.ImageBytes})
 		in.CloseWithError(refused)
-	})
+	}()
 	out, err := g.engine.request(r.Context(), wire, archive)
 	var a *http.Response
 	if err == nil {
@@ -73,9 +73,13 @@ func (g *Guard) containerPut(w http.ResponseWriter, r *http.Request, c *dockerca
 		a, err = g.engine.do(out)
 	}
 	archive.Close()
-	// Who has an answer need not send the rest.
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // a body that was read whole has no use for it
-	writing.Wait()
+	select {
+	case <-written:
+	default: // the engine has heard enough: who has an answer need not send the rest
+		w.Header().Set("Connection", "close")
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now()) // the connection is of no more use
+		<-written
+	}
 	if err != nil && problem.KindOf(refused) == problem.Invalid {
 		return refused
 	}

@@ -90,7 +90,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Volumes: b, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b, Alerts: b,
+		Logs: b, Executor: b, Volumes: b, Files: files{b}, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b, Alerts: b,
 	}
 }
 
@@ -99,6 +99,9 @@ func (b *backend) pieces() server.Backend {
 func (b *backend) settle(ctx context.Context, log *slog.Logger) {
 	for wait := 250 * time.Millisecond; ; wait = min(wait*2, 10*time.Second) {
 		err := b.engine.EnsureSwarm(ctx)
+		if err == nil {
+			err = b.engine.RemoveCarriers(ctx)
+		}
 		if err == nil {
 			err = b.engine.EnsureFirewall(ctx, []uint16{b.port})
 		}

@@ -20,6 +20,7 @@ type Backend struct {
 	Logs      Logs
 	Executor  Executor
 	Volumes   Volumes
+	Files     Files
 	Images    Images
 	Builder   Builder
 	Secrets   Secrets
@@ -124,6 +125,19 @@ type Volumes interface {
 	VolumeClean(ctx context.Context, environment, name string) (api.Cleaned, error)
 	// Errors: NotFound; Conflict while a service has it.
 	VolumeRemove(ctx context.Context, environment, name string) (api.Removed, error)
+}
+
+// Files are those in containers of services; in volumes, when the target's name
+// is PROJECT/VOLUME. Paths are clean and absolute.
+type Files interface {
+	// Errors: NotFound.
+	Stat(ctx context.Context, t api.Target, path string) (api.FileStat, error)
+	// Get writes a tar whose entries begin with the last part of path.
+	// Errors: NotFound, before anything is written.
+	Get(ctx context.Context, t api.Target, path string, to io.Writer) error
+	// Put unpacks a tar in a directory.
+	// Errors: NotFound; Invalid or Denied for what may not be copied.
+	Put(ctx context.Context, t api.Target, path string, from io.Reader) error
 }
 
 // Images are those of an environment.

@@ -47,6 +47,7 @@ func secretParams() []param {
 // routes is all of the API, in the order of package api.
 func (s *Server) routes() []route {
 	named := []param{environmentParam()}
+	inside := []param{environmentParam(), {"path", "absolute, in the container or the volume", "string"}}
 	volumes := []param{environmentParam(), {"volumes", "take the data away too", "boolean"}}
 	lines := []param{
 		environmentParam(),
@@ -85,6 +86,9 @@ func (s *Server) routes() []route {
 		{path: api.PathPRestart, does: "restart a project", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, true)},
 		{path: api.PathPRemove, does: "remove a project", query: volumes, answer: api.Removed{}, serve: s.remove(true)},
 		{path: api.PathPLogs, does: "what the services of a project printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(true)},
+		{path: api.PathFileStat, does: "what stands at a path of a service or volume", query: inside, answer: api.FileStat{}, serve: s.statFile},
+		{path: api.PathFileGet, does: "read a file or directory of a service or volume", query: inside, answer: api.ContentTar, serve: s.getFile},
+		{path: api.PathFilePut, does: "unpack an archive in a directory of a service or volume", query: inside, body: api.ContentTar, answer: api.Copied{}, serve: s.putFile},
 		{path: api.PathVolumes, does: "list volumes", answer: []api.Volume{}, serve: s.volumes, query: []param{
 			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"whole", "count big ones to their end", "boolean"}}},
 		{path: api.PathVolumeClean, does: "empty a volume that is cache or log", query: named, answer: api.Cleaned{}, serve: s.cleanVolume},

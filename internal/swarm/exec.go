@@ -152,24 +152,16 @@ func (s *Swarm) exitCode(ctx context.Context, id, deed string) (int, error) {
 	}
 }
 
-// Unpacking is where and how an archive is unpacked in a container.
-type Unpacking struct {
-	Path   string // a directory
-	Owners bool   // files belong to whom the archive says, else to root
-}
-
-// PutArchive unpacks a tar in a directory of a container, running or not. A
-// directory is not replaced by a file, nor a file by a directory.
+// PutArchive unpacks a tar in a directory of a container, running or not;
+// files belong to whom the archive says, by number. A directory is not replaced
+// by a file, nor a file by a directory.
 //
 // Errors: NotFound when there is no such directory; Denied or Invalid with the
 // guard's rule.
-func (s *Swarm) PutArchive(ctx context.Context, containerID string, u Unpacking, archive io.Reader) error {
-	deed := fmt.Sprintf("copy to %s", u.Path)
+func (s *Swarm) PutArchive(ctx context.Context, containerID, path string, archive io.Reader) error {
+	deed := "copy to " + path
 	// The client names the archive text/plain, which the guard does not take.
-	q := url.Values{"path": {u.Path}, "noOverwriteDirNonDir": {"1"}}
-	if u.Owners {
-		q.Set("copyUIDGID", "1")
-	}
+	q := url.Values{"path": {path}, "noOverwriteDirNonDir": {"1"}}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://guard/v"+s.api.ClientVersion()+"/containers/"+containerID+"/archive?"+q.Encode(), archive)
 	if err != nil {
 		return err

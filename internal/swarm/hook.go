@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/rand"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,6 +18,7 @@ import (
 
 	"havre/internal/problem"
 	"havre/internal/service"
+	"havre/internal/spec"
 )
 
 // hookName is the name of the container of a service's init. There is one at
@@ -119,7 +122,7 @@ func (s *Swarm) putFiles(ctx context.Context, id string, d service.Desired) erro
 	if err := w.Close(); err != nil {
 		return err
 	}
-	return s.PutArchive(ctx, id, Unpacking{Path: "/", Owners: true}, &archive)
+	return s.PutArchive(ctx, id, "/", &archive)
 }
 
 // hooksOf are the containers that run once before a service, newest first.
@@ -180,4 +183,46 @@ func when(text string) time.Time {
 // is none.
 func (s *Swarm) RemoveHook(ctx context.Context, containerID string) error {
 	return s.removeContainer(ctx, containerID)
+}
+
+// Carrier is a container that is never started: the way to volumes that no
+// container can be asked for.
+type Carrier struct {
+	Environment string
+	Project     spec.ProjectID
+	Service     spec.ServiceID
+	Image       string
+	Binds       []service.Bind // all of them writable
+}
+
+// carrierRole is in the names of carriers.
+const carrierRole = "-cp-"
+
+// MakeCarrier makes one; RemoveHook takes it away.
+func (s *Swarm) MakeCarrier(ctx context.Context, c Carrier) (id string, err error) {
+	o := client.ContainerCreateOptions{
+		Name:       fmt.Sprintf("h-%s-%s%s%s", c.Project, c.Service, carrierRole, strings.ToLower(rand.Text()[:10])),
+		Config:     &container.Config{Image: c.Image, Entrypoint: []string{"/never-started"}, Labels: mark{kind: kindProbe, environment: c.Environment, project: c.Project, service: c.Service, rollout: 1}.labels(nil)},
+		HostConfig: &container.HostConfig{NetworkMode: "none", LogConfig: container.LogConfig{Type: logDriver.Name, Config: logDriver.Options}},
+	}
+	for _, b := range c.Binds {
+		o.HostConfig.Mounts = append(o.HostConfig.Mounts, mount.Mount{Type: mount.TypeBind, Source: b.Source, Target: b.Target})
+	}
+	r, err := s.api.ContainerCreate(ctx, o)
+	return r.ID, explain(err, "make a way to the volumes")
+}
+
+// RemoveCarriers removes those that a killed server left.
+func (s *Swarm) RemoveCarriers(ctx context.Context) error {
+	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind + "=" + kindProbe)})
+	if err != nil {
+		return explain(err, "look for ways to volumes")
+	}
+	var wrong []error
+	for _, c := range r.Items {
+		if c.State == container.StateCreated && slices.ContainsFunc(c.Names, func(n string) bool { return strings.Contains(n, carrierRole) }) {
+			wrong = append(wrong, s.removeContainer(ctx, c.ID))
+		}
+	}
+	return errors.Join(wrong...)
 }

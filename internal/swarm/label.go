@@ -30,6 +30,7 @@ const (
 	kindNetwork = "network"
 	kindConfig  = "config"
 	kindHook    = "hook"
+	kindProbe   = "probe"
 	kindLink    = "link"
 	kindSecret  = "secret"
 )

@@ -26,6 +26,7 @@ type Fake struct {
 	secrets []held
 	values  int                   // that secrets had so far
 	volumes map[string]bool       // environment.project.volume
+	files   map[string]map[string]string
 	stored  []api.Volume          // what the volumes' own commands see
 	lines   map[string][]api.Line // by service name
 	trouble map[string]trouble    // by service name
@@ -59,7 +60,7 @@ type trouble struct {
 func New() *Fake {
 	f := &Fake{
 		now:     time.Now,
-		volumes: map[string]bool{}, lines: map[string][]api.Line{}, trouble: map[string]trouble{},
+		volumes: map[string]bool{}, files: map[string]map[string]string{}, lines: map[string][]api.Line{}, trouble: map[string]trouble{},
 		held: map[string]bool{}, starts: map[string]int{}, changed: make(chan struct{}),
 	}
 	for _, name := range []string{"app:1", "app:2"} {
@@ -71,7 +72,7 @@ func New() *Fake {
 // Backend gives all pieces.
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
-		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f,
+		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f, Files: files{f},
 		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f, Alerts: f,
 	}
 }
