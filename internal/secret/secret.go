@@ -11,7 +11,7 @@ import (
 // Text is a secret. It prints and marshals as "(secret)"; Reveal gives it.
 type Text struct {
 	_     [0]func() // == would compare pointers: it does not compile
-	value *string // a pointer, for fmt prints fields that are not exported without asking them
+	value *string   // a pointer, for fmt prints fields that are not exported without asking them
 }
 
 // New makes a secret of s.
