@@ -14,11 +14,11 @@ func TestExportedProjectIsNoChange(t *testing.T) {
 services:
   web:
     image: app:1
-    ports: ["18055:8080", "8081"]
-    volumes: ["data:/vol/rw", "./conf:/etc/conf"]
+    ports: ["18055:8080", "127.0.0.1:18056:8080"]
+    volumes: ["data:/vol/rw", "./conf:/etc/conf:ro"]
     environment: {VERSION: "a$$b"}
     links: [db]
-    x-havre: {domains: [exported.example.org]}
+    x-havre: {domains: ["exported.example.org:8080"]}
   db: {image: 'app:1', tmpfs: [/run], deploy: {replicas: 2}}
 volumes: {data: {}}
 `)

@@ -67,14 +67,14 @@ func root(c *console) *cobra.Command {
 	top.InitDefaultCompletionCmd()
 	for _, cmd := range top.Commands() {
 		if cmd.Name() == "completion" {
-			adopt(cmd)
+			reword(cmd)
 		}
 	}
 	return top
 }
 
-// adopt makes cobra's own command complain as ours do.
-func adopt(cmd *cobra.Command) {
+// reword makes cobra's own command complain as ours do.
+func reword(cmd *cobra.Command) {
 	cmd.Short = "Write a script that completes commands and names in a shell"
 	cmd.Args, cmd.RunE = cobra.ArbitraryArgs, unknown
 	for _, shell := range cmd.Commands() {

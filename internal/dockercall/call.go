@@ -117,6 +117,12 @@ var rows = []row{
 	{"POST", own + "firewall", false, small, func() Call { return new(Firewall) }},
 	{"POST", own + "purge", false, small, func() Call { return new(Purge) }},
 	{"POST", own + "holder", false, small, func() Call { return new(Holder) }},
+
+	{"POST", own + "foreign", false, small, func() Call { return new(ForeignList) }},
+	{"POST", own + "foreign/tag", false, small, func() Call { return new(ForeignTag) }},
+	{"POST", own + "foreign/switch", false, small, func() Call { return new(ForeignSwitch) }},
+	{"POST", own + "foreign/data", false, small, func() Call { return new(ForeignData) }},
+	{"POST", own + "foreign/rm", false, small, func() Call { return new(ForeignRemove) }},
 }
 
 // Kinds is every kind of the closed list, in its order.
@@ -138,7 +144,7 @@ func Streams(k Kind) bool { return rowOf(k).stream }
 func Changes(k Kind) bool {
 	m := rowOf(k).method
 	switch k {
-	case VolumeListKind, VolumeUsageKind, ConventionsKind, HolderKind:
+	case VolumeListKind, VolumeUsageKind, ConventionsKind, HolderKind, ForeignListKind:
 		return false
 	}
 	return m != "GET" && m != "HEAD"

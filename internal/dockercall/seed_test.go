@@ -81,4 +81,9 @@ var seeds = []seed{
 	{"POST", "/havre/v1/firewall", "", `{"ports":[7080]}`},
 	{"POST", "/havre/v1/purge", "", `{}`},
 	{"POST", "/havre/v1/holder", "", `{"port":25}`},
+	{"POST", "/havre/v1/foreign", "", `{"containers":["db"],"compose":"","stack":""}`},
+	{"POST", "/havre/v1/foreign/tag", "", `{"image":"` + image + `","as":"havre.invalid/prod/a:1"}`},
+	{"POST", "/havre/v1/foreign/switch", "", `{"container":"` + box + `","service":"","on":true}`},
+	{"POST", "/havre/v1/foreign/data", "", `{"from":"shop_data","path":"","environment":"prod","project":"aaaaaaa2","name":"data","back":false}`},
+	{"POST", "/havre/v1/foreign/rm", "", `{"container":"","service":"` + svc + `","volume":""}`},
 }

@@ -47,6 +47,11 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.FirewallKind:      answering((*Guard).firewall),
 	dockercall.PurgeKind:         answering((*Guard).purge),
 	dockercall.HolderKind:        answering((*Guard).holder),
+	dockercall.ForeignListKind:   answering((*Guard).foreignList),
+	dockercall.ForeignTagKind:    answering((*Guard).foreignTag),
+	dockercall.ForeignSwitchKind: answering((*Guard).foreignSwitch),
+	dockercall.ForeignDataKind:   answering((*Guard).foreignData),
+	dockercall.ForeignRemoveKind: answering((*Guard).foreignRemove),
 }
 
 // carryOut writes the call afresh to the engine, and its answer back.

@@ -1,6 +1,9 @@
 package guard
 
-import "context"
+import (
+	"context"
+	"path/filepath"
+)
 
 // Protect makes the firewall rules.
 func (g *Guard) Protect(ctx context.Context) error { return g.protect(ctx) }
@@ -19,3 +22,11 @@ func OpenAudit(path string) (write func(says string) error, done func() error, e
 	}
 	return func(says string) error { return a.Write(entry{Says: says}) }, a.Close, nil
 }
+
+// Transfer moves a directory as imports do.
+func Transfer(ctx context.Context, from, to string) (string, error) {
+	return transfer(ctx, data{filepath.Dir(from), filepath.Base(from)}, data{filepath.Dir(to), filepath.Base(to)})
+}
+
+// RenameAcross is how a directory is renamed between two mounts.
+func RenameAcross(from, to string) error { return renameAcross(from, to) }

@@ -124,6 +124,20 @@ var lookups = map[dockercall.Kind]lookup{
 	dockercall.VolumeEnsureKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeEnsure, f *policy.Facts) error {
 		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
 	}),
+	dockercall.ForeignTagKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignTag, f *policy.Facts) error {
+		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
+	}),
+	dockercall.ForeignSwitchKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignSwitch, f *policy.Facts) error {
+		return g.foreign(ctx, c.Container, c.Service, &f.Target)
+	}),
+	dockercall.ForeignRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignRemove, f *policy.Facts) error {
+		return g.foreign(ctx, c.Container, c.Service, &f.Target)
+	}),
+	dockercall.ForeignDataKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignData, f *policy.Facts) error {
+		mounted, err := g.mounted(ctx, g.bounds.source(dockercall.Volume{Environment: c.Environment, Project: c.Project, Name: c.Name}))
+		f.Mounted = mounted
+		return err
+	}),
 	dockercall.VolumeRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeRemove, f *policy.Facts) error {
 		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume(*c)))
 		f.MountedAt = at

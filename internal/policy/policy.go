@@ -160,6 +160,12 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.PortalKind:       on(portal),
 	dockercall.FirewallKind:     on(firewall),
 	dockercall.PurgeKind:        on(purge),
+
+	dockercall.ForeignListKind:   on(foreignList),
+	dockercall.ForeignTagKind:    on(foreignTag),
+	dockercall.ForeignSwitchKind: on(foreignSwitch),
+	dockercall.ForeignDataKind:   on(foreignData),
+	dockercall.ForeignRemoveKind: on(foreignRemove),
 }
 
 // Judge gives the call as the caller may make it, or the rule that refuses.

@@ -26,7 +26,7 @@ func Watch(pid int) (Process, bool) { return process1(watch(pid)) }
 
 // Adopt takes over a role that runs.
 func Adopt(l Layout, name, program string) (Process, bool) {
-	return process1(adopt(l, Role{Name: name}, program))
+	return process1(keepOn(l, Role{Name: name}, program))
 }
 
 // Spawn starts a role.

@@ -20,7 +20,7 @@ const (
 func keep(ctx context.Context, l Layout, r Role, program string, log *slog.Logger) {
 	log = log.With("role", r.Name)
 	wait := firstWait
-	p := adopt(l, r, program)
+	p := keepOn(l, r, program)
 	if p != nil {
 		log.Info("adopted", "pid", p.pid)
 	}

@@ -103,9 +103,9 @@ func startTime(pid int) (string, error) {
 	return f[19], nil
 }
 
-// adopt takes over a role that runs, unless it is of another program than
+// keepOn takes over a role that runs, unless it is of another program than
 // ours: then nil, and it has to be replaced.
-func adopt(l Layout, r Role, program string) *process {
+func keepOn(l Layout, r Role, program string) *process {
 	pid := l.running(r.Name)
 	if pid == 0 {
 		return nil
