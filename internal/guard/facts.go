@@ -134,8 +134,8 @@ var lookups = map[dockercall.Kind]lookup{
 		return g.foreign(ctx, c.Container, c.Service, &f.Target)
 	}),
 	dockercall.ForeignDataKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignData, f *policy.Facts) error {
-		mounted, err := g.mounted(ctx, g.bounds.source(dockercall.Volume{Environment: c.Environment, Project: c.Project, Name: c.Name}))
-		f.Mounted = mounted
+		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume{Environment: c.Environment, Project: c.Project, Name: c.Name}))
+		f.MountedAt = at
 		return err
 	}),
 	dockercall.VolumeRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeRemove, f *policy.Facts) error {

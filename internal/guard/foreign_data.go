@@ -72,8 +72,8 @@ func (g *Guard) foreignData(r *http.Request, c *dockercall.ForeignData) (dockerc
 		}
 		return answer, err
 	}
-	used, err := g.mounted(r.Context(), theirs.here())
-	if err == nil && used {
+	used, err := g.mountedAt(r.Context(), theirs.here())
+	if err == nil && len(used) > 0 {
 		err = problem.New(problem.Conflict, "a container that runs mounts %s", theirs.here()).With("stop it, or import it too")
 	}
 	if err == nil {

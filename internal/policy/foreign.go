@@ -91,7 +91,7 @@ func foreignData(q question, c *dockercall.ForeignData) (dockercall.Call, error)
 	if c.Environment == "" || c.Project == "" || c.Name == "" {
 		return nil, refuse(MountSource, "a volume has an environment, a project and a name")
 	}
-	if q.facts.Mounted {
+	if len(q.facts.MountedAt) > 0 {
 		return nil, refuse(VolumeInUse, "a container mounts the volume %s", c.Name)
 	}
 	p := string(c.Path)

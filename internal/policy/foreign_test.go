@@ -20,7 +20,7 @@ func TestRootTakesOverWhatIsOthersOnly(t *testing.T) {
 	theirs := policy.Facts{Instance: "me", Target: policy.Object{Exists: true}, Image: policy.Image{Exists: true}, Portal: portalImage}
 	ours, mounted, image := theirs, theirs, theirs
 	ours.Target.Labels = map[string]string{"havre.instance": "other"}
-	mounted.Mounted = true
+	mounted.MountedAt = []string{"x"}
 	image.Image.ID = portalImage
 	labelled := theirs
 	labelled.Image.Labels = map[string]string{"havre.instance": "me"}
