@@ -2,12 +2,18 @@ package guard
 
 import (
 	"bufio"
+	"context"
+	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 )
 
@@ -79,4 +85,139 @@ func mountpoint(dir string) (bool, error) {
 		}
 	}
 	return false, s.Err()
+}
+
+// renew stops containers that have a volume mounted without nosuid and nodev,
+// so that the swarm makes them anew with both. After a boot the engine starts
+// containers before the guard has made the strict mount that they should have
+// come by (mount.go). It tries until the engine answers.
+func (g *Guard) renew(ctx context.Context) {
+	if g.set.NoRemount {
+		return
+	}
+	running := noun{list: "/containers/json", labels: labelsAt("Labels"), id: "Id"}
+	ids, err := g.owned(ctx, running)
+	for err != nil {
+		if !wait(ctx, 2*time.Second) {
+			return
+		}
+		ids, err = g.owned(ctx, running)
+	}
+	for _, id := range ids {
+		if err := g.renewOne(ctx, id); err != nil && ctx.Err() == nil {
+			g.log.Warn("a container may have a volume that is not nosuid,nodev", "container", id, "err", err)
+		}
+	}
+}
+
+func (g *Guard) renewOne(ctx context.Context, id string) error {
+	var c struct {
+		State  struct{ Pid int }
+		Mounts []struct{ Source, Destination string }
+	}
+	if err := g.engine.get(ctx, "/containers/"+id+"/json", "", &c); err != nil || c.State.Pid == 0 {
+		return err
+	}
+	var volumes []string
+	for _, m := range c.Mounts {
+		if strings.HasPrefix(m.Source, g.bounds.volumes()+"/") {
+			volumes = append(volumes, m.Destination)
+		}
+	}
+	lax, err := laxly(c.State.Pid, volumes)
+	if err != nil || lax == "" {
+		return err
+	}
+	g.log.Warn("made anew, because its volume was mounted before the guard was there", "container", id, "mount", lax)
+	return g.engine.call(ctx, dockercall.Wire{Method: http.MethodPost, Path: "/containers/" + id + "/stop", Query: "t=10"}, nil)
+}
+
+// laxly gives the first of a process's mount points that is not both nosuid
+// and nodev (proc(5), mountinfo: field 5 is the mount point, 6 its options).
+func laxly(pid int, points []string) (string, error) {
+	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(text)) {
+		f := strings.Fields(line)
+		if len(f) < 6 || !slices.Contains(points, f[4]) {
+			continue
+		}
+		options := strings.Split(f[5], ",")
+		if !slices.Contains(options, "nosuid") || !slices.Contains(options, "nodev") {
+			return f[4], nil
+		}
+	}
+	return "", nil
+}
+
+// mountLine is one line of mountinfo.
+type mountLine struct{ device, root, point string }
+
+// renameAcross renames a directory also between two mounts of one file system,
+// as the volumes' directory is a mount on itself: rename(2) wants both names
+// under one mount. A private clone of the outer mount has both.
+func renameAcross(from, to string) error {
+	if err := unix.Renameat2(unix.AT_FDCWD, from, unix.AT_FDCWD, to, unix.RENAME_NOREPLACE); err != unix.EXDEV {
+		return err
+	}
+	mounts, err := mountLines()
+	if err != nil {
+		return err
+	}
+	a, x := under(mounts, from)
+	b, y := under(mounts, to)
+	if a.device == "" || a.device != b.device {
+		return unix.EXDEV
+	}
+	for _, m := range []mountLine{a, b} {
+		relA, okA := below(m.root, x)
+		relB, okB := below(m.root, y)
+		if !okA || !okB {
+			continue
+		}
+		fd, err := unix.OpenTree(unix.AT_FDCWD, m.point, unix.OPEN_TREE_CLONE|unix.OPEN_TREE_CLOEXEC)
+		if err != nil {
+			return err
+		}
+		err = unix.Renameat2(fd, relA, fd, relB, unix.RENAME_NOREPLACE)
+		unix.Close(fd)
+		return err
+	}
+	return unix.EXDEV
+}
+
+// under finds the mount that a path is on, and its path in the file system.
+func under(mounts []mountLine, path string) (mountLine, string) {
+	for _, m := range slices.Backward(mounts) { // a later mount covers an earlier one
+		if rel, ok := below(m.point, path); ok && !slices.ContainsFunc(mounts, func(n mountLine) bool {
+			_, deeper := below(n.point, path)
+			return deeper && len(n.point) > len(m.point)
+		}) {
+			return m, filepath.Join(m.root, rel)
+		}
+	}
+	return mountLine{}, ""
+}
+
+func below(dir, path string) (string, bool) {
+	rel, err := filepath.Rel(dir, path)
+	return rel, err == nil && rel != "." && rel != ".." && !strings.HasPrefix(rel, "../")
+}
+
+// mountLines reads proc(5), mountinfo: fields 3 to 5 are the device, the root
+// of the mount in its file system, and where it is.
+func mountLines() ([]mountLine, error) {
+	text, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return nil, err
+	}
+	var all []mountLine
+	for line := range strings.Lines(string(text)) {
+		if f := strings.Fields(line); len(f) > 4 && !strings.Contains(f[3]+f[4], `\`) {
+			all = append(all, mountLine{f[2], f[3], f[4]})
+		}
+	}
+	return all, nil
 }
