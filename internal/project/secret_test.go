@@ -210,3 +210,23 @@ func TestBadSecretsAreRefusedTogether(t *testing.T) {
 		}
 	})
 }
+
+func TestRollbackDeclaresItsSecretsAgain(t *testing.T) {
+	hushed(t, func(t *testing.T, w *world, _ *projecttest.Vault) {
+		w.shared("one")
+		if _, err := w.bring(secretive("x")); err != nil {
+			t.Fatal(err)
+		}
+		plain := secretive("x")
+		plain.Secrets, plain.Project.Secrets, plain.Project.Services[0].Mounts = nil, nil, nil
+		if _, err := w.bring(plain); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.back("web", 1); err != nil {
+			t.Fatal(err)
+		}
+		if got := w.record("shop").Declared.Secrets; !slices.Equal(got, secretive("").Project.Secrets) {
+			t.Errorf("declared: %v", got)
+		}
+	})
+}
