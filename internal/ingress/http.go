@@ -127,7 +127,11 @@ func (f *front) handler() http.Handler {
 		}
 		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
 		if r.Body != nil && r.Body != http.NoBody {
-			r.Body = &upload{ReadCloser: r.Body, visit: v, until: http.NewResponseController(rw), most: int64(v.way.front.Body)}
+			c := http.NewResponseController(rw)
+			if !v.http2 {
+				c.EnableFullDuplex() // an app may answer while it reads; HTTP/1's server can
+			}
+			r.Body = &upload{ReadCloser: r.Body, visit: v, until: c, most: int64(v.way.front.Body)}
 		}
 		proxy.ServeHTTP(v, r)
 	})
@@ -277,6 +281,7 @@ func rewrite(p *httputil.ProxyRequest) {
 	p.Out.URL.Host = "container"           // which one, its transport knows
 	p.Out.URL.RawQuery = p.In.URL.RawQuery // as the client wrote it, not as Go would
 	p.Out.Host = p.In.Host
+	p.Out.Trailer = p.In.Trailer // the same map: it is filled when the body has ended
 	if path := v.way.path; v.way.front.Strip && path != "" {
 		h["X-Forwarded-Prefix"] = []string{path}
 		raw := p.In.URL.EscapedPath()

@@ -211,6 +211,8 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		switch {
 		case err != nil:
 			return nil, e.told(err)
+		case answer.StatusCode == http.StatusSwitchingProtocols && !switched(r, answer):
+			return nil, errors.New("the answer switches to what nobody asked for")
 		case answer.StatusCode == http.StatusSwitchingProtocols:
 			e.stop()
 			e.ended = true
@@ -229,6 +231,11 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		}
 	}
 	return nil, errors.New("too many early answers")
+}
+
+func switched(r *http.Request, answer *http.Response) bool {
+	to := r.Header.Get("Upgrade")
+	return to != "" && strings.EqualFold(to, answer.Header.Get("Upgrade"))
 }
 
 // told prefers the reason why the body could not be sent.
