@@ -171,13 +171,13 @@ func (u *upload) Read(p []byte) (int, error) {
 	n, err := u.ReadCloser.Read(p)
 	total := v.in.Add(int64(n))
 	switch {
+	case u.most > 0 && total > u.most:
+		v.fault.Store(http.StatusRequestEntityTooLarge)
+		return 0, errors.New("the body is too large")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		v.fault.Store(http.StatusRequestTimeout)
 	case err != nil:
 		u.until.SetReadDeadline(time.Time{}) // the server goes on reading, to see whether the client leaves
-	case u.most > 0 && total > u.most:
-		v.fault.Store(http.StatusRequestEntityTooLarge)
-		return 0, errors.New("the body is too large")
 	}
 	return n, err
 }
