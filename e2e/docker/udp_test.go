@@ -93,6 +93,12 @@ func TestServicesSpeakUDP(t *testing.T) {
 		}
 		players.Wait()
 	})
+	if r := h.run(t, "apply", "-f", h.write(t, "other.yml", "services:\n  dns:\n    image: app:1\n    ports: ['18150-18155:6000-6005/udp']\n"), "-p", "other", "--yes"); r.code == 0 {
+		t.Error("two services have one UDP port")
+		h.removeLater(t, "other")
+	} else {
+		has(t, "the refusal", r.out+r.errs, "18153/udp", "packets.talk")
+	}
 	t.Run("an update", func(t *testing.T) {
 		c, err := h.world.Dial(t.Context(), "udp", "127.0.0.1:18160")
 		if err != nil {
@@ -104,12 +110,6 @@ func TestServicesSpeakUDP(t *testing.T) {
 			t.Errorf("a new client hears %q", got)
 		}
 	})
-	if r := h.run(t, "apply", "-f", h.write(t, "other.yml", "services:\n  dns:\n    image: app:1\n    ports: ['18150-18155:6000-6005/udp']\n"), "-p", "other", "--yes"); r.code == 0 {
-		t.Error("two services have one UDP port")
-		h.removeLater(t, "other")
-	} else {
-		has(t, "the refusal", r.out+r.errs, "18153/udp", "packets.talk")
-	}
 }
 
 // play sends a thousand datagrams and wants each back.

@@ -23,10 +23,14 @@ const maxTable = 64 << 20
 // listenControl opens the control socket for its group, if one is named, and
 // for nobody else. The socket gets its place when its rights are right, so a
 // caller finds it ready or not at all.
-// Errors: Conflict when another ingress answers there.
-func listenControl(path string, group int) (net.Listener, error) {
+// Errors: Conflict when another ingress answers there, unless we take over from it.
+func listenControl(path string, group int, over bool) (net.Listener, error) {
 	if c, err := net.DialTimeout("unix", path, time.Second); err == nil {
 		c.Close()
+	} else {
+		over = true
+	}
+	if !over {
 		return nil, problem.New(problem.Conflict, "another ingress answers at %s", path).
 			With("stop it first: havre down")
 	}
@@ -83,7 +87,9 @@ func (f *front) serveControl(l net.Listener, cancel context.CancelCauseFunc) (st
 		s.Shutdown(ctx)
 		s.Close()
 		serving.Wait()
-		os.Remove(f.set.ControlSocket)
+		if !f.replaced() {
+			os.Remove(f.set.ControlSocket)
+		}
 	}
 }
 

@@ -113,7 +113,11 @@ func (f *front) openDoor(d *door) *problem.Problem {
 	}
 	lc := net.ListenConfig{KeepAliveConfig: keepAlive}
 	lc.SetMultipathTCP(false) // a handed-over socket is plain TCP, and both ends of a splice should be
-	var sockets []net.Listener
+	sockets := inheritedTCP(f.legacy.take(d.key))
+	if len(sockets) > 0 {
+		f.listenOn(d, sockets)
+		return nil
+	}
 	for _, host := range f.hosts(d.near) {
 		l, err := lc.Listen(f.ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(int(d.port))))
 		if err == nil {
@@ -128,11 +132,15 @@ func (f *front) openDoor(d *door) *problem.Problem {
 		}
 		return f.shut(d, err)
 	}
+	f.listenOn(d, sockets)
+	return nil
+}
+
+func (f *front) listenOn(d *door, sockets []net.Listener) {
 	d.sockets = sockets
 	for _, l := range sockets {
 		f.serving.Go(func() { d.accept(l) })
 	}
-	return nil
 }
 
 // hosts lists the addresses to bind. A Bind that is loopback is for tests and

@@ -29,6 +29,10 @@ type front struct {
 	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
 	guests   guests
 	flows    flows
+	legacy   *legacy       // the ingress that we took over from, if there was one
+	mine     chan struct{} // closed when that one leaves datagrams to us
+	left     chan struct{} // closed when another ingress took over from us
+	over     chan struct{} // closed when that one ended us
 	tallies  tallies
 	buffers  buffers
 	press    *press
@@ -52,6 +56,9 @@ func newFront(ctx context.Context, set Settings) *front {
 		gone:     map[*backend]time.Time{},
 		guests:   guests{count: map[string]int{}},
 		flows:    newFlows(),
+		mine:     make(chan struct{}),
+		left:     make(chan struct{}),
+		over:     make(chan struct{}),
 	}
 	f.now.Store(newView(route.Table{}, nil, f))
 	return f
@@ -75,6 +82,9 @@ func (f *front) load() {
 func (f *front) put(t route.Table) (route.Applied, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if f.replaced() {
+		return route.Applied{}, problem.New(problem.Unavailable, "another ingress took over").With("ask again")
+	}
 	if err := save(f.set.TableFile, t.Encode()); err != nil {
 		return route.Applied{}, fmt.Errorf("keep the table: %w", err)
 	}
@@ -88,10 +98,10 @@ func (f *front) put(t route.Table) (route.Applied, error) {
 // doors change is judged by the new table. Doors that go are closed before
 // others open, because a port may only change who can reach it.
 func (f *front) follow(t route.Table) {
+	wanted := doorsOf(t)
 	old := f.now.Load()
 	f.now.Store(newView(t, old, f))
 	f.now.Load().watch(old, f)
-	wanted := doorsOf(t)
 	for k, d := range f.doors {
 		if !slices.Contains(wanted, k) {
 			d.close()
@@ -106,10 +116,22 @@ func (f *front) follow(t route.Table) {
 		}
 		f.try(f.doors[k])
 	}
+	f.dismiss(old)
+	f.lookAfterFlows(time.Now())
+}
+
+// followView is for an ingress that has no doors any more.
+func (f *front) followView(t route.Table) {
+	old := f.now.Load()
+	f.now.Store(newView(t, old, f))
+	f.now.Load().watch(old, f)
+	f.dismiss(old)
+}
+
+func (f *front) dismiss(old *view) {
 	for _, b := range f.now.Load().dismiss(old) {
 		f.gone[b] = time.Now()
 	}
-	f.lookAfterFlows(time.Now())
 }
 
 // lingering is how long containers that left are looked after.
@@ -139,6 +161,8 @@ func (f *front) retry(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
+			return
+		case <-f.left:
 			return
 		case <-tick.C:
 			f.mu.Lock()
@@ -261,6 +285,7 @@ func (f *front) listeners() []route.Listener {
 }
 
 func (f *front) status() route.Status {
+	open := f.opened()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return route.Status{
@@ -268,7 +293,7 @@ func (f *front) status() route.Status {
 		Digest:    f.now.Load().table.Digest(),
 		Problem:   f.spoiled,
 		Listeners: f.listeners(),
-		Open:      f.guests.open(),
+		Open:      open,
 	}
 }
 

@@ -67,7 +67,7 @@ func (f *front) server(h http.Handler) *http.Server {
 	speaks := new(http.Protocols)
 	speaks.SetHTTP1(true)
 	return &http.Server{
-		Handler:           h,
+		Handler:           f.parting(h),
 		Protocols:         speaks,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime / 4, PingTimeout: headerTime, WriteByteTimeout: idleTime},
 		ReadHeaderTimeout: headerTime, // of TLS handshakes too

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"havre/internal/problem"
@@ -40,6 +41,7 @@ type Settings struct {
 	Recorder   Recorder                    // hears of requests and connections; default: nobody does
 	Hold       time.Duration               // how long a connection waits for a container; default not at all
 	UDPIdle    time.Duration               // how long a UDP flow may be silent before it ends; default 60s
+	Drain      time.Duration               // how long who is inside may stay after another ingress took over; default 2m
 	Log        *slog.Logger                // default: discard
 }
 
@@ -57,7 +59,7 @@ func New(set Settings) (*Ingress, error) {
 	if set.Dial == nil {
 		return nil, problem.New(problem.Invalid, "the ingress has no way to reach containers")
 	}
-	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.BodyIdle < 0 || set.ControlGroup < 0 {
+	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.Drain < 0 || set.BodyIdle < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
 	}
 	if set.Local == nil {
@@ -68,6 +70,9 @@ func New(set Settings) (*Ingress, error) {
 	}
 	if set.MaxConns == 0 {
 		set.MaxConns = 10_000
+	}
+	if set.Drain == 0 {
+		set.Drain = 2 * time.Minute
 	}
 	if set.UDPIdle == 0 {
 		set.UDPIdle = time.Minute
@@ -90,7 +95,10 @@ func New(set Settings) (*Ingress, error) {
 
 // Run serves the kept table at once, and answers on the control socket until
 // parent is done; then it closes everything and returns nil. The control socket
-// answers only after the kept table is served.
+// answers only after the kept table is served. When another ingress runs, it
+// takes over from that one without refusing or cutting anybody; when another
+// one takes over from it, it returns nil after who is inside has left, or after
+// Settings.Drain.
 // Errors: Conflict when another ingress answers on the control socket.
 func (i *Ingress) Run(parent context.Context) error {
 	ctx, cancel := context.WithCancelCause(parent)
@@ -100,13 +108,32 @@ func (i *Ingress) Run(parent context.Context) error {
 	defer stop()
 	defer f.close()
 
-	control, err := listenControl(i.set.ControlSocket, i.set.ControlGroup)
+	var err error
+	if f.legacy, err = inherit(HeirSocket(i.set.ControlSocket)); err != nil {
+		return err
+	}
+	control, err := listenControl(i.set.ControlSocket, i.set.ControlGroup, f.legacy != nil)
 	if err != nil {
 		return err
 	}
 	f.load()
-	defer f.serveControl(control, cancel)()
+	stopControl := sync.OnceFunc(f.serveControl(control, cancel))
+	defer stopControl()
+	stopHeirs, err := f.serveHeirs()
+	if err != nil {
+		return err
+	}
+	defer stopHeirs()
+	f.succeed()
+
 	f.retry(ctx)
+	if f.replaced() {
+		stopControl()
+		f.drain(ctx)
+		cancel(nil)
+		return nil
+	}
+	f.legacy.ask(askEnd, time.Second)
 	if parent.Err() != nil {
 		return nil
 	}

@@ -172,6 +172,10 @@ func (p *packets) send(b, oob []byte, to unix.Sockaddr) {
 
 // openUDP binds all of d's addresses or none.
 func (f *front) openUDP(d *door) *problem.Problem {
+	if all := inheritedUDP(f.legacy.take(d.key)); len(all) > 0 {
+		f.readAll(d, all)
+		return nil
+	}
 	var all []*packets
 	for _, host := range udpAddresses(f.hosts(d.near)) {
 		p, err := openPackets(f.ctx, host, d.port)
@@ -187,11 +191,15 @@ func (f *front) openUDP(d *door) *problem.Problem {
 		}
 		return f.shut(d, err)
 	}
+	f.readAll(d, all)
+	return nil
+}
+
+func (f *front) readAll(d *door, all []*packets) {
 	d.packets = all
 	for _, p := range all {
 		f.serving.Go(func() { f.readUDP(d, p) })
 	}
-	return nil
 }
 
 // noIPv6 tells whether err is that of a machine without IPv6.

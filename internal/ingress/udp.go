@@ -83,10 +83,14 @@ func newFlows() flows {
 
 // readUDP takes in what comes until p is closed.
 func (f *front) readUDP(d *door, p *packets) {
+	select {
+	case <-f.mine:
+	case <-f.ctx.Done():
+	}
 	for {
 		err := p.next(func(g datagram) { f.takeUDP(d, p, g) })
-		if errors.Is(err, net.ErrClosed) {
-			return
+		if errors.Is(err, net.ErrClosed) || errors.Is(err, os.ErrDeadlineExceeded) {
+			return // the second is how an heir has us leave the socket to it
 		}
 	}
 }
@@ -126,6 +130,7 @@ func (f *front) newFlow(d *door, p *packets, g datagram) *flow {
 		return nil
 	}
 	d.now.Add(1)
+	f.inside.Add(1)
 	return fl
 }
 
@@ -273,6 +278,7 @@ func (fl *flow) end() {
 
 // carry is the whole life of a flow.
 func (f *front) carry(fl *flow) {
+	defer f.inside.Done()
 	defer fl.door.now.Add(-1)
 	defer f.flows.drop(fl)
 	if err := f.reach(fl); err != nil {
@@ -284,17 +290,38 @@ func (f *front) carry(fl *flow) {
 	defer fl.leave()
 	defer fl.end()
 	for {
-		quiet := time.Unix(0, fl.spoke()).Add(f.set.UDPIdle)
-		fl.inside.SetReadDeadline(quiet)
+		fl.inside.SetReadDeadline(time.Unix(0, fl.spoke()).Add(f.idle()))
 		switch err := fl.answer(); {
 		case err == nil, errors.Is(err, syscall.ECONNREFUSED): // nobody listens there, yet
 		case errors.Is(err, os.ErrDeadlineExceeded):
-			if time.Since(time.Unix(0, fl.spoke())) >= f.set.UDPIdle {
+			if time.Since(time.Unix(0, fl.spoke())) >= f.idle() {
 				return
 			}
 		default:
 			return
 		}
+	}
+}
+
+// idle is how long a flow may be silent.
+func (f *front) idle() time.Duration {
+	if f.replaced() { // the client is with the heir by now
+		return min(f.set.UDPIdle, leavingQuiet)
+	}
+	return f.set.UDPIdle
+}
+
+// leaveFlows has the heir take in what comes. Answers still go out, by the
+// socket that we share.
+func (f *front) leaveFlows(d *door) {
+	for _, p := range d.packets {
+		p.SetReadDeadline(time.Unix(1, 0))
+	}
+	for _, fl := range f.flows.list() {
+		if fl.mu.Lock(); fl.door == d && fl.inside != nil {
+			fl.inside.SetReadDeadline(time.Now().Add(leavingQuiet))
+		}
+		fl.mu.Unlock()
 	}
 }
 

@@ -23,6 +23,7 @@ const hold = 30 * time.Second
 type IngressConfig struct {
 	Bind    string        `json:"bind"`              // address for ports that are not for this machine alone; "" is all
 	Local   []string      `json:"local"`             // networks that "private" lets in; none means the usual private ones
+	Drain   spec.Duration `json:"drain,omitempty"`   // how long connections of an ingress that was replaced may stay; 0 is 2m
 	UDPIdle spec.Duration `json:"udpIdle,omitempty"` // how long a UDP flow may be silent before it ends; 0 is 1m
 	Pool    string        `json:"pool"`              // networks of projects, which are never private
 
@@ -57,6 +58,10 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 	if c.UDPIdle < 0 {
 		wrong = append(wrong, problem.New(problem.Invalid, "udpIdle: %s is below zero", c.UDPIdle.Std()).With("write it as 1m, or leave it out"))
 	}
+	if c.Drain < 0 {
+		wrong = append(wrong, problem.New(problem.Invalid, "drain: %s is below zero", c.Drain.Std()).With("write it as 2m, or leave it out"))
+	}
+	s.Drain = c.Drain.Std()
 	s.UDPIdle = c.UDPIdle.Std()
 	s.Engine = []netip.Prefix{p}
 	return s, wrong

@@ -1,10 +1,12 @@
 package role
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -104,7 +106,8 @@ func startTime(pid int) (string, error) {
 }
 
 // keepOn takes over a role that runs, unless it is of another program than
-// ours: then nil, and it has to be replaced.
+// ours: then nil, and it has to be replaced. One that hands over is left to the
+// next one, which takes over from it when it is spawned.
 func keepOn(l Layout, r Role, program string) *process {
 	pid := l.running(r.Name)
 	if pid == 0 {
@@ -115,10 +118,55 @@ func keepOn(l Layout, r Role, program string) *process {
 		return nil
 	}
 	if exe, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "exe")); err != nil || exe != program {
-		p.stop(stopTime)
+		if !handsOver(l, r) {
+			p.stop(stopTime)
+		}
 		return nil
 	}
 	return p
+}
+
+// handsOver tells whether the role that runs waits for an heir; one of an older
+// Havre may not.
+func handsOver(l Layout, r Role) bool {
+	if r.Heir == nil {
+		return false
+	}
+	c, err := net.DialTimeout("unixpacket", r.Heir(l), time.Second)
+	if err == nil {
+		_ = c.Close() // nothing was asked
+	}
+	return err == nil
+}
+
+// displace ends a supervisor of another program than ours, so that ours can
+// adopt its roles and replace them. It is killed: were it asked, it would stop
+// them. Where systemd started it, systemd starts it again, and for that is waited.
+func (l Layout) displace() (done bool, err error) {
+	program, err := os.Executable()
+	if err != nil {
+		return false, err
+	}
+	proc := filepath.Join("/proc", strconv.Itoa(l.running("up")))
+	exe, err := os.Readlink(filepath.Join(proc, "exe"))
+	if err != nil || exe == program {
+		return false, nil // nobody's, or ours
+	}
+	env, _ := os.ReadFile(filepath.Join(proc, "environ")) // of one that just ended: nothing
+	p := watch(l.running("up"))
+	if p == nil {
+		return false, nil
+	}
+	if err := syscall.Kill(p.pid, syscall.SIGKILL); err != nil {
+		return false, err
+	}
+	<-p.done
+	if bytes.Contains(env, []byte("INVOCATION_ID=")) { // systemd.exec(5)
+		for until := time.Now().Add(5 * time.Second); l.running("up") == 0 && time.Now().Before(until); {
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+	return true, nil
 }
 
 // watch follows a process that is not our child by a pidfd (pidfd_open(2)).

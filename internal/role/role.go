@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 
+	"havre/internal/ingress"
 	"havre/internal/problem"
 )
 
@@ -17,6 +18,7 @@ type Role struct {
 	Does string // one line
 	As   string // the system user it runs as; "" is root
 	Caps []uintptr
+	Heir func(l Layout) string // the socket at which one that runs hands over to the next; nil: it is stopped first
 	Run  func(ctx context.Context, l Layout) error
 	New  func() Config // its configuration with the defaults
 }
@@ -27,7 +29,7 @@ const capNetBindService = 10 // linux/capability.h
 var Roles = []Role{
 	{Name: "guard", Does: "let Havre reach Docker, within bounds; the only one with the Docker socket", Run: runGuard, New: func() Config { return defaultGuard() }},
 	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }},
-	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Run: runIngress, New: func() Config { return defaultIngress() }},
+	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Heir: func(l Layout) string { return ingress.HeirSocket(l.IngressSocket()) }, Run: runIngress, New: func() Config { return defaultIngress() }},
 }
 
 // Find gives the role of a name.

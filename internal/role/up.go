@@ -54,7 +54,8 @@ func (o UpOptions) overrides() map[string]map[string]any {
 }
 
 // Up makes what is missing on the machine and starts Havre; when it is up
-// already, it only waits until it is ready. Without Detach it stays until it
+// already, it only waits until it is ready, but when it is another program that
+// is up: then that is replaced, and nobody's connection is cut. Without Detach it stays until it
 // is told to stop.
 // Errors: Denied when not root; Invalid for a configuration; Unavailable when
 // Havre does not get ready.
@@ -92,6 +93,13 @@ func Up(ctx context.Context, o UpOptions) error {
 		}
 	}
 	lock, err := o.lock(l)
+	if problem.KindOf(err) == problem.Busy {
+		if replaced, derr := l.displace(); derr != nil {
+			return derr
+		} else if replaced {
+			lock, err = l.lock()
+		}
+	}
 	if problem.KindOf(err) == problem.Busy {
 		if err := o.ready(ctx, l, "Havre was up already; changed settings count after: havre down, havre up."); err != nil {
 			return err

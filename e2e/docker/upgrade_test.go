@@ -1,0 +1,48 @@
+package docker_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"havre/internal/lab"
+)
+
+// A newer program replaces every process of Havre; who is connected notices nothing.
+func TestHavreIsReplacedUnderLoadAndFailsNobody(t *testing.T) {
+	t.Parallel()
+	h := alone(t)
+	h.apply(t, "upgrade", fmt.Sprintf(switched, "v1", 18039, 1, "upgrade.test"))
+	l := newLoad(t, h)
+	l.host, l.port = "upgrade.test", 18039
+	l.everything()
+	for n := range long(2, 5) {
+		before := map[string]int{}
+		for _, role := range []string{"guard", "server", "ingress"} {
+			before[role] = h.pid(t, role)
+		}
+		next := filepath.Join(filepath.Dir(h.data), fmt.Sprint("havre-", n))
+		text, err := os.ReadFile(h.bin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(next, text, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		h.bin = next
+		h.must(t, "up", "--detach", "--data", h.data)
+		for role, pid := range before {
+			lab.Eventually(t, "another "+role, func(context.Context) error {
+				if h.pid(t, role) == pid {
+					return errors.New("it is the same")
+				}
+				return nil
+			})
+		}
+		h.must(t, "ps")
+	}
+	l.end(t)
+}
