@@ -109,8 +109,11 @@ func TestControlSocketIsForItsGroup(t *testing.T) {
 	}
 }
 
-func TestSecondIngressIsRefused(t *testing.T) {
+func TestSecondIngressIsRefusedWhereTheFirstDoesNotHandOver(t *testing.T) {
 	w := open(t)
+	if err := os.Remove(ingress.HeirSocket(w.set.ControlSocket)); err != nil { // as before there was one
+		t.Fatal(err)
+	}
 	i, err := ingress.New(w.set)
 	if err != nil {
 		t.Fatal(err)

@@ -297,6 +297,7 @@ func (f *front) serveHeir(c *net.UnixConn, l net.Listener) {
 			f.mu.Lock()
 			if t, err := load(f.set.TableFile); err == nil {
 				f.followView(t)
+				f.forget()
 			}
 			f.mu.Unlock()
 			tell(c, message{Open: f.opened()})

@@ -5,9 +5,11 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -93,9 +95,32 @@ var chats = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 	echo(c)
 })
 
-func TestIngressIsReplacedFiveTimesAndNobodyNotices(t *testing.T) {
-	w := newWorld(t, func(s *ingress.Settings) { s.Drain = 10 * time.Second })
+// heirs hears from the log who took over.
+type heirs struct{ took chan struct{} }
+
+func (h heirs) Write(b []byte) (int, error) {
+	if strings.Contains(string(b), "took over from") {
+		h.took <- struct{}{}
+	}
+	return len(b), nil
+}
+
+// former is a world whose first ingress runs, and what starts the next one and
+// waits until it has taken over.
+func former(t *testing.T, change ...func(*ingress.Settings)) (w *world, next func() (stop func())) {
+	h := heirs{make(chan struct{}, 10)}
+	change = append(change, func(s *ingress.Settings) { s.Log = slog.New(slog.NewTextHandler(h, nil)) })
+	w = newWorld(t, change...)
 	w.start()
+	return w, func() func() {
+		stop := w.start()
+		<-h.took
+		return stop
+	}
+}
+
+func TestIngressIsReplacedFiveTimesAndNobodyNotices(t *testing.T) {
+	w, next := former(t, func(s *ingress.Settings) { s.Drain = 10 * time.Second })
 	table := web(t, w.serves(chats))
 	tcp, udp := freePort(t), freePort(t)
 	table.TCP = []route.TCP{tcpRoute(tcp, w.echoes())}
@@ -144,28 +169,26 @@ func TestIngressIsReplacedFiveTimesAndNobodyNotices(t *testing.T) {
 	})
 	for range 5 {
 		p.more(300)
-		w.start()
+		next()
 	}
 	p.more(300)
 	p.end()
 }
 
 func TestConnectionsOfFormerIngressesCount(t *testing.T) {
-	w := newWorld(t)
-	w.start()
+	w, next := former(t)
 	to := w.echoes()
 	port := freePort(t)
 	w.must(onlyTCP(port, to))
 	c := dial(t, port)
 	talk(t, c, "first")
-	w.start()
+	next()
 	talk(t, dial(t, port), "second")
-	w.start()
+	next()
 	if n := w.status().Open[to.Container]; n != 2 {
 		t.Errorf("%d open; want both, of whichever ingress", n)
 	}
-	next := w.echoes()
-	w.must(onlyTCP(port, next))
+	w.must(onlyTCP(port, w.echoes()))
 	c.Close()
 	eventually(t, "the first one to be gone", func() error {
 		if n := w.status().Open[to.Container]; n != 1 {
@@ -176,12 +199,11 @@ func TestConnectionsOfFormerIngressesCount(t *testing.T) {
 }
 
 func TestFormerIngressFollowsTheTableForKeptConnections(t *testing.T) {
-	w := newWorld(t)
-	w.start()
+	w, next := former(t)
 	table := web(t, w.serves(chats))
 	w.must(table)
 	chat := upgraded(t, table.HTTPPort)
-	w.start()
+	next()
 	table.HTTP[0].Access = spec.Localhost
 	w.must(table)
 	w.status()
@@ -189,13 +211,12 @@ func TestFormerIngressFollowsTheTableForKeptConnections(t *testing.T) {
 }
 
 func TestFormerIngressEndsWithItsHeir(t *testing.T) {
-	w := newWorld(t)
-	w.start()
+	w, next := former(t)
 	port := freePort(t)
 	w.must(onlyTCP(port, w.echoes()))
 	c := dial(t, port)
 	talk(t, c, "x")
-	stop := w.start()
+	stop := next()
 	talk(t, c, "y")
 	stop()
 	if _, err := io.ReadAll(c); err == nil {
@@ -208,8 +229,7 @@ func TestFormerIngressEndsWithItsHeir(t *testing.T) {
 
 // Who asks for the sockets and goes away changes nothing.
 func TestHeirThatDiesBeforeItIsReadyLeavesAllAsItWas(t *testing.T) {
-	w := newWorld(t)
-	w.start()
+	w, next := former(t)
 	port := freePort(t)
 	w.must(onlyTCP(port, w.echoes()))
 	for _, says := range []string{"", "sockets", "leave", "nonsense"} {
@@ -224,6 +244,6 @@ func TestHeirThatDiesBeforeItIsReadyLeavesAllAsItWas(t *testing.T) {
 		talk(t, dial(t, port), "as before")
 	}
 	w.must(onlyTCP(port, w.echoes()))
-	w.start()
+	next()
 	talk(t, dial(t, port), "and after a real one")
 }
