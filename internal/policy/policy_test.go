@@ -216,6 +216,25 @@ func TestMountedVolumeStays(t *testing.T) {
 	}
 }
 
+func TestOnlyCachesAndLogsAreEmptiedWhileMounted(t *testing.T) {
+	for _, c := range []struct {
+		part dockercall.VolumePart
+		at   []string
+		rule dockercall.Rule
+	}{
+		{"", nil, ""}, {"", []string{"/vol/cache"}, ""}, {"", []string{"/vol/log", "/vol/cache"}, ""}, {"cache", []string{"/vol"}, ""},
+		{"", []string{"/vol/cache", "/data"}, policy.VolumeInUse}, {"", []string{"/vol"}, policy.VolumeInUse},
+		{"cache", []string{"/vol/cache"}, policy.VolumeInUse}, {"log", []string{"/srv"}, policy.VolumeInUse},
+	} {
+		f := facts(nil)
+		f.MountedAt = c.at
+		call := &dockercall.VolumeClean{Environment: "prod", Project: "aaaaaaa2", Name: "data", Part: c.part}
+		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
+			t.Errorf("part %q at %q: %v, want %q", c.part, c.at, err, c.rule)
+		}
+	}
+}
+
 func TestCallsOnObjectsWantThemToBeOurs(t *testing.T) {
 	theirs := map[string]string{"havre.instance": "another", "havre.env": "prod", "havre.kind": "service"}
 	for _, call := range []dockercall.Call{
