@@ -17,7 +17,7 @@ func TestHavreIsReplacedUnderLoadAndFailsNobody(t *testing.T) {
 	h := alone(t)
 	h.apply(t, "upgrade", fmt.Sprintf(switched, "v1", 18039, 1, "upgrade.test"))
 	l := newLoad(t, h)
-	l.host, l.port = "upgrade.test", 18039
+	l.host, l.port, l.parts = "upgrade.test", 18039, true
 	l.everything()
 	for n := range long(2, 5) {
 		before := map[string]int{}
