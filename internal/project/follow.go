@@ -172,7 +172,11 @@ func failure(ref Ref, st api.Step, why string) *problem.Problem {
 		reason = why
 	}
 	says := fmt.Sprintf("%s did not get healthy: %s", ref, reason)
-	if s.Active != 0 && s.Last() != s.Active {
+	switch serves := s.Rollout(s.Active); {
+	case serves == nil || s.Last() == s.Active:
+	case serves.Trouble.Resting():
+		says += fmt.Sprintf("; r%d is tried again at %s", s.Active, clock(serves.Trouble.Until))
+	default:
 		says += fmt.Sprintf("; r%d serves on", s.Active)
 	}
 	p := problem.New(problem.Failed, "%s", says).With("havre why %s", ref)

@@ -28,3 +28,19 @@ func TestStartEndsARest(t *testing.T) {
 		}
 	})
 }
+
+// A restart of what rests fails like it; nobody is told that something serves.
+func TestWhoFallsBackToWhatRestsIsToldSo(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "late"))
+		time.Sleep(5 * time.Minute)
+		cur := w.record("shop").Service("web").Current()
+		if cur.Number != 1 || cur.Trouble == nil || cur.Trouble.Rests == 0 {
+			t.Fatalf("it has %+v", cur.Trouble)
+		}
+		_, err := w.apply("shop", app("web", "crash"))
+		if err == nil || strings.Contains(err.Error(), "serves on") != !w.record("shop").Service("web").Current().Trouble.Resting() {
+			t.Errorf("apply ends with %v, and the former one has %+v", err, w.record("shop").Service("web").Current().Trouble)
+		}
+	})
+}

@@ -96,7 +96,7 @@ func (b Backoff) Suffer(t *Trouble, want spec.Service, o Observed, at Moment) (n
 	switch {
 	case next == nil:
 		return nil, nil
-	case next.Resting() && at.Now.Before(next.Until):
+	case next.Resting() && at.Now.Before(next.Until) && next.Until.Sub(at.Now) <= b.pause(next.Rests): // else a clock or a setting was changed
 	case next.Resting():
 		next.Tried, next.Until, next.Row = at.Now, time.Time{}, 0
 	case b.over(next, want, o, at):

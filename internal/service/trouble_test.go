@@ -61,6 +61,7 @@ func TestSufferSaysWhenToRestAndWhenToTry(t *testing.T) {
 		"it rests on":                                   {resting, always, nil, 14, want{crashes: 5, rests: 1, until: sec(15)}},
 		"what ended late adds to the count":             {resting, always, []service.Task{ended(6, time.Second)}, 14, want{crashes: 6, rests: 1, until: sec(15), fresh: true}},
 		"it is tried again":                             {resting, always, nil, 15, want{crashes: 5, rests: 1}},
+		"the clock was put back":                        {resting, always, nil, -100, want{crashes: 5, rests: 1}},
 		"after a rest one crash is enough":              {trying, always, []service.Task{ended(16, time.Second)}, 16, want{crashes: 6, rests: 2, until: sec(36), fresh: true}},
 		"it rests twice as long each time":              {third, always, []service.Task{ended(51, time.Second)}, 51, want{crashes: 8, rests: 4, until: sec(51 + 80), fresh: true}},
 		"at most 5 minutes":                             {last, always, []service.Task{ended(51, time.Second)}, 51, want{crashes: 41, rests: 31, until: sec(51 + 300), fresh: true}},
