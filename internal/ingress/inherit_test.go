@@ -119,6 +119,30 @@ func former(t *testing.T, change ...func(*ingress.Settings)) (w *world, next fun
 	}
 }
 
+// What a container says right behind its 101 comes in one piece with it.
+func TestFirstWordsOfAnUpgradedConnectionArrive(t *testing.T) {
+	w := open(t)
+	table := web(t, w.container(func(c net.Conn) {
+		defer c.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+			return
+		}
+		io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\nfirst words")
+		io.Copy(io.Discard, c)
+	}))
+	w.must(table)
+	c := dial(t, table.HTTPPort)
+	fmt.Fprintf(c, "GET /chat HTTP/1.1\r\nHost: www.example\r\nConnection: Upgrade\r\nUpgrade: echo\r\n\r\n")
+	in := bufio.NewReader(c)
+	if answer, err := http.ReadResponse(in, nil); err != nil || answer.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%+v, %v", answer, err)
+	}
+	b := make([]byte, len("first words"))
+	if _, err := io.ReadFull(in, b); err != nil || string(b) != "first words" {
+		t.Errorf("heard %q, %v", b, err)
+	}
+}
+
 func TestIngressIsReplacedFiveTimesAndNobodyNotices(t *testing.T) {
 	w, next := former(t, func(s *ingress.Settings) { s.Drain = 10 * time.Second })
 	table := web(t, w.serves(chats))

@@ -334,6 +334,18 @@ type upgraded struct{ *strand }
 // Read reads what was buffered first.
 func (u *upgraded) Read(p []byte) (int, error) { return u.in.Read(p) }
 
+// WriteTo passes on what was buffered first, too: that of the connection below
+// would leave it out.
+func (u *upgraded) WriteTo(to io.Writer) (int64, error) {
+	first, _ := u.in.Peek(u.in.Buffered()) // it is there
+	n, err := to.Write(first)
+	if err != nil {
+		return int64(n), err
+	}
+	more, err := u.TCPConn.WriteTo(to)
+	return int64(n) + more, err
+}
+
 // CloseWrite says that nothing more comes.
 func (u *upgraded) CloseWrite() error { return u.TCPConn.CloseWrite() }
 
