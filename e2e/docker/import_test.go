@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -33,6 +35,20 @@ func (h *havre) notes(t *testing.T, port int, want string) {
 	h.answers(t, fmt.Sprintf("http://127.0.0.1:%d/cat?arg=/data/note", port), want)
 }
 
+// fileAt finds the one file that a pattern means.
+func fileAt(t *testing.T, pattern string) os.FileInfo {
+	t.Helper()
+	found, err := filepath.Glob(pattern)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%s is %v (%v)", pattern, found, err)
+	}
+	info, err := os.Stat(found[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return info
+}
+
 func TestContainerIsImportedGivenBackAndKept(t *testing.T) {
 	t.Parallel()
 	h := up(t)
@@ -43,6 +59,7 @@ func TestContainerIsImportedGivenBackAndKept(t *testing.T) {
 	h.note(t, 18060, "one")
 	was := h.world.Docker(t, "inspect", "-f", "{{.HostConfig.RestartPolicy}} {{.State.Running}}", "lone")
 
+	before := fileAt(t, h.world.Docker(t, "volume", "inspect", "-f", "{{.Mountpoint}}", "lone-data")+"/note")
 	plan := h.must(t, "import", "container", "lone", "-p", "alone", "--data", h.data, "--plan-only")
 	has(t, "plan", plan, "image: lone:1", "VERSION: mine", "source: lone-data", "lone-data becomes the volume lone-data", "replaced: lone")
 	if strings.Contains(plan, "PATH") {
@@ -50,6 +67,9 @@ func TestContainerIsImportedGivenBackAndKept(t *testing.T) {
 	}
 	has(t, "import", h.must(t, "import", "container", "lone", "-p", "alone", "--data", h.data, "--yes"), "lone: healthy", "havre import confirm alone")
 	h.notes(t, 18060, "one")
+	if after := fileAt(t, h.data+"/volume/prod/*/lone-data/note"); !os.SameFile(before, after) {
+		t.Error("the data was copied, though both ends are on one file system")
+	}
 	h.answers(t, "http://127.0.0.1:18060/", "mine")
 	h.note(t, 18060, "two")
 	if state := h.world.Docker(t, "inspect", "-f", "{{.HostConfig.RestartPolicy.Name}} {{.State.Running}}", "lone"); state != "no false" {

@@ -27,6 +27,3 @@ func OpenAudit(path string) (write func(says string) error, done func() error, e
 func Transfer(ctx context.Context, from, to string) (string, error) {
 	return transfer(ctx, data{filepath.Dir(from), filepath.Base(from)}, data{filepath.Dir(to), filepath.Base(to)})
 }
-
-// RenameAcross is how a directory is renamed between two mounts.
-func RenameAcross(from, to string) error { return renameAcross(from, to) }
