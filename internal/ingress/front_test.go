@@ -23,8 +23,12 @@ import (
 	"havre/internal/spec"
 )
 
-// at adds a route to a table.
-func at(t *route.Table, host, path string, front spec.Front, targets ...route.Target) {
+// at adds a route to a table, for host/path.
+func at(t *route.Table, where string, front spec.Front, targets ...route.Target) {
+	host, path, found := strings.Cut(where, "/")
+	if found {
+		path = "/" + path
+	}
 	t.HTTP = append(t.HTTP, route.HTTP{Host: host, Path: path, Front: front, Access: spec.Public, Service: "prod.web." + strings.Trim(strings.ReplaceAll(host+path, "/", "-"), "*."), Targets: targets})
 }
 
@@ -44,10 +48,10 @@ func stay(c *http.Client) *http.Client {
 func TestPathsAndWildcardsLeadToTheirOwn(t *testing.T) {
 	w := open(t)
 	table := web(t, w.tells("root"))
-	at(&table, "www.example", "/mail", spec.Front{}, w.tells("mail"))
-	at(&table, "www.example", "/mail/admin", spec.Front{Strip: true}, w.tells("admin"))
-	at(&table, "*.example", "", spec.Front{}, w.tells("any"))
-	at(&table, "only.path", "/x", spec.Front{}, w.tells("x"))
+	at(&table, "www.example/mail", spec.Front{}, w.tells("mail"))
+	at(&table, "www.example/mail/admin", spec.Front{Strip: true}, w.tells("admin"))
+	at(&table, "*.example", spec.Front{}, w.tells("any"))
+	at(&table, "only.path/x", spec.Front{}, w.tells("x"))
 	w.must(table)
 	c := stay(browser(t, table.HTTPPort))
 	for url, want := range map[string]string{
@@ -231,7 +235,7 @@ func TestRateIsPerServiceForAllItsRoutes(t *testing.T) {
 		if i == 2 {
 			again := table
 			again.HTTP = append([]route.HTTP{}, table.HTTP...)
-			at(&again, "more.example", "", spec.Front{})
+			at(&again, "more.example", spec.Front{})
 			w.must(again) // another table forgets nothing
 		}
 		if answer.StatusCode == http.StatusTooManyRequests && answer.Header.Get("Retry-After") == "" {
@@ -324,7 +328,7 @@ func TestTextsAreCompressedWhereTheAppDidNot(t *testing.T) {
 		io.WriteString(w, text)
 	})
 	table := web(t, w.serves(handler))
-	at(&table, "plain.example", "", spec.Front{Plain: true}, w.serves(handler))
+	at(&table, "plain.example", spec.Front{Plain: true}, w.serves(handler))
 	w.must(table)
 	c := browser(t, table.HTTPPort)
 	for _, x := range []struct{ url, accept, want string }{
@@ -423,7 +427,7 @@ func TestClientComesBackToItsReplica(t *testing.T) {
 	}
 	table := web(t, targets...)
 	table.HTTP[0].Front.Sticky = spec.ByCookie
-	at(&table, "address.example", "", spec.Front{Sticky: spec.ByAddress}, targets...)
+	at(&table, "address.example", spec.Front{Sticky: spec.ByAddress}, targets...)
 	w.must(table)
 	c := browser(t, table.HTTPPort)
 	answer, first := get(t, c, "http://www.example/")

@@ -70,7 +70,7 @@ func (f *front) server(h http.Handler) *http.Server {
 		Handler:           f.parting(h),
 		Protocols:         speaks,
 		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams, SendPingTimeout: idleTime / 4, PingTimeout: headerTime, WriteByteTimeout: idleTime},
-		ReadHeaderTimeout: headerTime, // of TLS handshakes too
+		ReadHeaderTimeout: f.set.HeaderTime, // of TLS handshakes too
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return f.ctx },

@@ -37,6 +37,7 @@ type Settings struct {
 	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
 	Trusted    []netip.Prefix              // proxies whose X-Forwarded headers count; default: none
 	Proxies    []netip.Prefix              // proxies that begin each connection with the PROXY protocol's version 2; default: none
+	HeaderTime time.Duration               // in which a client must say what it wants; default 10s
 	BodyIdle   time.Duration               // how long a client may pause in a body, either way; default 2m
 	Recorder   Recorder                    // hears of requests and connections; default: nobody does
 	Hold       time.Duration               // how long a connection waits for a container; default not at all
@@ -59,7 +60,7 @@ func New(set Settings) (*Ingress, error) {
 	if set.Dial == nil {
 		return nil, problem.New(problem.Invalid, "the ingress has no way to reach containers")
 	}
-	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.Drain < 0 || set.BodyIdle < 0 || set.ControlGroup < 0 {
+	if set.MaxConns < 0 || set.Retry < 0 || set.Hold < 0 || set.UDPIdle < 0 || set.Drain < 0 || set.BodyIdle < 0 || set.HeaderTime < 0 || set.ControlGroup < 0 {
 		return nil, problem.New(problem.Invalid, "a limit of the ingress is below zero")
 	}
 	if set.Local == nil {
@@ -79,6 +80,9 @@ func New(set Settings) (*Ingress, error) {
 	}
 	if set.Retry == 0 {
 		set.Retry = 2 * time.Second
+	}
+	if set.HeaderTime == 0 {
+		set.HeaderTime = headerTime
 	}
 	if set.BodyIdle == 0 {
 		set.BodyIdle = 2 * time.Minute

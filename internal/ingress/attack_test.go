@@ -1,0 +1,165 @@
+package ingress_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"crypto/tls"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"havre/internal/ingress"
+)
+
+// What is written here reaches no app, or as one request with one meaning.
+func TestSmuggledRequestsReachNobody(t *testing.T) {
+	w := open(t)
+	var smuggled, asked atomic.Int32
+	table := web(t, w.serves(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		if strings.Contains(r.URL.Path, "smuggled") {
+			smuggled.Add(1)
+		}
+		io.Copy(io.Discard, r.Body)
+		io.WriteString(w, "seen")
+	})))
+	w.must(table)
+	const inner = "GET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n"
+	for what, request := range map[string]string{
+		"two lengths":           "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: 0\r\nContent-Length: 50\r\n\r\n",
+		"lengths in a list":     "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: 0, 50\r\n\r\n",
+		"a length with a sign":  "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: +0\r\n\r\n",
+		"an odd encoding":       "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+		"two encodings":         "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+		"a blank before colon":  "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+		"a bare CR in a value":  "GET / HTTP/1.1\r\nHost: www.example\r\nX: a\rb\r\n\r\n",
+		"a zero byte":           "GET / HTTP/1.1\r\nHost: www.example\r\nX: a\x00b\r\n\r\n",
+		"a chunk of no number":  "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
+		"blank in the path":     "GET /a HTTP/1.1 /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n",
+		"a folded host":         "GET / HTTP/1.1\r\nHost: www.example\r\n evil.example\r\n\r\n",
+		"host with a path":      "GET / HTTP/1.1\r\nHost: www.example/evil\r\n\r\n",
+		"host with a user":      "GET / HTTP/1.1\r\nHost: www.example@evil\r\n\r\n",
+		"no version":            "GET /\r\n\r\n",
+		"a version of tomorrow": "GET / HTTP/3.7\r\nHost: www.example\r\n\r\n",
+	} {
+		asked.Store(0)
+		c := dial(t, table.HTTPPort)
+		io.WriteString(c, request+inner)
+		c.CloseWrite()
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err == nil && answer.StatusCode == http.StatusOK {
+			t.Errorf("%s: answered %s", what, answer.Status)
+		}
+		io.Copy(io.Discard, c)
+		if smuggled.Swap(0) != 0 {
+			t.Errorf("%s: the second request reached the app", what)
+		}
+	}
+	// Both framings at once: net/http goes by the chunks and forgets the length, and so must the app.
+	c := dial(t, table.HTTPPort)
+	io.WriteString(c, "POST /one HTTP/1.1\r\nHost: www.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"+fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(inner), inner))
+	c.CloseWrite()
+	io.Copy(io.Discard, c)
+	if smuggled.Load() != 0 {
+		t.Error("a request in a chunk became one of its own")
+	}
+}
+
+func TestManyHeadersAreRefused(t *testing.T) {
+	w := open(t)
+	table := web(t, w.serves(says("web")))
+	w.must(table)
+	c := dial(t, table.HTTPPort)
+	go func() {
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: www.example\r\n")
+		for i := range 200_000 {
+			if _, err := fmt.Fprintf(c, "X-%d: y\r\n", i); err != nil {
+				return
+			}
+		}
+	}()
+	if status, _ := answerOf(t, c); status != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("status = %d", status)
+	}
+}
+
+// HTTP/2 says the host and path in fields of its own, which may not differ
+// from what HTTP/1 would say, nor hide a line.
+func TestPseudoHeadersOfHTTP2HideNothing(t *testing.T) {
+	w := open(t)
+	var asked atomic.Int32
+	table := web(t, w.serves(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked.Add(1) })))
+	roots := certified(t, &table, []string{"www.example"})
+	w.must(table)
+	good := [][2]string{{":method", "GET"}, {":scheme", "https"}, {":authority", "www.example"}, {":path", "/"}}
+	for what, fields := range map[string][][2]string{
+		"an end of line in the path":  {{":method", "GET"}, {":scheme", "https"}, {":authority", "www.example"}, {":path", "/ HTTP/1.1\r\nX: y"}},
+		"an end of line in a value":   append(good[:4:4], [2]string{"x", "a\r\nGET /smuggled HTTP/1.1"}),
+		"an end of line in a name":    append(good[:4:4], [2]string{"x\r\ny", "z"}),
+		"an end of line in a method":  {{":method", "GET / HTTP/1.1\r\nX"}, {":scheme", "https"}, {":authority", "www.example"}, {":path", "/"}},
+		"a connection's header":       append(good[:4:4], [2]string{"transfer-encoding", "chunked"}),
+		"capitals":                    append(good[:4:4], [2]string{"X-Y", "z"}),
+		"two paths":                   append([][2]string{{":path", "/x"}}, good...),
+		"a pseudo-header at the end":  {{":method", "GET"}, {":scheme", "https"}, {":path", "/"}, {"x", "y"}, {":authority", "www.example"}},
+		"an unknown pseudo-header":    append([][2]string{{":odd", "/x"}}, good...),
+		"another host than the first": {{":method", "GET"}, {":scheme", "https"}, {":authority", "other.example"}, {":path", "/"}, {"host", "www.example"}},
+	} {
+		c, err := tls.Dial("tcp", local(table.HTTPSPort), &tls.Config{RootCAs: roots, ServerName: "www.example", NextProtos: []string{"h2"}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var block strings.Builder
+		e := hpack.NewEncoder(&block)
+		for _, f := range fields {
+			e.WriteField(hpack.HeaderField{Name: f[0], Value: f[1]})
+		}
+		io.WriteString(c, http2.ClientPreface)
+		f := http2.NewFramer(c, c)
+		f.WriteSettings()
+		f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte(block.String()), EndHeaders: true, EndStream: true})
+		refused := false
+		for !refused {
+			frame, err := f.ReadFrame()
+			if err != nil {
+				break
+			}
+			switch frame := frame.(type) {
+			case *http2.HeadersFrame, *http2.RSTStreamFrame, *http2.GoAwayFrame:
+				refused = true
+			default:
+				_ = frame
+			}
+		}
+		c.Close()
+		if asked.Swap(0) != 0 {
+			t.Errorf("%s: it reached the app", what)
+		}
+	}
+}
+
+// Who says a word a minute is cut when the header's time is over; no
+// other waits for it meanwhile.
+func TestSlowHeadersKeepNobodyOut(t *testing.T) {
+	w := open(t, func(s *ingress.Settings) { s.HeaderTime = time.Second })
+	table := web(t, w.serves(says("web")))
+	w.must(table)
+	var slow []net.Conn
+	for range 200 {
+		c := dial(t, table.HTTPPort)
+		io.WriteString(c, "GET / HTTP/1.1\r\nHost: www.exa")
+		slow = append(slow, c)
+	}
+	if answer, body := get(t, browser(t, table.HTTPPort), "http://www.example/"); answer.StatusCode != http.StatusOK || body != "web" {
+		t.Errorf("%d %q", answer.StatusCode, body)
+	}
+	if b, err := io.ReadAll(slow[0]); err != nil && len(b) == 0 { // it ends before this test's patience of 20 s does
+		t.Errorf("after the header's time: %q, %v", b, err)
+	}
+}
