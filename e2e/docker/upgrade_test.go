@@ -42,7 +42,7 @@ func TestHavreIsReplacedUnderLoadAndFailsNobody(t *testing.T) {
 				return nil
 			})
 		}
-		h.must(t, "ps")
+		h.healthy(t, "upgrade.web")
 	}
 	l.end(t)
 }
