@@ -111,4 +111,11 @@ func TestTopShowsWhatServicesUse(t *testing.T) {
 		}
 		return err
 	})
+	lab.Eventually(t, "the access log to tell of it", func(ctx context.Context) error {
+		out, err := h.command(ctx, "logs", "--access", "used.web").CombinedOutput()
+		if err == nil && !strings.Contains(string(out), ":18091/tcp ") {
+			err = errors.New(string(out))
+		}
+		return err
+	})
 }

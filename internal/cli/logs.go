@@ -14,7 +14,7 @@ import (
 func newLogs(c *console) *cobra.Command {
 	var o api.LogOptions
 	var since, tail string
-	var times bool
+	var times, access bool
 	cmd := &cobra.Command{
 		Use:   "logs [-f] NAME",
 		Short: "Show what a service printed",
@@ -41,6 +41,12 @@ func newLogs(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if access {
+				if t.Project || o.Follow {
+					return usage(cmd, "--access is of one service, and of what is over").With("leave -f and the slash out")
+				}
+				return c.access(cmd.Context(), cl, t, o)
+			}
 			many := t.Project
 			if !many && c.format != "json" {
 				s, err := cl.Service(cmd.Context(), t)
@@ -54,6 +60,7 @@ func newLogs(c *console) *cobra.Command {
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with what is printed from now on")
 	cmd.Flags().StringVar(&since, "since", "", "only lines since then: 10m, 2h, or a time like 2026-01-31T12:00:00Z")
+	cmd.Flags().BoolVar(&access, "access", false, "show who came to the service instead: time, client, request, status, bytes, seconds, replica")
 	cmd.Flags().BoolVarP(&times, "timestamps", "t", false, "show when each line was printed")
 	cmd.Flags().StringVarP(&tail, "tail", "n", "all", "only so many of the last lines of each container")
 	cmd.Flags().IntVar(&o.Rollout, "rollout", 0, "only lines of this rollout; of one that ended the last ones are kept for some days")

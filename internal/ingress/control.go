@@ -66,6 +66,9 @@ func (f *front) serveControl(l net.Listener, cancel context.CancelCauseFunc) (st
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /table", f.putTable)
 	mux.HandleFunc("POST /probe", f.probe)
+	if f.set.Access != nil {
+		mux.Handle("GET /access", f.set.Access)
+	}
 	mux.HandleFunc("GET /counts", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.counts()) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, f.status()) })
 	mux.HandleFunc("GET /profile", profile)

@@ -107,6 +107,7 @@ type Request struct {
 	In, Out  int64 // bytes of bodies
 	Began    time.Time
 	Took     time.Duration
+	Replica  string // the container that had it; "" when none did
 }
 
 // Connection is a TCP connection or a UDP flow that ended.

@@ -8,6 +8,7 @@ import (
 	"context"
 	"log/slog"
 	"net"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"sync"
@@ -40,6 +41,7 @@ type Settings struct {
 	HeaderTime time.Duration               // in which a client must say what it wants; default 10s
 	BodyIdle   time.Duration               // how long a client may pause in a body, either way; default 2m
 	Recorder   Recorder                    // hears of requests and connections; default: nobody does
+	Access     http.Handler                // answers GET /access on the control socket; default: nobody does
 	Hold       time.Duration               // how long a connection waits for a container; default not at all
 	UDPIdle    time.Duration               // how long a UDP flow may be silent before it ends; default 60s
 	Drain      time.Duration               // how long who is inside may stay after another ingress took over; default 2m

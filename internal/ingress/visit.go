@@ -124,6 +124,9 @@ func (v *visit) over(r *http.Request) {
 	if v.way != nil {
 		told.Service = v.way.service
 	}
+	if v.backend != nil {
+		told.Replica = v.backend.target.Container
+	}
 	v.front.set.Recorder.Request(told)
 }
 

@@ -90,7 +90,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 func (b *backend) pieces() server.Backend {
 	return server.Backend{
 		Deployer: b, Services: b, Rollouts: b, Scaler: b, Switcher: b, Remover: b,
-		Logs: b, Executor: b, Volumes: b, Files: files{b}, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b, Alerts: b,
+		Logs: b, Executor: b, Volumes: b, Files: files{b}, Images: images{b}, Builder: images{b}, Secrets: b, Health: b, Authority: b, Downer: b, Events: b.journal, Meter: b, Metrics: b, Alerts: b, Access: b,
 	}
 }
 

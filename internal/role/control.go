@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
+	"strconv"
 	"time"
 
+	"havre/internal/api"
 	"havre/internal/problem"
 	"havre/internal/route"
 )
@@ -53,6 +56,14 @@ func (c *control) Status(ctx context.Context) (route.Status, error) {
 	var s route.Status
 	err := c.ask(ctx, http.MethodGet, "/status", nil, &s)
 	return s, err
+}
+
+// Access reads a service's access log.
+func (c *control) Access(ctx context.Context, service string, n int, since time.Time) ([]api.Access, error) {
+	q := url.Values{"service": {service}, "n": {strconv.Itoa(n)}, "since": {since.Format(time.RFC3339Nano)}}
+	var all []api.Access
+	err := c.ask(ctx, http.MethodGet, "/access?"+q.Encode(), nil, &all)
+	return all, err
 }
 
 // Counts tells what came to each service.

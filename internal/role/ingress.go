@@ -3,11 +3,15 @@ package role
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"time"
 
+	"havre/internal/accesslog"
+	"havre/internal/api"
 	"havre/internal/ingress"
 	"havre/internal/portal"
 	"havre/internal/problem"
@@ -27,11 +31,16 @@ type IngressConfig struct {
 	UDPIdle spec.Duration `json:"udpIdle,omitempty"` // how long a UDP flow may be silent before it ends; 0 is 1m
 	Pool    string        `json:"pool"`              // networks of projects, which are never private
 
+	Access      string `json:"access"`      // "on" keeps a log of who came to each service, "off" does not
+	AccessBytes int    `json:"accessBytes"` // a service's log takes at most twice as much
+
 	Trusted []string `json:"trusted"` // networks of proxies whose X-Forwarded headers count
 	Proxies []string `json:"proxies"` // networks of proxies that begin each connection with the PROXY protocol's version 2
 }
 
-func defaultIngress() *IngressConfig { return &IngressConfig{Pool: defaultPool} }
+func defaultIngress() *IngressConfig {
+	return &IngressConfig{Pool: defaultPool, Access: "on", AccessBytes: 4 << 20}
+}
 
 // Validate reports all mistakes at once.
 func (c *IngressConfig) Validate() problem.List {
@@ -62,6 +71,12 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 		wrong = append(wrong, problem.New(problem.Invalid, "drain: %s is below zero", c.Drain.Std()).With("write it as 2m, or leave it out"))
 	}
 	s.Drain = c.Drain.Std()
+	if c.Access != "on" && c.Access != "off" {
+		wrong = append(wrong, problem.New(problem.Invalid, "access: %q is neither on nor off", c.Access).With("write on or off"))
+	}
+	if c.AccessBytes < 64<<10 {
+		wrong = append(wrong, problem.New(problem.Invalid, "accessBytes: %d is too little", c.AccessBytes).With("write 65536 or more"))
+	}
 	s.UDPIdle = c.UDPIdle.Std()
 	s.Engine = []netip.Prefix{p}
 	return s, wrong
@@ -92,6 +107,17 @@ func runIngress(ctx context.Context, l Layout) error {
 		return err
 	}
 	s.ControlGroup, s.Hold = server.gid, hold
+	if c.Access == "on" {
+		if err := os.Mkdir(l.AccessDir(), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		book := accesslog.New(l.AccessDir(), int64(c.AccessBytes), s.Log)
+		s.Recorder, s.Access = visitors{book}, book
+		writing := make(chan struct{})
+		life, end := context.WithCancel(context.Background()) // what came while it stops is written, too
+		go func() { defer close(writing); _ = book.Run(life) }()
+		defer func() { end(); <-writing }()
+	}
 	i, err := ingress.New(s)
 	if err != nil {
 		return err
@@ -114,4 +140,29 @@ func throughPortals(dir string) ingress.Dial {
 		}
 		return c, err
 	}
+}
+
+// visitors keeps what the ingress tells in access logs.
+type visitors struct{ book *accesslog.Book }
+
+// Request keeps one.
+func (v visitors) Request(r ingress.Request) {
+	v.book.Add(r.Service, api.Access{
+		Time: r.Began.UTC(), ID: r.ID, Client: address(r.Client), Protocol: r.Protocol, Secure: r.Secure, Method: r.Method, Host: r.Host, Path: r.Path,
+		Status: r.Status, In: r.In, Out: r.Out, Seconds: r.Took.Seconds(), Replica: r.Replica,
+	})
+}
+
+// Connection keeps one.
+func (v visitors) Connection(c ingress.Connection) {
+	v.book.Add(c.Service, api.Access{
+		Time: c.Began.UTC(), Client: address(c.Client), Protocol: c.Listen, Denied: c.Denied, In: c.In, Out: c.Out, Seconds: c.Took.Seconds(),
+	})
+}
+
+func address(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
 }

@@ -45,6 +45,7 @@ func (l Layout) Token() string        { return filepath.Join(l.Data, "server", "
 func (l Layout) SecretKey() string    { return filepath.Join(l.Data, "server", "secret.key") }
 func (l Layout) AuthorityDir() string { return filepath.Join(l.Data, "server", "ca") }
 func (l Layout) LogbookDir() string   { return filepath.Join(l.Data, "server", "logbook") }
+func (l Layout) AccessDir() string    { return filepath.Join(l.Data, "ingress", "access") }
 func (l Layout) Table() string        { return filepath.Join(l.Data, "ingress", "table.json") }
 
 // account is a system user in numbers.

@@ -118,3 +118,12 @@ func (b *backend) used(ctx context.Context, services []api.Service) map[string]s
 	asking.Wait()
 	return found
 }
+
+// Access reads a service's access log.
+func (b *backend) Access(ctx context.Context, t api.Target, o api.LogOptions) ([]api.Access, error) {
+	s, err := b.Find(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	return b.ingress.Access(ctx, s.Environment+"."+s.Project+"."+s.Name, o.Tail, o.Since)
+}

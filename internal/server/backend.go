@@ -31,6 +31,7 @@ type Backend struct {
 	Meter     Meter
 	Metrics   Metrics
 	Alerts    Alerts
+	Access    Access
 }
 
 // Report takes one step of a long piece of work. It never blocks for long and
@@ -197,6 +198,14 @@ type Alerts interface {
 	// TestAlerts sends a test by a channel, or by each.
 	// Errors: NotFound when there is no such channel, or none.
 	TestAlerts(ctx context.Context, channel string) ([]api.Tested, error)
+}
+
+// Access tells who came to a service.
+type Access interface {
+	// Access gives the newest, oldest first; tail and Since narrow, Follow is
+	// not looked at.
+	// Errors: NotFound; Conflict when the name could mean several.
+	Access(ctx context.Context, t api.Target, o api.LogOptions) ([]api.Access, error)
 }
 
 // Events tells what happened.

@@ -31,6 +31,26 @@ func (s *Server) logs(project bool) func(http.ResponseWriter, *http.Request) err
 	}
 }
 
+// access reads the access log of a service.
+func (s *Server) access(w http.ResponseWriter, r *http.Request) error {
+	if s.set.Backend.Access == nil {
+		return absent("access logs")
+	}
+	t, err := target(r, false)
+	if err != nil {
+		return err
+	}
+	o, err := logOptions(r)
+	if err != nil {
+		return err
+	}
+	all, err := s.set.Backend.Access.Access(r.Context(), t, o)
+	if err != nil {
+		return err
+	}
+	return answer(w, append([]api.Access{}, all...))
+}
+
 func (s *Server) endLogs(out *stream, r *http.Request, err error) error {
 	switch {
 	case err == nil && !out.started():

@@ -65,6 +65,8 @@ func (s *Server) routes() []route {
 		{path: api.PathService, does: "show a service", query: named, answer: api.Service{}, serve: s.service},
 		{path: api.PathWhy, does: "explain a service's state", query: named, answer: api.Why{}, serve: s.why},
 		{path: api.PathLogs, does: "what a service printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(false)},
+		{path: api.PathAccess, does: "who came to a service, oldest first, as far as it is kept", query: []param{environmentParam(),
+			{"since", "RFC 3339 time; nothing older", "string"}, {"tail", "at most so many of the last", "integer"}}, answer: []api.Access{}, serve: s.access},
 		{path: api.PathExec, does: "run a command in a container of a service, over a websocket (" + api.ExecProtocol + ")", query: named, serve: s.exec},
 		{path: api.PathHistory, does: "list a service's rollouts, newest first", query: named, answer: []api.Rollout{}, serve: s.history},
 		{path: api.PathDiff, does: "compare two rollouts of a service", answer: api.Diff{}, serve: s.diff, query: []param{

@@ -73,7 +73,7 @@ func New() *Fake {
 func (f *Fake) Backend() server.Backend {
 	return server.Backend{
 		Deployer: f, Services: f, Rollouts: f, Scaler: f, Switcher: f, Remover: f, Logs: f, Executor: f, Volumes: f, Files: files{f},
-		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f, Alerts: f,
+		Images: images{f}, Builder: images{f}, Secrets: f, Health: f, Authority: f, Downer: f, Events: events{f}, Meter: f, Metrics: f, Alerts: f, Access: f,
 	}
 }
 

@@ -1,0 +1,21 @@
+package api
+
+import "time"
+
+// Access is a request or a connection that came to a service and is over.
+type Access struct {
+	Time     time.Time `json:"time" doc:"when it began"`
+	ID       string    `json:"id,omitempty" doc:"of the request, as in X-Request-Id"`
+	Client   string    `json:"client" doc:"the true address"`
+	Protocol string    `json:"protocol" doc:"as HTTP/1.1, or the port as :25/tcp"`
+	Secure   bool      `json:"secure,omitempty" doc:"it came by TLS"`
+	Method   string    `json:"method,omitempty"`
+	Host     string    `json:"host,omitempty"`
+	Path     string    `json:"path,omitempty" doc:"without the query, which may hold secrets"`
+	Status   int       `json:"status,omitempty" doc:"left out: the client left first, or it is no request"`
+	Denied   bool      `json:"denied,omitempty" doc:"a connection that was turned away"`
+	In       int64     `json:"in" doc:"bytes from the client"`
+	Out      int64     `json:"out" doc:"bytes to the client"`
+	Seconds  float64   `json:"seconds" doc:"that it took"`
+	Replica  string    `json:"replica,omitempty" doc:"the container that had it"`
+}
