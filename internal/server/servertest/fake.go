@@ -24,8 +24,8 @@ type Fake struct {
 	kept    []*kept
 	images  []api.Image
 	secrets []held
-	values  int                   // that secrets had so far
-	volumes map[string]bool       // environment.project.volume
+	values  int             // that secrets had so far
+	volumes map[string]bool // environment.project.volume
 	files   map[string]map[string]string
 	stored  []api.Volume          // what the volumes' own commands see
 	lines   map[string][]api.Line // by service name
