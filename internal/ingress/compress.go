@@ -41,10 +41,12 @@ type encoder interface {
 type press struct {
 	gzip, zstd sync.Pool
 	room       chan struct{}
+	lent       *buffers
 }
 
-func newPress() *press {
+func newPress(lent *buffers) *press {
 	return &press{
+		lent: lent,
 		room: make(chan struct{}, maxEncoders),
 		gzip: sync.Pool{New: func() any {
 			w, err := gzip.NewWriterLevel(nil, gzip.BestSpeed+3)
@@ -94,7 +96,7 @@ func (p *press) apply(answer *http.Response) {
 	if coding == "zstd" {
 		pool = &p.zstd
 	}
-	b := &pressed{from: answer.Body, pool: pool, room: p.room, encoder: pool.Get().(encoder)}
+	b := &pressed{from: answer.Body, pool: pool, press: p, encoder: pool.Get().(encoder), piece: p.lent.Get()}
 	b.encoder.Reset(&b.ready)
 	answer.Body = b
 }
@@ -137,9 +139,9 @@ type pressed struct {
 	from    io.ReadCloser
 	encoder encoder // nil at the end
 	pool    *sync.Pool
-	room    chan struct{}
+	press   *press
 	ready   bytes.Buffer
-	piece   [8 << 10]byte
+	piece   []byte
 	err     error
 }
 
@@ -149,7 +151,7 @@ func (b *pressed) Read(p []byte) (int, error) {
 		if b.err != nil {
 			return 0, b.err
 		}
-		n, err := b.from.Read(b.piece[:])
+		n, err := b.from.Read(b.piece)
 		if n > 0 {
 			b.encoder.Write(b.piece[:n]) // a buffer takes everything
 			b.encoder.Flush()
@@ -168,7 +170,8 @@ func (b *pressed) Close() error {
 		b.encoder.Reset(nil)
 		b.pool.Put(b.encoder)
 		b.encoder = nil
-		<-b.room
+		b.press.lent.Put(b.piece)
+		<-b.press.room
 		b.err = io.ErrClosedPipe
 	}
 	return b.from.Close()

@@ -51,7 +51,6 @@ func newFront(ctx context.Context, set Settings) *front {
 		networks: &Networks{Local: set.Local, Engine: set.Engine, Interfaces: set.Interfaces},
 		plain:    newInlet(),
 		secure:   newInlet(),
-		press:    newPress(),
 		doors:    map[key]*door{},
 		gone:     map[*backend]time.Time{},
 		guests:   guests{count: map[string]int{}},
@@ -60,6 +59,7 @@ func newFront(ctx context.Context, set Settings) *front {
 		left:     make(chan struct{}),
 		over:     make(chan struct{}),
 	}
+	f.press = newPress(&f.buffers)
 	f.now.Store(newView(route.Table{}, nil, f))
 	return f
 }

@@ -230,6 +230,7 @@ func BenchmarkHTTP(b *testing.B) {
 	table := web(b, w.serves(says(strings.Repeat("x", 1024))))
 	w.must(table)
 	c := browser(b, table.HTTPPort)
+	c.Transport.(*http.Transport).DisableCompression = true // it is the way that is measured
 	b.ReportAllocs()
 	for b.Loop() {
 		get(b, c, "http://www.example/")
