@@ -163,3 +163,17 @@ func TestOnlyTheGuardIsRoot(t *testing.T) {
 		}
 	}
 }
+
+func TestALogIsTextOrJSON(t *testing.T) {
+	for _, r := range role.Roles {
+		for form, good := range map[string]bool{"text": true, "json": true, "xml": false} {
+			c := r.New()
+			if err := json.Unmarshal([]byte(`{"log":"`+form+`"}`), c); err != nil {
+				t.Fatal(err)
+			}
+			if wrong := c.Validate(); (len(wrong) == 0) != good {
+				t.Errorf("%s with %s: %v", r.Name, form, wrong)
+			}
+		}
+	}
+}

@@ -15,17 +15,20 @@ import (
 // GuardConfig is the guard's configuration. What it may allow stands apart, in
 // its bounds.
 type GuardConfig struct {
-	Engine string `json:"engine"` // path of Docker's socket
+	Engine string `json:"engine"`        // path of Docker's socket
+	Log    form   `json:"log,omitempty"` // text or json
 }
 
 func defaultGuard() *GuardConfig { return &GuardConfig{Engine: "/var/run/docker.sock"} }
 
 // Validate reports all mistakes at once.
 func (c *GuardConfig) Validate() problem.List {
+	var wrong problem.List
 	if !filepath.IsAbs(c.Engine) {
-		return problem.List{problem.New(problem.Invalid, "engine: %q is not an absolute path", c.Engine).With("name Docker's socket, as /var/run/docker.sock")}
+		wrong = append(wrong, problem.New(problem.Invalid, "engine: %q is not an absolute path", c.Engine).With("name Docker's socket, as /var/run/docker.sock"))
 	}
-	return nil
+	c.Log.check(&wrong)
+	return wrong
 }
 
 func runGuard(ctx context.Context, l Layout) error {
@@ -39,7 +42,7 @@ func runGuard(ctx context.Context, l Layout) error {
 	}
 	g, err := guard.New(guard.Settings{
 		Dir: l.GuardDir(), Socket: l.GuardSocket(), SocketGroup: server.gid, Engine: c.Engine,
-		PortalImage: portalImage, Log: logger("guard"),
+		PortalImage: portalImage, Log: logger("guard", c.Log),
 	})
 	if err != nil {
 		return err

@@ -31,8 +31,9 @@ type IngressConfig struct {
 	UDPIdle spec.Duration `json:"udpIdle,omitempty"` // how long a UDP flow may be silent before it ends; 0 is 1m
 	Pool    string        `json:"pool"`              // networks of projects, which are never private
 
-	Access      string `json:"access"`      // "on" keeps a log of who came to each service, "off" does not
-	AccessBytes int    `json:"accessBytes"` // a service's log takes at most twice as much
+	Log         form   `json:"log,omitempty"` // text or json
+	Access      string `json:"access"`        // "on" keeps a log of who came to each service, "off" does not
+	AccessBytes int    `json:"accessBytes"`   // a service's log takes at most twice as much
 
 	Trusted []string `json:"trusted"` // networks of proxies whose X-Forwarded headers count
 	Proxies []string `json:"proxies"` // networks of proxies that begin each connection with the PROXY protocol's version 2
@@ -71,6 +72,7 @@ func (c *IngressConfig) settings() (ingress.Settings, problem.List) {
 		wrong = append(wrong, problem.New(problem.Invalid, "drain: %s is below zero", c.Drain.Std()).With("write it as 2m, or leave it out"))
 	}
 	s.Drain = c.Drain.Std()
+	c.Log.check(&wrong)
 	if c.Access != "on" && c.Access != "off" {
 		wrong = append(wrong, problem.New(problem.Invalid, "access: %q is neither on nor off", c.Access).With("write on or off"))
 	}
@@ -101,7 +103,7 @@ func runIngress(ctx context.Context, l Layout) error {
 		return err
 	}
 	s, _ := c.settings() // Load validated it
-	s.TableFile, s.ControlSocket, s.Dial, s.Log = l.Table(), l.IngressSocket(), throughPortals(l.PortalDir()), logger("ingress")
+	s.TableFile, s.ControlSocket, s.Dial, s.Log = l.Table(), l.IngressSocket(), throughPortals(l.PortalDir()), logger("ingress", c.Log)
 	server, err := systemUser(ServerUser)
 	if err != nil {
 		return err

@@ -225,7 +225,7 @@ func (l Layout) lock() (*os.File, error) {
 // ends, later and later when it ends soon. When ctx is done it stops them, the
 // last one first.
 func Supervise(ctx context.Context, l Layout) error {
-	log := logger("up")
+	log := logger("up", "")
 	program, err := os.Executable()
 	if err != nil {
 		return err

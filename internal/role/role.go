@@ -43,7 +43,19 @@ func Find(name string) (Role, error) {
 	return Role{}, problem.New(problem.NotFound, "no role is named %q", name).With("use guard, server or ingress")
 }
 
-// logger writes text lines to standard error, which the supervisor keeps.
-func logger(role string) *slog.Logger {
+// form is how a role writes its log: text, which is also "", or json.
+type form string
+
+func (f form) check(wrong *problem.List) {
+	if f != "" && f != "text" && f != "json" {
+		*wrong = append(*wrong, problem.New(problem.Invalid, "log: %q is no form of a log", string(f)).With("write text or json"))
+	}
+}
+
+// logger writes lines to standard error, which the supervisor keeps.
+func logger(role string, f form) *slog.Logger {
+	if f == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("role", role)
+	}
 	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("role", role)
 }

@@ -35,18 +35,19 @@ const (
 
 // ServerConfig is the server's configuration.
 type ServerConfig struct {
-	Listen    string       `json:"listen"`    // TCP address of the API; a loopback one
-	HTTPPort  int          `json:"httpPort"`  // where the ingress serves domains
-	HTTPSPort int          `json:"httpsPort"` // and with TLS
-	Pool      string       `json:"pool"`      // projects' networks are taken from it; the guard's bounds name it too
-	Suffix    string       `json:"suffix"`    // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
-	Every     string       `json:"every"`     // the loop looks at least this often
-	Alert     alert.Config `json:"alert"`     // what is told to whom
-	Metrics   string       `json:"metrics"`   // who may read them: "token", or "localhost" for everybody on this machine
-	RestFirst string       `json:"restFirst"` // how long what crashes again and again rests at first
-	RestMost  string       `json:"restMost"`  // and at most; in between it is twice as long each time
-	LogBytes  int          `json:"logBytes"`  // of what a rollout's containers that are gone printed, so much is kept
-	LogAge    string       `json:"logAge"`    // and for so long
+	Listen    string       `json:"listen"`        // TCP address of the API; a loopback one
+	HTTPPort  int          `json:"httpPort"`      // where the ingress serves domains
+	HTTPSPort int          `json:"httpsPort"`     // and with TLS
+	Pool      string       `json:"pool"`          // projects' networks are taken from it; the guard's bounds name it too
+	Suffix    string       `json:"suffix"`        // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
+	Every     string       `json:"every"`         // the loop looks at least this often
+	Log       form         `json:"log,omitempty"` // text or json
+	Alert     alert.Config `json:"alert"`         // what is told to whom
+	Metrics   string       `json:"metrics"`       // who may read them: "token", or "localhost" for everybody on this machine
+	RestFirst string       `json:"restFirst"`     // how long what crashes again and again rests at first
+	RestMost  string       `json:"restMost"`      // and at most; in between it is twice as long each time
+	LogBytes  int          `json:"logBytes"`      // of what a rollout's containers that are gone printed, so much is kept
+	LogAge    string       `json:"logAge"`        // and for so long
 }
 
 func defaultServer() *ServerConfig {
@@ -72,6 +73,7 @@ func (c *ServerConfig) Validate() problem.List {
 		wrong = append(wrong, problem.New(problem.Invalid, "suffix: %q is not a domain", c.Suffix).With("write it like home.arpa, or \"\" for no default domains"))
 	}
 	wrong = append(wrong, c.Alert.Validate()...)
+	c.Log.check(&wrong)
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
 	}
@@ -119,7 +121,7 @@ func runServer(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
-	log := logger("server")
+	log := logger("server", c.Log)
 	db, err := store.Open(ctx, l.Database())
 	if err != nil {
 		return err
