@@ -3,7 +3,6 @@ package ingress
 import (
 	"bytes"
 	"io"
-	"mime"
 	"net/http"
 	"slices"
 	"strconv"
@@ -109,8 +108,9 @@ func compressible(answer *http.Response) bool {
 		slices.ContainsFunc(h.Values("Cache-Control"), func(v string) bool { return strings.Contains(strings.ToLower(v), "no-transform") }) {
 		return false
 	}
-	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
-	if err != nil || kind == "text/event-stream" {
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	if kind == "text/event-stream" {
 		return false
 	}
 	return strings.HasPrefix(kind, "text/") || slices.Contains(texts, kind) || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")
