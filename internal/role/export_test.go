@@ -41,6 +41,9 @@ func (l Layout) Remember(name string, pid int) error { return l.remember(name, p
 // Running finds it again.
 func (l Layout) Running(name string) int { return l.running(name) }
 
+// Settled tells whether the roles are of the supervisor's program.
+func (l Layout) Settled() error { return l.settled() }
+
 // Lock lets one supervisor in.
 func (l Layout) Lock() (interface{ Close() error }, error) { return l.lock() }
 

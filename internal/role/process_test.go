@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"havre/internal/ingress"
 	"havre/internal/problem"
 	"havre/internal/role"
 )
@@ -236,4 +238,51 @@ func TestLongLogKeepsItsOlderPartApart(t *testing.T) {
 		t.Errorf("%d now, %d before, %v, %v", len(now), len(old), err, oerr)
 	}
 	role.TrimLog(filepath.Join(t.TempDir(), "none")) // no file, no trouble
+}
+
+// The old ones may still answer when the new supervisor is there.
+func TestSettledMeansThatNewRolesAnswer(t *testing.T) {
+	l := layout(t)
+	settled := func(why string) {
+		t.Helper()
+		if err := l.Settled(); why == "" && err != nil || why != "" && (err == nil || !strings.Contains(err.Error(), why)) {
+			t.Errorf("%v; want %q", err, why)
+		}
+	}
+	settled("the supervisor starts")
+	if err := l.Remember("up", os.Getpid()); err != nil {
+		t.Fatal(err)
+	}
+	settled("the guard starts")
+	other := exec.Command("sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = other.Process.Kill() // it may have ended
+		_ = other.Wait()         // by our signal
+	})
+	if err := l.Remember("guard", other.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	settled("the guard of another program still runs")
+	for _, name := range []string{"guard", "server", "ingress"} {
+		if err := l.Remember(name, os.Getpid()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	settled("the ingress takes over")
+	if err := os.Mkdir(filepath.Dir(l.IngressSocket()), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	heirs, err := net.ListenUnix("unixpacket", &net.UnixAddr{Name: ingress.HeirSocket(l.IngressSocket()), Net: "unixpacket"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer heirs.Close()
+	settled("")
+	if err := l.Remember("ingress", other.Process.Pid); err != nil {
+		t.Fatal(err)
+	}
+	settled("the ingress of another program still runs")
 }

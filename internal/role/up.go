@@ -211,23 +211,16 @@ func (o UpOptions) ready(ctx context.Context, l Layout, note string) error {
 	return nil
 }
 
-func awaitWell(ctx context.Context, l Layout, api *client.Client) error {
-	says := "the server does not answer"
+func awaitWell(ctx context.Context, l Layout, server *client.Client) error {
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
-	for {
-		st, err := api.Status(ctx)
-		switch {
-		case err == nil && st.Healthy:
+	for says := ""; ; {
+		now := l.ails(ctx, server)
+		if now == "" {
 			return nil
-		case err == nil:
-			var ill []string
-			for _, p := range st.Parts {
-				if !p.Well {
-					ill = append(ill, p.Name+": "+p.Says)
-				}
-			}
-			says = strings.Join(ill, "; ")
+		}
+		if ctx.Err() == nil || says == "" { // that time ran out says less than what came before
+			says = now
 		}
 		select {
 		case <-ctx.Done():
@@ -235,6 +228,27 @@ func awaitWell(ctx context.Context, l Layout, api *client.Client) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// ails says what keeps Havre from being ready; nothing when it is.
+func (l Layout) ails(ctx context.Context, server *client.Client) string {
+	if err := l.settled(); err != nil {
+		return problem.Of(err).Says
+	}
+	st, err := server.Status(ctx)
+	if err != nil {
+		return "the server does not answer"
+	}
+	var ill []string
+	for _, p := range st.Parts {
+		if !p.Well {
+			ill = append(ill, p.Name+": "+p.Says)
+		}
+	}
+	if len(ill) == 0 && !st.Healthy {
+		return "it is not well"
+	}
+	return strings.Join(ill, "; ")
 }
 
 // saveContext writes the context of the person who called, also through sudo.
