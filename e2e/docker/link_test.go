@@ -33,7 +33,10 @@ func (h *havre) linkNetworks(t *testing.T, project string) int {
 	out := h.world.Docker(t, "service", "ls", "-q", "--filter", "label=havre.kind=service")
 	id := ""
 	for _, s := range strings.Fields(out) {
-		labels := h.world.Docker(t, "service", "inspect", "-f", `{{index .Spec.Labels "havre.project"}} {{range .Spec.TaskTemplate.ContainerSpec.Env}}{{.}} {{end}}`, s)
+		labels, err := h.world.Ask(t.Context(), "service", "inspect", "-f", `{{index .Spec.Labels "havre.project"}} {{range .Spec.TaskTemplate.ContainerSpec.Env}}{{.}} {{end}}`, s)
+		if err != nil {
+			continue // another test's, which is gone by now
+		}
 		if p, rest, _ := strings.Cut(labels, " "); slices.Contains(strings.Fields(rest), "WHOSE="+project) {
 			id = p
 		}
