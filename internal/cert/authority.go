@@ -112,6 +112,20 @@ func (a *Authority) RootPEM() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.root.Raw}))
 }
 
+// Trusted tells whether this machine trusts a root, PEM, as it trusts public ones.
+func Trusted(root []byte) bool {
+	block, _ := pem.Decode(root)
+	if block == nil {
+		return false
+	}
+	c, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return false
+	}
+	_, err = c.Verify(x509.VerifyOptions{KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
+	return err == nil
+}
+
 // Issue makes a new certificate for hosts, names or IP addresses. It is good
 // for 90 days, or less where the root ends sooner.
 // Errors: Invalid without hosts, or when one can't be in a certificate;

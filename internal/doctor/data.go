@@ -179,3 +179,30 @@ func health(f Facts) []Check {
 	}
 	return orWell(found, "parts", "the running parts say that they are well")
 }
+
+// certificates tells of domains without the one they should have, and else who
+// trusts those that there are.
+func certificates(f Facts) []Check {
+	if !f.role("server") {
+		return skipped("certificates", "the server does not run")
+	}
+	for _, h := range f.Health {
+		if h.Name == "certificates" && h.Says != "" {
+			return []Check{warning("certificates", h.Says, "ls -l "+filepath.Join(f.Data, "server", "certificate")+"; grep certificate "+filepath.Join(f.Data, "log", "server.log"))}
+		}
+	}
+	if f.Trusted {
+		return well("certificates", "this machine trusts Havre's own authority")
+	}
+	return well("certificates", "this machine does not trust Havre's own authority, which is needed only to open domains from it; its root: curl -s http://%s/v1/authority", f.api())
+}
+
+// api is where the API listens on this machine.
+func (f Facts) api() string {
+	for _, p := range f.Ports {
+		if p.API {
+			return fmt.Sprintf("127.0.0.1:%d", p.Number)
+		}
+	}
+	return "127.0.0.1:7080"
+}

@@ -41,6 +41,7 @@ type Facts struct {
 	Config     []Finding
 	Roles      []Role
 	Health     []Health
+	Trusted    bool // this machine trusts the root of Havre's authority
 	Ports      []Port
 	Listeners  []Listener
 	Network    Network
@@ -61,7 +62,7 @@ func Examine(f Facts) []Check {
 	var all []Check
 	for _, judge := range []func(Facts) []Check{
 		rights, engine, swarm, tools, kernel, memory, forwarding,
-		data, config, roles, health, ports, pool, firewall,
+		data, config, roles, health, certificates, ports, pool, firewall,
 		disks, clock, portal, context,
 	} {
 		all = append(all, judge(f)...)

@@ -98,6 +98,9 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 		{func(f *doctor.Facts) { f.Roles[2] = doctor.Role{Name: "server", Log: "/l", Last: "disk full"} }, "roles", doctor.Bad, "disk full", "tail -n 30 /l"},
 		{func(f *doctor.Facts) { f.Roles, f.Systemd, f.Unit = nil, true, true }, "roles", doctor.Bad, "Havre is down", "systemctl restart havre"},
 		{func(f *doctor.Facts) { f.Health[0] = doctor.Health{Name: "loop", Says: "stuck"} }, "parts", doctor.Bad, "stuck", "server.log"},
+		{func(f *doctor.Facts) {
+			f.Health = append(f.Health, doctor.Health{Name: "certificates", Well: true, Says: "www.example.org: no public certificate: no such name"})
+		}, "certificates", doctor.Warning, "no such name", "server.log"},
 		{func(f *doctor.Facts) { f.Ports[0].Holder = doctor.Holder{There: true, PID: 7, Name: "nginx"} }, "ports", doctor.Bad, "7080, for the API, is held by nginx (process 7)", "havre down && havre up --detach --listen 127.0.0.1:17080"},
 		{func(f *doctor.Facts) {
 			f.Ports[0] = doctor.Port{Number: 80, For: "domains", Flag: "--http-port ", Free: 10080, Holder: doctor.Holder{There: true, User: "www"}}

@@ -65,6 +65,7 @@ func listenControl(path string, group int, over bool) (net.Listener, error) {
 func (f *front) serveControl(l net.Listener, cancel context.CancelCauseFunc) (stop func()) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("PUT /table", f.putTable)
+	mux.HandleFunc("PUT /challenges", f.putChallenges)
 	mux.HandleFunc("POST /probe", f.probe)
 	if f.set.Access != nil {
 		mux.Handle("GET /access", f.set.Access)

@@ -36,6 +36,7 @@ type front struct {
 	tallies  tallies
 	buffers  buffers
 	press    *press
+	proofs   atomic.Pointer[proofs]
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -60,6 +61,7 @@ func newFront(ctx context.Context, set Settings) *front {
 		over:     make(chan struct{}),
 	}
 	f.press = newPress(&f.buffers)
+	f.proofs.Store(&proofs{})
 	f.now.Store(newView(route.Table{}, nil, f))
 	return f
 }

@@ -39,7 +39,7 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	plain, secure := f.server(h), f.server(h)
 	plain.Protocols.SetUnencryptedHTTP2(true)
 	secure.Protocols.SetHTTP2(true)
-	secure.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.certificate}
+	secure.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.certificate, GetConfigForClient: f.proveTLS}
 	var serving sync.WaitGroup
 	run := func(serve func() error) {
 		serving.Go(func() {
@@ -118,6 +118,9 @@ func (f *front) handler() http.Handler {
 		v.from.here = hereOf(r.Context())
 		defer v.over(r)
 		rw.Header()["X-Request-Id"] = []string{v.id}
+		if f.prove(v, r) {
+			return
+		}
 		if status := v.judge(r); status != 0 {
 			refuse(v, r, status)
 			return

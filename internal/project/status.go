@@ -15,6 +15,8 @@ type Outside struct {
 	Listeners map[Port]string // outside ports that could not be bound, and why
 	HTTPSPort uint16
 	Suffix    string // of default domains; "" is none
+
+	Certificates map[string]string // hosts that should have a public certificate and have none, and why
 }
 
 // Status says how a service is.

@@ -25,6 +25,7 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 			why.Lines = lastLines(ref.Service)
 			why.Remedy = "mend it and apply again"
 		}
+		uncertified(&why, ref, out)
 		return why, ""
 	case "stopped":
 		why.Remedy = "havre start " + full
@@ -55,6 +56,20 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		why.Lines = keptLines(cur)
 	}
 	return why, from
+}
+
+// uncertified says which of a service's hosts have no public certificate.
+func uncertified(why *api.Why, ref Ref, out Outside) {
+	for _, at := range sites(ref, out.Suffix) {
+		says, ok := out.Certificates[at.host]
+		if !ok || at.pass || strings.Contains(why.Says, at.host+": ") {
+			continue
+		}
+		why.Says += "; " + at.host + ": " + says
+		if why.Remedy == "" {
+			why.Remedy = "see that the name leads to this machine, and that ports 80 and 443 are reached from outside"
+		}
+	}
 }
 
 // keptLines are the last lines of a rollout that are remembered.

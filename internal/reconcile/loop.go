@@ -107,7 +107,7 @@ type Holders interface {
 
 // Certificates gives certificates for hosts.
 type Certificates interface {
-	For(hosts []string, now time.Time) ([]route.Certificate, error)
+	For(hosts []route.Host, now time.Time) ([]route.Certificate, error)
 }
 
 // Hands is everything the loop works with.

@@ -423,12 +423,7 @@ func (w *work) routes(ctx context.Context, records []project.Record) {
 	t := project.Table(records, w.view.Snapshot, w.loop.set.Suffix)
 	t.HTTPPort, t.HTTPSPort = w.loop.set.HTTPPort, w.loop.set.HTTPSPort
 	if len(t.HTTP) > 0 {
-		var hosts []string
-		for _, h := range t.HTTP {
-			hosts = append(hosts, h.Host)
-		}
-		hosts = slices.Compact(slices.Sorted(slices.Values(hosts))) // several paths may have one
-		certs, err := w.loop.hands.For(hosts, time.Now())
+		certs, err := w.loop.hands.For(t.Hosts(), time.Now())
 		w.failed("certificates", err)
 		t.Certificates = certs
 	}

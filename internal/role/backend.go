@@ -48,7 +48,7 @@ type backend struct {
 	swarm error      // why there is no swarm yet
 }
 
-func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm, loop *reconcile.Loop, ing *control) (*backend, error) {
+func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm, ing *control, view loopView) (*backend, error) {
 	m, err := newMachine()
 	if err != nil {
 		return nil, err
@@ -59,10 +59,10 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 	}
 	cl := cluster{engine}
 	return &backend{
-		engine: engine, loop: loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
+		engine: engine, loop: view.Loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
-			Records: db, Images: engine, Loop: loopView{loop, uint16(c.HTTPSPort), c.Suffix}, Volumes: cl,
+			Records: db, Images: engine, Loop: view, Volumes: cl,
 			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
 		},
 	}, nil

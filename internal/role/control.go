@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"havre/internal/api"
+	"havre/internal/cert"
 	"havre/internal/problem"
 	"havre/internal/route"
 )
@@ -49,6 +50,15 @@ func (c *control) Probe(ctx context.Context, t route.Target) error {
 		return problem.New(problem.Unavailable, "%s", p.Says)
 	}
 	return nil
+}
+
+// Show has these challenges of a public authority answered, and no others.
+func (c *control) Show(ctx context.Context, all []cert.Challenge) error {
+	var q route.Challenges
+	for _, one := range all {
+		q.Challenges = append(q.Challenges, route.Challenge(one))
+	}
+	return c.ask(ctx, http.MethodPut, "/challenges", q, &struct{}{})
 }
 
 // Status asks how it is.

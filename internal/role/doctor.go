@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/cert"
 	"havre/internal/client"
 	"havre/internal/doctor"
 	"havre/internal/portal"
@@ -54,7 +55,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	f.Clock.Newest, f.Clock.File = newest(p.Data)
 	f.Clock.Built = made()
 	f.Disks = disks(map[string]string{"Havre's data": p.Data, "the engine's data": root})
-	f.Health = p.health(ctx)
+	f.Health, f.Trusted = p.health(ctx)
 	f.Ports, f.Listeners, f.Network = p.ports(), p.listeners(ctx), p.network()
 	return doctor.Examine(f)
 }
@@ -128,7 +129,7 @@ func (p *prober) parts() []doctor.Part {
 		found = append(found, partAt(filepath.Join(p.Data, d.path), d, true))
 	}
 	// What a role wrote itself may have any mode below a directory of 0700.
-	for pattern, who := range map[string]account{"server/*": server, "server/ca/*": server, "ingress/*": ingress, "guard/*": {}} {
+	for pattern, who := range map[string]account{"server/*": server, "server/ca/*": server, "server/certificate/*": server, "server/acme/*/*": server, "ingress/*": ingress, "guard/*": {}} {
 		files, _ := filepath.Glob(filepath.Join(p.Data, pattern)) // the patterns are well formed
 		for _, file := range files {
 			part := partAt(file, part{"", who, 0}, false)
@@ -186,24 +187,25 @@ func lastLine(file string) string {
 	return string(lines[len(lines)-1])
 }
 
-// health asks the running server for its parts.
-func (p *prober) health(ctx context.Context) []doctor.Health {
+// health asks the running server for its parts, and for the root of its
+// authority, whether this machine trusts it.
+func (p *prober) health(ctx context.Context) (found []doctor.Health, trusted bool) {
 	if p.running("server") == 0 {
-		return nil
+		return nil, false
 	}
 	api, err := client.New(client.Config{URL: "unix://" + p.ServerSocket()})
 	if err != nil {
-		return []doctor.Health{{Name: "server", Says: err.Error()}}
+		return []doctor.Health{{Name: "server", Says: err.Error()}}, false
 	}
 	st, err := api.Status(ctx)
 	if err != nil {
-		return []doctor.Health{{Name: "server", Says: problem.Of(err).Error()}}
+		return []doctor.Health{{Name: "server", Says: problem.Of(err).Error()}}, false
 	}
-	var found []doctor.Health
 	for _, part := range st.Parts {
 		found = append(found, doctor.Health{Name: part.Name, Well: part.Well, Says: part.Says})
 	}
-	return found
+	root, err := api.Authority(ctx)
+	return found, err == nil && cert.Trusted(root)
 }
 
 // ports are those of the API and of domains, and who holds them.

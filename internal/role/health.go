@@ -23,7 +23,7 @@ func (b *backend) Status(ctx context.Context) (api.Status, error) {
 	defer cancel()
 	var st api.Status
 	st.Version, _ = b.Version(ctx) // never fails
-	st.Parts = []api.Part{b.enginePart(ctx), b.ingressPart(ctx), b.loopPart()}
+	st.Parts = []api.Part{b.enginePart(ctx), b.ingressPart(ctx), b.loopPart(), b.seer.certs.part(time.Now())}
 	st.Healthy = true
 	for _, p := range st.Parts {
 		st.Healthy = st.Healthy && p.Well

@@ -40,13 +40,15 @@ func (l Layout) ServerSocket() string      { return filepath.Join(l.Data, "run",
 func (l Layout) IngressSocket() string {
 	return filepath.Join(l.Data, "run", "ingress", "ingress.sock")
 }
-func (l Layout) Database() string     { return filepath.Join(l.Data, "server", "havre.db") }
-func (l Layout) Token() string        { return filepath.Join(l.Data, "server", "token") }
-func (l Layout) SecretKey() string    { return filepath.Join(l.Data, "server", "secret.key") }
-func (l Layout) AuthorityDir() string { return filepath.Join(l.Data, "server", "ca") }
-func (l Layout) LogbookDir() string   { return filepath.Join(l.Data, "server", "logbook") }
-func (l Layout) AccessDir() string    { return filepath.Join(l.Data, "ingress", "access") }
-func (l Layout) Table() string        { return filepath.Join(l.Data, "ingress", "table.json") }
+func (l Layout) Database() string       { return filepath.Join(l.Data, "server", "havre.db") }
+func (l Layout) Token() string          { return filepath.Join(l.Data, "server", "token") }
+func (l Layout) SecretKey() string      { return filepath.Join(l.Data, "server", "secret.key") }
+func (l Layout) AuthorityDir() string   { return filepath.Join(l.Data, "server", "ca") }
+func (l Layout) PublicDir() string      { return filepath.Join(l.Data, "server", "acme") }
+func (l Layout) CertificateDir() string { return filepath.Join(l.Data, "server", "certificate") }
+func (l Layout) LogbookDir() string     { return filepath.Join(l.Data, "server", "logbook") }
+func (l Layout) AccessDir() string      { return filepath.Join(l.Data, "ingress", "access") }
+func (l Layout) Table() string          { return filepath.Join(l.Data, "ingress", "table.json") }
 
 // account is a system user in numbers.
 type account struct{ uid, gid int }
@@ -98,6 +100,7 @@ func parts(server, ingress account) []part {
 		{"volume", root, 0o700},
 		{"portal", root, 0o711}, // the guard makes one below it for each environment
 		{"server", server, 0o700},
+		{"server/certificate", server, 0o700}, // people put theirs there
 		{"ingress", ingress, 0o700},
 		{"log", root, 0o700},
 		{"run", root, 0o711},

@@ -4,14 +4,21 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
+	"net/mail"
 	"net/netip"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"havre/internal/alert"
+	"havre/internal/api"
 	"havre/internal/cert"
 	"havre/internal/event"
 	"havre/internal/logbook"
@@ -48,10 +55,11 @@ type ServerConfig struct {
 	RestMost  string       `json:"restMost"`      // and at most; in between it is twice as long each time
 	LogBytes  int          `json:"logBytes"`      // of what a rollout's containers that are gone printed, so much is kept
 	LogAge    string       `json:"logAge"`        // and for so long
+	ACME      ACMEConfig   `json:"acme"`          // where public domains get their certificates
 }
 
 func defaultServer() *ServerConfig {
-	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Suffix: defaultSuffix, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m", LogBytes: 1 << 20, LogAge: "168h"}
+	return &ServerConfig{Listen: defaultListen, HTTPPort: 80, HTTPSPort: 443, Pool: defaultPool, Suffix: defaultSuffix, Every: "1m", Metrics: "token", RestFirst: "10s", RestMost: "5m", LogBytes: 1 << 20, LogAge: "168h", ACME: ACMEConfig{Directory: defaultDirectory}}
 }
 
 // Validate reports all mistakes at once.
@@ -74,6 +82,7 @@ func (c *ServerConfig) Validate() problem.List {
 	}
 	wrong = append(wrong, c.Alert.Validate()...)
 	c.Log.check(&wrong)
+	wrong = append(wrong, c.ACME.Validate()...)
 	if d, err := time.ParseDuration(c.Every); err != nil || d < time.Second {
 		wrong = append(wrong, problem.New(problem.Invalid, "every: %q is not a time of a second or more", c.Every).With("write it as 1m"))
 	}
@@ -151,13 +160,16 @@ func runServer(ctx context.Context, l Layout) error {
 	journal := event.New(db)
 	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), suffix: c.Suffix, log: log}
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
-	certs := &leaves{authority: authority}
+	certs := &leaves{authority: authority, dir: l.CertificateDir()}
 	loop := reconcile.New(reconcile.Hands{
 		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Secrets: kept, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
 	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Suffix: c.Suffix, Backoff: c.backoff(), Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
-	b, err := newBackend(l, c, db, engine, loop, ing)
+	if certs.public, err = c.ACME.open(l, ing, loop.Poke, log); err != nil {
+		return err
+	}
+	b, err := newBackend(l, c, db, engine, ing, loopView{loop, uint16(c.HTTPSPort), c.Suffix, certs})
 	if err != nil {
 		return err
 	}
@@ -169,6 +181,9 @@ func runServer(ctx context.Context, l Layout) error {
 	group.Go(func() error { return web.Run(ctx) })
 	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })
 	group.Go(func() error { return b.watch.Run(ctx) })
+	if certs.public != nil {
+		group.Go(func() error { return certs.public.Run(ctx) })
+	}
 	group.Go(func() error { return b.listen(ctx, log) })
 	if err := group.Wait(); !errors.Is(err, context.Canceled) {
 		return err
@@ -176,13 +191,69 @@ func runServer(ctx context.Context, l Layout) error {
 	return nil
 }
 
-// leaves gives each host a certificate of its own, so that a new domain does
-// not change the others'.
+// loopView gives the deployer what the loop knows.
+type loopView struct {
+	*reconcile.Loop
+	https  uint16
+	suffix string
+	certs  *leaves
+}
+
+func (v loopView) Outside() project.Outside {
+	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https, Suffix: v.suffix, Certificates: v.certs.Troubles(time.Now())}
+}
+
+// defaultDirectory is Let's Encrypt's.
+const defaultDirectory = "https://acme-v02.api.letsencrypt.org/directory"
+
+// ACMEConfig says which public authority is asked for certificates.
+type ACMEConfig struct {
+	Agree     bool   `json:"agree"`     // to the authority's terms; without it none is asked
+	Directory string `json:"directory"` // URL of its ACME directory
+	Email     string `json:"email"`     // whom it may write to; "" is nobody
+	Root      string `json:"root"`      // file with the root that vouches for the authority itself; "" is whom the machine trusts
+}
+
+// Validate reports all mistakes at once.
+func (c ACMEConfig) Validate() problem.List {
+	var wrong problem.List
+	if u, err := url.Parse(c.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
+		wrong = append(wrong, problem.New(problem.Invalid, "acme.directory: %q is not an https URL", c.Directory).With("write it as %s", defaultDirectory))
+	}
+	if a, err := mail.ParseAddress(c.Email); c.Email != "" && (err != nil || a.Address != c.Email) {
+		wrong = append(wrong, problem.New(problem.Invalid, "acme.email: %q is not an address", c.Email).With("write it like ops@example.org, or leave it out"))
+	}
+	return wrong
+}
+
+// open gives the public certificates, nil when none are to be asked for.
+func (c ACMEConfig) open(l Layout, ing *control, renewed func(), log *slog.Logger) (*cert.Public, error) {
+	if !c.Agree {
+		return nil, nil
+	}
+	var root []byte
+	if c.Root != "" {
+		var err error
+		if root, err = os.ReadFile(c.Root); err != nil {
+			return nil, fmt.Errorf("read acme.root: %w", err)
+		}
+	}
+	return cert.OpenPublic(cert.PublicSettings{
+		Directory: c.Directory, Email: c.Email, Root: root, Dir: l.PublicDir(), Show: ing.Show, Renewed: renewed, Log: log,
+	})
+}
+
+// leaves gives each host its certificate: that of a file that proves it, else a
+// public authority's, else one of our own, so that there always is one. Each
+// host has its own, and a new domain does not change the others'.
 type leaves struct {
 	authority *cert.Authority
+	public    *cert.Public // nil: none is asked
+	dir       string       // of files
 
-	mu   sync.Mutex           // guards what follows
-	ends map[string]time.Time // by host; of the last table
+	mu       sync.Mutex           // guards what follows
+	ends     map[string]time.Time // by host; of the last table
+	unusable map[string]string    // by file: why; at the last table
 }
 
 // Ends tells when the certificates of the last table end, by host.
@@ -192,31 +263,65 @@ func (ls *leaves) Ends() map[string]time.Time {
 	return maps.Clone(ls.ends)
 }
 
+// Troubles tells why hosts have no public certificate.
+func (ls *leaves) Troubles(now time.Time) map[string]string {
+	if ls.public == nil {
+		return nil
+	}
+	return ls.public.Troubles(now)
+}
+
 // For gives each host its certificate.
-func (ls *leaves) For(hosts []string, now time.Time) ([]route.Certificate, error) {
+func (ls *leaves) For(hosts []route.Host, now time.Time) ([]route.Certificate, error) {
+	files, unusable := cert.Files(ls.dir, now)
 	var certs []route.Certificate
+	var wanted []string
 	ends := map[string]time.Time{}
 	for _, h := range hosts {
-		leaf, err := ls.authority.Leaf([]string{h}, now)
-		if err != nil {
-			return certs, fmt.Errorf("certificate of %s: %w", h, err)
+		leaf, ok := fileFor(files, h.Name)
+		if !ok && h.Public && ls.public != nil {
+			wanted = append(wanted, h.Name)
+			leaf, ok = ls.public.Leaf(h.Name, now)
 		}
-		ends[h] = leaf.NotAfter
-		certs = append(certs, route.Certificate{Hosts: []string{h}, Chain: leaf.Chain, Key: leaf.Key.Reveal()})
+		if !ok {
+			var err error
+			if leaf, err = ls.authority.Leaf([]string{h.Name}, now); err != nil {
+				return certs, fmt.Errorf("certificate of %s: %w", h.Name, err)
+			}
+		}
+		ends[h.Name] = leaf.NotAfter
+		certs = append(certs, route.Certificate{Hosts: []string{h.Name}, Chain: leaf.Chain, Key: leaf.Key.Reveal()})
+	}
+	if ls.public != nil {
+		ls.public.Want(wanted)
 	}
 	ls.mu.Lock()
 	defer ls.mu.Unlock()
-	ls.ends = ends
+	ls.ends, ls.unusable = ends, unusable
 	return certs, nil
 }
 
-// loopView gives the deployer what the loop knows.
-type loopView struct {
-	*reconcile.Loop
-	https  uint16
-	suffix string
+func fileFor(files []cert.File, host string) (cert.Leaf, bool) {
+	i := slices.IndexFunc(files, func(f cert.File) bool { return f.Covers(host) })
+	if i < 0 {
+		return cert.Leaf{}, false
+	}
+	return files[i].Leaf, true
 }
 
-func (v loopView) Outside() project.Outside {
-	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https, Suffix: v.suffix}
+// part says how certificates are. What is amiss is a domain's trouble and not
+// Havre's, for another certificate serves meanwhile.
+func (ls *leaves) part(now time.Time) api.Part {
+	p := api.Part{Name: "certificates", Well: true}
+	var all []string
+	for _, host := range slices.Sorted(maps.Keys(ls.Troubles(now))) {
+		all = append(all, host+": "+ls.Troubles(now)[host])
+	}
+	ls.mu.Lock()
+	defer ls.mu.Unlock()
+	for _, file := range slices.Sorted(maps.Keys(ls.unusable)) {
+		all = append(all, "file "+file+" is not used: "+ls.unusable[file])
+	}
+	p.Says = strings.Join(all, "; ")
+	return p
 }

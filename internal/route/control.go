@@ -1,6 +1,12 @@
 package route
 
-import "havre/internal/spec"
+import (
+	"regexp"
+	"strings"
+
+	"havre/internal/problem"
+	"havre/internal/spec"
+)
 
 // Applied answers PUT /table: the table is kept and followed, but for these.
 type Applied struct {
@@ -24,6 +30,35 @@ type Probe struct {
 type Probed struct {
 	OK   bool   `json:"ok"`
 	Says string `json:"says,omitempty"` // why not
+}
+
+// Challenges is the body of PUT /challenges: these are answered, and no others.
+// They are not kept: an order that an end of the ingress spoils is made again.
+type Challenges struct {
+	Challenges []Challenge `json:"challenges"`
+}
+
+// Challenge is what a public authority asks at a host (RFC 8555, 8.3; RFC
+// 8737) before it makes out a certificate.
+type Challenge struct {
+	Host  string `json:"host"`
+	Token string `json:"token"`
+	Proof string `json:"proof"` // the key authorization: the token, a dot, and the account key's print
+}
+
+var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,512}$`)
+
+// Validate tells whether c is well formed.
+// Errors: Invalid.
+func (c Challenge) Validate() error {
+	token, thumb, _ := strings.Cut(c.Proof, ".")
+	switch {
+	case !ValidHost(c.Host):
+		return problem.New(problem.Invalid, "a challenge for %q, which is not a host name in lower case", c.Host)
+	case !tokenForm.MatchString(c.Token) || token != c.Token || !tokenForm.MatchString(thumb):
+		return problem.New(problem.Invalid, "the challenge for %s is not of the form it should have", c.Host)
+	}
+	return nil
 }
 
 // Status answers GET /status.

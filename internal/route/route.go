@@ -12,6 +12,7 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"net/netip"
 	"slices"
 
@@ -95,6 +96,25 @@ type Table struct {
 	HTTP         []HTTP        `json:"http,omitempty"`
 	Pass         []Pass        `json:"pass,omitempty"`
 	Certificates []Certificate `json:"certificates,omitempty"`
+}
+
+// Host is a name that needs a certificate.
+type Host struct {
+	Name   string
+	Public bool // everybody may come in at it
+}
+
+// Hosts are the names of t's HTTP routes, each once.
+func (t Table) Hosts() []Host {
+	public := map[string]bool{}
+	for _, r := range t.HTTP {
+		public[r.Host] = public[r.Host] || r.Access == spec.Public
+	}
+	var all []Host
+	for _, name := range slices.Sorted(maps.Keys(public)) {
+		all = append(all, Host{name, public[name]})
+	}
+	return all
 }
 
 // Parse reads a table strictly (an unknown field, a second value or a mistake

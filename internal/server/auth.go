@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/api"
 	"havre/internal/problem"
 )
 
@@ -68,6 +69,9 @@ func (s *Server) admit(r *http.Request) error {
 	}
 	if s.set.Metrics && r.Method == http.MethodGet && r.URL.Path == "/metrics" {
 		return nil
+	}
+	if method, path, _ := strings.Cut(api.PathAuthority, " "); r.Method == method && r.URL.Path == path {
+		return nil // a root is made to be known, and says nothing of what runs here
 	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && s.set.Token.Equal(token) {

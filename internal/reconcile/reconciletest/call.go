@@ -418,7 +418,7 @@ func (c *Cluster) Probe(ctx context.Context, t route.Target) error {
 }
 
 // For gives no certificates; the ingress then shows its own.
-func (c *Cluster) For([]string, time.Time) ([]route.Certificate, error) { return nil, nil }
+func (c *Cluster) For([]route.Host, time.Time) ([]route.Certificate, error) { return nil, nil }
 
 // Holder names who has a port.
 func (c *Cluster) Holder(_ context.Context, port uint16) (string, error) {
