@@ -8,6 +8,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/problem"
+	"havre/internal/project"
 	"havre/internal/spec"
 )
 
@@ -63,6 +64,24 @@ func TestWhyNamesWhoHasThePort(t *testing.T) {
 		w.cluster.Hold(8080, "nginx (pid 7)")
 		time.Sleep(2 * time.Minute)
 		w.why("web", "fails: port 8080 is taken by nginx (pid 7)", "--port-offset", "")
+	})
+}
+
+func TestWhyNamesHostsWithoutTheirPublicCertificate(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "good", domain("www.example.org", 80)))
+		records, err := w.records.Projects(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		ref, err := project.FindService(records, "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		why, _ := project.Why(ref, w.loop.View(), project.Outside{Certificates: map[string]string{"www.example.org": "no public certificate: no such name", "other.example.org": "no"}})
+		if !strings.HasSuffix(why.Says, "containers are healthy; www.example.org: no public certificate: no such name") || !strings.Contains(why.Remedy, "80 and 443") {
+			t.Errorf("%+v", why)
+		}
 	})
 }
 

@@ -2,9 +2,12 @@ package role
 
 import (
 	"net/netip"
+	"testing"
 	"time"
 
+	"havre/internal/cert"
 	"havre/internal/project"
+	"havre/internal/route"
 )
 
 // Process is a role's process.
@@ -63,3 +66,21 @@ func Holder(ours string, p project.Port) (string, bool) { return machine{ours: o
 
 // TrimLog cuts a log that is too long.
 func TrimLog(file string) { trimLog(file) }
+
+// Sources are where certificates come from.
+type Sources struct {
+	Own    *cert.Authority
+	Public *cert.Public
+	Dir    string // of files
+}
+
+// Certify gives hosts their certificates, and what the status says of them.
+func Certify(t *testing.T, from Sources, hosts []route.Host) ([]route.Certificate, string) {
+	t.Helper()
+	ls := &leaves{authority: from.Own, public: from.Public, dir: from.Dir}
+	certs, err := ls.For(hosts, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return certs, ls.part(time.Now()).Says
+}

@@ -76,6 +76,23 @@ func TestWithoutATokenOfItsOwnTheServerLetsNobodyIn(t *testing.T) {
 	}
 }
 
+func TestTheRootIsForEverybody(t *testing.T) {
+	w := open(t, nil)
+	for path, want := range map[string]int{"/v1/authority": http.StatusOK, "/v1/authority/": http.StatusUnauthorized, "/v1/authority/x": http.StatusUnauthorized, "/v1/version": http.StatusUnauthorized} {
+		resp, _ := w.ask(t, func(r *http.Request) { r.URL.Path = path; r.Header.Del("Authorization") })
+		if resp.StatusCode != want {
+			t.Errorf("%s: %s", path, resp.Status)
+		}
+	}
+	resp, _ := w.ask(t, func(r *http.Request) {
+		r.URL.Path, r.Host = "/v1/authority", "evil.example"
+		r.Header.Del("Authorization")
+	})
+	if resp.StatusCode != http.StatusForbidden {
+		t.Errorf("under another name: %s", resp.Status)
+	}
+}
+
 func TestOtherHostNamesAreRefused(t *testing.T) {
 	w := open(t, nil)
 	_, port, _ := net.SplitHostPort(w.tcp)
