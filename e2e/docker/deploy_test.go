@@ -36,11 +36,11 @@ func TestAppliedTwiceIsOnce(t *testing.T) {
 	t.Parallel()
 	h := up(t)
 	h.apply(t, "twice", fmt.Sprintf(web, "v1", 18002, 1))
-	before := h.world.Docker(t, "ps", "-q", "--no-trunc")
+	before, _ := h.container(t, "twice.web")
 	out := h.apply(t, "twice", fmt.Sprintf(web, "v1", 18002, 1))
 	has(t, "the second apply", out, "nothing")
-	if after := h.world.Docker(t, "ps", "-q", "--no-trunc"); after != before {
-		t.Errorf("containers changed:\n%s\nto\n%s", before, after)
+	if after, _ := h.container(t, "twice.web"); after.Container != before.Container {
+		t.Errorf("another container runs: %s in place of %s", after.Container, before.Container)
 	}
 }
 
