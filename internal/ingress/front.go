@@ -37,6 +37,7 @@ type front struct {
 	buffers  buffers
 	press    *press
 	proofs   atomic.Pointer[proofs]
+	hashing  chan struct{} // taken by each check of a password
 
 	mu      sync.Mutex // guards what follows, and makes one change at a time
 	doors   map[key]*door
@@ -59,6 +60,7 @@ func newFront(ctx context.Context, set Settings) *front {
 		mine:     make(chan struct{}),
 		left:     make(chan struct{}),
 		over:     make(chan struct{}),
+		hashing:  make(chan struct{}, atOnce),
 	}
 	f.press = newPress(&f.buffers)
 	f.proofs.Store(&proofs{})

@@ -16,7 +16,6 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 	"github.com/pires/go-proxyproto"
-	"golang.org/x/crypto/bcrypt"
 
 	"havre/internal/ingress"
 	"havre/internal/route"
@@ -158,65 +157,6 @@ func TestTrustedProxiesAreBelievedAndOthersNot(t *testing.T) {
 				t.Errorf("a stranger behind a proxy: %d", answer.StatusCode)
 			}
 		}
-	}
-}
-
-func hash(t testing.TB, password string) string {
-	t.Helper()
-	b, err := bcrypt.GenerateFromPassword([]byte(password), bcrypt.MinCost)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
-}
-
-func TestPasswordIsAskedForAndNotPassedOn(t *testing.T) {
-	w := open(t)
-	table := web(t, w.serves(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		fmt.Fprint(w, r.Header.Get("Authorization"), r.Header.Get("X-Forwarded-User"))
-	})))
-	table.HTTP[0].Front.Users = []string{
-		"ann:" + hash(t, "secret"),
-		"bob:$argon2id$v=19$m=64,t=1,p=1$c29tZXNhbHQxMjM$B2XTbVsUGcbdqF7jkxiuBfVaCKJjVIMLbRFYHyTFkOo",
-	}
-	w.must(table)
-	ask := func(name, password string) (int, string) {
-		r, err := http.NewRequest("GET", "http://www.example/", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if name != "" {
-			r.SetBasicAuth(name, password)
-		}
-		answer, err := browser(t, table.HTTPPort).Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer answer.Body.Close()
-		b, _ := io.ReadAll(answer.Body)
-		if answer.StatusCode == http.StatusUnauthorized && !strings.HasPrefix(answer.Header.Get("WWW-Authenticate"), "Basic ") {
-			t.Error("it does not say how to come in")
-		}
-		return answer.StatusCode, string(b)
-	}
-	for _, c := range []struct {
-		name, password string
-		want           int
-	}{{"", "", 401}, {"ann", "wrong", 401}, {"eve", "secret", 401}, {"bob", "secret", 401}, {"ann", "secret", 200}, {"ann", "secret", 200}} {
-		status, body := ask(c.name, c.password)
-		if status != c.want || status == 200 && body != "ann" {
-			t.Errorf("%s with %q: %d %q", c.name, c.password, status, body)
-		}
-	}
-	last := 0
-	for range 12 {
-		last, _ = ask("ann", "guess")
-	}
-	if last != http.StatusTooManyRequests {
-		t.Errorf("after a dozen guesses: %d", last)
-	}
-	if status, _ := ask("ann", "secret"); status != http.StatusOK {
-		t.Errorf("who gave a good password before: %d", status)
 	}
 }
 

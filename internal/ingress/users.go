@@ -1,7 +1,6 @@
 package ingress
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -22,7 +21,8 @@ import (
 
 // Checking a password costs time and memory on purpose. So a good one is
 // remembered for a while (by a digest under a key of this process's own), only
-// a few are checked at once, and a client may only miss so often.
+// a few of all services' are checked at once, and a client may only miss so
+// often.
 const (
 	goodFor    = 5 * time.Minute
 	maxGood    = 1024
@@ -36,21 +36,21 @@ type users struct {
 	hashes map[string]string // by name
 	other  string            // a hash to check for names that are unknown, so that they take as long
 	misses *limiter
-	turn   chan struct{}
+	turn   chan struct{} // taken for each check; all services share it
 	key    []byte
 
 	mu   sync.Mutex // guards good
 	good map[[sha256.Size]byte]time.Time
 }
 
-func newUsers(lines []string) *users {
+func newUsers(lines []string, turn chan struct{}) *users {
 	if len(lines) == 0 {
 		return nil
 	}
 	u := &users{
 		hashes: map[string]string{},
 		misses: newLimiter(spec.Rate{Events: maxMisses, Per: spec.Duration(time.Minute)}),
-		turn:   make(chan struct{}, atOnce),
+		turn:   turn,
 		key:    make([]byte, sha256.Size),
 		good:   map[[sha256.Size]byte]time.Time{},
 	}
@@ -82,7 +82,16 @@ func (u *users) check(r *http.Request, client netip.Addr) (name string, status i
 	if u.misses.empty(client) {
 		return "", http.StatusTooManyRequests
 	}
-	if !u.verify(r.Context(), name, password) {
+	select {
+	case u.turn <- struct{}{}:
+		defer func() { <-u.turn }()
+	case <-r.Context().Done():
+		return "", http.StatusServiceUnavailable
+	}
+	if u.misses.empty(client) { // it guessed in other requests meanwhile
+		return "", http.StatusTooManyRequests
+	}
+	if !u.verify(name, password) {
 		u.misses.allow(client)
 		return "", http.StatusUnauthorized
 	}
@@ -90,16 +99,10 @@ func (u *users) check(r *http.Request, client netip.Addr) (name string, status i
 	return name, 0
 }
 
-func (u *users) verify(ctx context.Context, name, password string) bool {
+func (u *users) verify(name, password string) bool {
 	hash, known := u.hashes[name]
 	if !known {
 		hash = u.other
-	}
-	select {
-	case u.turn <- struct{}{}:
-		defer func() { <-u.turn }()
-	case <-ctx.Done():
-		return false
 	}
 	return matches(hash, password) && known
 }

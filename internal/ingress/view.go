@@ -84,7 +84,7 @@ func (m maker) way(service string, access spec.Access, front spec.Front, targets
 		w.limit = keep(m.limits, m.before().limits, fmt.Sprint(service, front.Rate), func() *limiter { return newLimiter(front.Rate) })
 	}
 	if len(front.Users) > 0 {
-		w.users = keep(m.view.users, m.before().users, service+strings.Join(front.Users, "\n"), func() *users { return newUsers(front.Users) })
+		w.users = keep(m.view.users, m.before().users, service+strings.Join(front.Users, "\n"), func() *users { return newUsers(front.Users, m.front.hashing) })
 	}
 	how := manner{front.Scheme, front.Proxy, front.Check}
 	for _, t := range targets {

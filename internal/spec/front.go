@@ -70,6 +70,27 @@ var (
 // ways.
 func ValidPath(p string) bool { return len(p) <= 255 && pathForm.MatchString(p) }
 
+// What a check of an argon2id hash may cost at most: whoever asks for a page
+// makes the machine pay it. RFC 9106, 4, recommends m=65536, t=3, p=4 where
+// memory is scarce.
+const (
+	maxHashMemory  = 64 << 10 // KiB
+	maxHashTimes   = 10
+	maxHashThreads = 16
+)
+
+// bearable tells whether the check of a user's hash costs no more than that.
+// bcrypt has its bounds in userLine.
+func bearable(user string) bool {
+	_, cost, argon := strings.Cut(user, "$argon2id$v=19$")
+	if !argon {
+		return true
+	}
+	var memory, times, threads int
+	_, err := fmt.Sscanf(cost, "m=%d,t=%d,p=%d", &memory, &times, &threads)
+	return err == nil && memory <= maxHashMemory && times >= 1 && times <= maxHashTimes && threads >= 1 && threads <= maxHashThreads
+}
+
 // Mistakes lists what is wrong with f, each with what to do about it.
 func (f Front) Mistakes() (says, remedies []string) {
 	wrong := func(remedy, format string, args ...any) {
@@ -98,6 +119,8 @@ func (f Front) Mistakes() (says, remedies []string) {
 	for i, u := range f.Users {
 		if !userLine.MatchString(u) { // it may hold a password in the clear
 			wrong("write NAME:HASH with a bcrypt or argon2id hash: htpasswd -nB NAME; in Compose files double each $", "user %d is not a name and a hash", i+1)
+		} else if !bearable(u) {
+			wrong("make it with argon2id at m=65536,t=3,p=4, or with bcrypt: htpasswd -nB NAME", "the hash of user %d costs too much to check: at most %d KiB (m), %d rounds (t) and %d threads (p), none of them 0", i+1, maxHashMemory, maxHashTimes, maxHashThreads)
 		}
 	}
 	if r := f.Rate; r != (Rate{}) && (r.Events < 1 || r.Burst < 0 || !slices.Contains([]time.Duration{time.Second, time.Minute, time.Hour}, r.Per.Std())) {
