@@ -36,7 +36,7 @@ func Declare(old Record, want spec.Project, found Found, now time.Time) (Outcome
 	wrong := givePorts(services, found.Taken)
 	full := want
 	full.Services = services
-	wrong = append(wrong, giveHosts(old.Environment, services, found.Hosts)...)
+	wrong = append(wrong, giveHosts(old, services, found)...)
 	if len(wrong) > 0 {
 		return Outcome{}, wrong
 	}

@@ -140,7 +140,8 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 	if err != nil {
 		return Outcome{}, err
 	}
-	found := Found{Images: map[string]service.Image{}, Taken: Ports(records, old.ID), Hosts: Hosts(records, old.ID)}
+	suffix := d.Loop.Outside().Suffix
+	found := Found{Images: map[string]service.Image{}, Taken: Ports(records, old.ID), Hosts: Hosts(records, old.ID, suffix), Suffix: suffix}
 	var wrong problem.List
 	for _, s := range want.Project.Services {
 		img, err := d.Images.Image(ctx, want.Environment, s.Image)

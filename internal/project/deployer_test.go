@@ -35,7 +35,7 @@ type world struct {
 type looking struct{ *reconcile.Loop }
 
 func (l looking) Outside() project.Outside {
-	return project.Outside{Listeners: l.Sight().Listeners, HTTPSPort: 443}
+	return project.Outside{Listeners: l.Sight().Listeners, HTTPSPort: 443, Suffix: "localhost"}
 }
 
 func apps() map[string]reconciletest.App {

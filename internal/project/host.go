@@ -14,10 +14,11 @@ import (
 	"havre/internal/spec"
 )
 
-// Hosts gives every domain that the records' services have, and who has it:
-// the host alone, because a host is one project's, and the host with its path,
-// because services of a project may share it.
-func Hosts(records []Record, except spec.ProjectID) map[string]string {
+// Hosts gives every domain that the records' services have, default domains
+// below suffix among them, and who has it: the host alone, because a host is
+// one project's, and the host with its path, because services of a project may
+// share it.
+func Hosts(records []Record, except spec.ProjectID, suffix string) map[string]string {
 	taken := map[string]string{}
 	for _, r := range records {
 		if r.ID == except {
@@ -25,45 +26,81 @@ func Hosts(records []Record, except spec.ProjectID) map[string]string {
 		}
 		for _, s := range r.Present() {
 			for _, ro := range s.held() {
+				name := r.Environment + "." + r.Name + "." + s.Name
 				for _, d := range ro.Spec.Domains {
-					name := r.Environment + "." + r.Name + "." + s.Name
 					if d.Host != "" {
 						taken[d.Host] = name
 					}
-					taken[place(r.Environment, d)] = name
+					taken[place(r.Environment, d, suffix)] = name
+				}
+				if host := ordinary(r, ro.Spec, suffix); host != "" && taken[host] == "" {
+					taken[host] = byDefault(name)
 				}
 			}
 		}
 	}
+	delete(taken, "") // of who has its default domain alone
 	return taken
 }
 
+func byDefault(owner string) string { return owner + ", whose default domain it is" }
+
 // place is what a domain may not share with another: host and path; without a
-// host, the path on its environment's own. Environments have no dot, so it
-// cannot be mistaken for a host. Who has neither has its default domain alone,
-// and that is nobody else's.
-func place(env string, d spec.Domain) string {
-	if d.Host == "" && d.Path != "" {
+// host, the path on its environment's own. Environments have no dot, so without
+// a suffix it cannot be mistaken for a host. Who has neither has its default
+// domain alone.
+func place(env string, d spec.Domain, suffix string) string {
+	switch {
+	case d.Host != "" || d.Path == "":
+		return d.Host + d.Path
+	case suffix == "":
 		return env + "." + d.Path
 	}
-	return d.Host + d.Path
+	return env + "." + suffix + d.Path
 }
 
-// giveHosts finds domains that someone else has, in another project or in this one.
-func giveHosts(env string, services []spec.Service, taken map[string]string) problem.List {
+// ordinary is a service's default domain SERVICE.PROJECT.ENV.suffix, "" when it
+// has none: without a suffix, without anything to serve over HTTP, or where a
+// name is no host name.
+func ordinary(r Record, s spec.Service, suffix string) string {
+	if suffix == "" || len(s.Domains) == 0 || s.Domains[0].TLS != "" {
+		return ""
+	}
+	labels := []string{strings.ToLower(s.Name), strings.ToLower(r.Name), r.Environment}
+	if slices.ContainsFunc(labels, func(l string) bool { return !labelForm.MatchString(l) }) {
+		return ""
+	}
+	return strings.Join(append(labels, suffix), ".")
+}
+
+// giveHosts finds domains of r's services that someone else has, in another
+// project or in this one. Of two at one place only one would be served.
+func giveHosts(r Record, services []spec.Service, found Found) problem.List {
 	var wrong problem.List
-	used := maps.Clone(taken)
+	used := maps.Clone(found.Hosts)
 	if used == nil {
 		used = map[string]string{}
 	}
 	for _, s := range services {
+		host := ordinary(r, s, found.Suffix)
+		if host == "" {
+			continue
+		}
+		if owner, clash := used[host]; clash {
+			wrong = append(wrong, problem.New(problem.Conflict, "%s, the default domain of %s, belongs to %s", host, s.Name, owner).
+				With("name the service or the project otherwise, or take the domain from there first"))
+		}
+		used[host] = byDefault(r.Environment + "." + r.Name + "." + s.Name)
+	}
+	for _, s := range services {
 		for _, d := range s.Domains {
-			at := place(env, d)
-			owner, clash := taken[d.Host]
+			at := place(r.Environment, d, found.Suffix)
+			owner, clash := found.Hosts[d.Host]
 			if d.Host == "" || !clash {
 				owner, clash = used[at]
 			}
-			if clash && at != "" {
+			own := d.TLS == "" && at == ordinary(r, s, found.Suffix)
+			if clash && at != "" && !own {
 				wrong = append(wrong, problem.New(problem.Conflict, "the domain %s%s, which %s wants, belongs to %s", d.Host, d.Path, s.Name, owner).
 					With("choose another domain, or remove that service first"))
 			}
@@ -85,9 +122,8 @@ type site struct {
 
 var labelForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 
-// sites lists where a service is served: its default domain
-// SERVICE.PROJECT.ENV.suffix first, then what it asked for. Without a suffix
-// there are no default domains; a name that is no host name has none either.
+// sites lists where a service is served: its default domain first, then what it
+// asked for.
 func sites(ref Ref, suffix string) []site {
 	env, s := ref.Record.Environment, ref.Service.Current().Spec
 	var all []site
@@ -96,10 +132,8 @@ func sites(ref Ref, suffix string) []site {
 		if err != nil { // Declare refused a domain without a clear port
 			continue
 		}
-		labels := []string{strings.ToLower(s.Name), strings.ToLower(ref.Record.Name), env}
-		bad := slices.ContainsFunc(labels, func(l string) bool { return !labelForm.MatchString(l) })
-		if i == 0 && d.TLS == "" && suffix != "" && !bad {
-			all = append(all, site{strings.Join(append(labels, suffix), "."), "", port, false})
+		if host := ordinary(*ref.Record, s, suffix); i == 0 && host != "" {
+			all = append(all, site{host, "", port, false})
 		}
 		switch {
 		case d.Host != "":

@@ -112,7 +112,7 @@ func TestTableLeadsToWhatServes(t *testing.T) {
 func TestPortsOfBothRolloutsAreTaken(t *testing.T) {
 	r := serving(declared(t, fresh(), shop(svc("web", port(80, 8080), domain("a.example", 80)))).Record)
 	r = declared(t, r, shop(svc("web", port(80, 8081), domain("b.example", 80), image("web:2")))).Record
-	ports, hosts := project.Ports([]project.Record{r}, ""), project.Hosts([]project.Record{r}, "")
+	ports, hosts := project.Ports([]project.Record{r}, ""), project.Hosts([]project.Record{r}, "", "")
 	if len(ports) != 2 || len(hosts) != 2 || hosts["a.example"] != "prod.shop.web" {
 		t.Errorf("%v, %v", ports, hosts)
 	}

@@ -21,6 +21,7 @@ type Found struct {
 	Images map[string]service.Image // by service name
 	Taken  map[Port]string          // ports of the machine and who has them, other projects only
 	Hosts  map[string]string        // domains and who has them, other projects only
+	Suffix string                   // of default domains; "" is none
 	Linked map[string]spec.Service  // targets of links to other projects, by Link.To
 	Links  []LinkNet                // networks of those links
 

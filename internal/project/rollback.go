@@ -196,8 +196,8 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 		}
 	}
 	mine := Ports([]Record{{Services: []Service{*ref.Service}}}, "-")
-	others := besides(records, ref)
-	ports, hosts, ours := Ports(others, ""), Hosts(others, ref.Record.ID), Hosts(others, "")
+	others, suffix := besides(records, ref), d.Loop.Outside().Suffix
+	ports, hosts, ours := Ports(others, ""), Hosts(others, ref.Record.ID, suffix), Hosts(others, "", suffix)
 	for _, p := range ro.Spec.Ports {
 		port := Port{p.External, p.Protocol}
 		who, taken := ports[port]
@@ -209,10 +209,11 @@ func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 				With("free it, or apply a file with another port"))
 		}
 	}
-	for _, h := range ro.Spec.Domains {
+	domains := append(slices.Clone(ro.Spec.Domains), spec.Domain{Host: ordinary(*ref.Record, ro.Spec, suffix)})
+	for _, h := range domains {
 		who, taken := hosts[h.Host]
 		if h.Host == "" || !taken {
-			who, taken = ours[place(ref.Record.Environment, h)]
+			who, taken = ours[place(ref.Record.Environment, h, suffix)]
 		}
 		if taken && h != (spec.Domain{Port: h.Port}) {
 			wrong = append(wrong, problem.New(problem.Conflict, "the domain %s, which r%d had, belongs to %s", h.Host, ro.Number, who).
