@@ -2,6 +2,7 @@ package project
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"havre/internal/api"
@@ -63,6 +64,9 @@ func task(t service.Task) api.Task {
 func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 	r, s, cur := *ref.Record, ref.Service, ref.Service.Current()
 	loop := looping(s, v)
+	if loop != nil && v.Now.Sub(loop.Since) >= loopRest {
+		loop = nil
+	}
 	switch {
 	case s.Stopped:
 		return "stopped", "it was stopped with: havre stop"
@@ -70,7 +74,9 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 		return "idle", idleness(cur.Spec)
 	case cur.Trouble.Resting() || tried(cur.Trouble, v.Now):
 		return "failing", crashes(cur.Trouble)
-	case loop != nil && v.Now.Sub(loop.Since) < loopRest:
+	case loop != nil && cur.Trouble != nil && othersServe(s, loop.Slot, v):
+		return "failing", uneven(cur, loop)
+	case loop != nil:
 		return "failing", "it starts again and again: " + service.Ending(*loop)
 	case verdict.Done && verdict.Healthy < cur.Spec.Replicas:
 		return "completed", ""
@@ -121,28 +127,44 @@ const (
 	loopRest   = 30 * time.Second
 )
 
-// looping finds the last bad end of a crash loop of the rollout that serves.
+// looping finds the last bad end of the container of the rollout that serves
+// that is deepest in a crash loop.
 func looping(s *Service, v View) *service.Task {
 	cur := s.Rollout(s.Active)
 	if cur == nil {
 		return nil
 	}
-	var last *service.Task
-	most := 0
-	count := map[int]int{}
+	last, count, most := map[int]*service.Task{}, map[int]int{}, 0 // by slot
 	for _, t := range observed(v.Snapshot, s.ID)[s.Active].Tasks {
 		if service.Bad(cur.Spec, t) && v.Now.Sub(t.Since) < loopWindow && !t.Since.Before(cur.Started) {
-			count[t.Slot]++
-			most = max(most, count[t.Slot])
-			if last == nil {
-				last = &t
+			if last[t.Slot] == nil {
+				last[t.Slot] = &t
+			}
+			if count[t.Slot]++; count[t.Slot] > count[most] {
+				most = t.Slot
 			}
 		}
 	}
-	if most < loopCount {
+	if count[most] < loopCount {
 		return nil
 	}
-	return last
+	return last[most]
+}
+
+// othersServe tells whether a container in another slot is healthy: then the
+// one that crashes cannot rest, for a rest takes all of them (decision 0030).
+func othersServe(s *Service, slot int, v View) bool {
+	cur := s.Current()
+	at := moment(cur, v)
+	return slices.ContainsFunc(observed(v.Snapshot, s.ID)[cur.Number].Tasks, func(t service.Task) bool {
+		return t.Slot != slot && service.Healthy(t, at.Accepts, v.Now)
+	})
+}
+
+// uneven says which of several containers crashes while others serve.
+func uneven(cur *Rollout, loop *service.Task) string {
+	return fmt.Sprintf("container %d of %d ends again and again, %d times since %s, the last time because %s; it does not rest, because others are healthy",
+		loop.Slot, cur.Spec.Replicas, cur.Trouble.Crashes, clock(cur.Trouble.Since), service.Ending(*loop))
 }
 
 func portTrouble(s spec.Service, out Outside) string {

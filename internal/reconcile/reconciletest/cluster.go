@@ -23,6 +23,7 @@ type App struct {
 	Image   service.Image
 	Boot    time.Duration // until it runs; 0 is 300 ms
 	Lives   time.Duration // until it ends by itself; 0 is for ever
+	Slot    int           // the only one of its containers that ends so; 0: all do
 	Exit    int           // its exit code then
 	OOM     bool          // it is killed then
 	Refused string        // the engine cannot start it and says this

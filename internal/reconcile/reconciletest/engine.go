@@ -85,6 +85,7 @@ func (c *Cluster) run(s *swarmService) {
 // live lets one step pass for a container.
 func (c *Cluster) live(b *box, app App) {
 	age := c.at.Sub(b.since)
+	ends := app.Lives > 0 && age >= app.Lives && (app.Slot == 0 || app.Slot == b.slot)
 	switch {
 	case !b.stop.IsZero():
 		if !c.at.Before(b.stop) {
@@ -106,9 +107,9 @@ func (c *Cluster) live(b *box, app App) {
 		if app.Check == "pass" {
 			b.health = "healthy"
 		}
-	case b.state == service.Running && app.Lives > 0 && age >= app.Lives && app.Exit == 0 && !app.OOM:
+	case b.state == service.Running && ends && app.Exit == 0 && !app.OOM:
 		b.end(service.Complete, c.at, 0)
-	case b.state == service.Running && app.Lives > 0 && age >= app.Lives:
+	case b.state == service.Running && ends:
 		b.oom = app.OOM
 		b.end(service.Failed, c.at, app.Exit)
 	}
