@@ -2,6 +2,7 @@ package adopt_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -110,5 +111,27 @@ func TestWhatAStackWouldBe(t *testing.T) {
 	}
 	if f := o.Project.Files[0]; f.Name != "conf" || string(f.Content) != "hi" || f.Mode != 0o440 || o.Moves[0].Name != "data" || o.Objects[0].Service != "a" {
 		t.Errorf("%+v %+v %+v", f, o.Moves, o.Objects)
+	}
+}
+
+func TestUDPPortsAreTakenOver(t *testing.T) {
+	want := []spec.Port{
+		{Internal: 53, External: 53, Protocol: spec.TCP, Access: spec.Public},
+		{Internal: 53, External: 53, Protocol: spec.UDP, Access: spec.Public},
+		{Internal: 514, External: 5514, Protocol: spec.UDP, Access: spec.Localhost},
+	}
+	box := container(`"Config":{"Image":"blog:1"},`, `"PortBindings":{"53/udp":[{"HostIp":"0.0.0.0","HostPort":"53"},{"HostIp":"::","HostPort":"53"}],"514/udp":[{"HostIp":"127.0.0.1","HostPort":"5514"}],"53/tcp":[{"HostPort":"53"}]},`)
+	stack := `{"Services":[{"ID":"a","Image":"` + imageID + `","Spec":{"Name":"x","EndpointSpec":{"Ports":[{"Protocol":"tcp","TargetPort":53,"PublishedPort":53},{"Protocol":"udp","TargetPort":53,"PublishedPort":53}]},"TaskTemplate":{"ContainerSpec":{"Image":"blog:1"}}}}]}`
+	for text, want := range map[string][]spec.Port{box: want, stack: want[:2]} {
+		for range 5 { // in the same order each time
+			o := adopt.From(found(t, text), adopt.Wish{Project: "dns", Environment: "prod"})
+			if len(o.Refused) > 0 || !slices.Equal(o.Project.Services[0].Ports, want) {
+				t.Fatalf("%+v, %v; want %+v", o.Project.Services[0].Ports, o.Refused, want)
+			}
+		}
+	}
+	sctp := found(t, container(`"Config":{"Image":"blog:1"},`, `"PortBindings":{"53/sctp":[{"HostPort":"53"}]},`))
+	if o := adopt.From(sctp, adopt.Wish{Project: "dns", Environment: "prod"}); !strings.Contains(strings.Join(o.Refused, " "), "sctp") {
+		t.Errorf("refused: %v", o.Refused)
 	}
 }
