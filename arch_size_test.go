@@ -43,7 +43,6 @@ var excused = map[string]string{
 	"internal/swarm/exec_test.go:TestExec": "its cases have the names",
 
 	"internal/ingress/netns_test.go:inNetns":                            fails,
-	"internal/portal/docker_test.go:newFence":                           fails,
 	"internal/portal/world_test.go:newNamespace":                        fails,
 	"internal/ingress/netns_test.go:TestMachineWithoutIPv6Serves":       kernel,
 	"internal/ingress/child_test.go:TestMissingRightToALowPortIsSaid":   kernel,

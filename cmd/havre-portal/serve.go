@@ -24,6 +24,7 @@ type portal struct {
 	lookup   lookupFunc
 	dial     func(ctx context.Context, r request) (*os.File, error)
 	patience time.Duration // for a request to arrive, and for a connection to be made
+	fresh    time.Duration // how old the name service's word may be when the connection stands
 	places   chan struct{}
 	gate     gate
 }
@@ -33,6 +34,7 @@ func newPortal(nameServer string) *portal {
 		lookup:   names(nameServer),
 		dial:     connect,
 		patience: 5 * time.Second,
+		fresh:    10 * time.Millisecond, // no engine starts a container in that time
 		places:   make(chan struct{}, atOnce),
 	}
 }
@@ -136,6 +138,7 @@ func (p *portal) answer(conn *net.UnixConn) *refusal {
 	defer p.gate.leave(req.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 	defer cancel()
+	asked := time.Now()
 	if no := p.vouch(ctx, req); no != nil {
 		return no
 	}
@@ -144,6 +147,13 @@ func (p *portal) answer(conn *net.UnixConn) *refusal {
 		return refuse(kindOf(err), "%v", err)
 	}
 	defer out.Close()
+	// A connection that took its time, as when the kernel knocks again after a
+	// second, may be with a container that got the address meanwhile.
+	if time.Since(asked) > p.fresh {
+		if no := p.vouch(ctx, req); no != nil {
+			return no
+		}
+	}
 	if err := handOver(conn, out); err != nil {
 		fmt.Fprintln(os.Stderr, "havre-portal: hand over:", err)
 	}

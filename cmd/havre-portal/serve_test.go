@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -99,6 +100,39 @@ func TestEveryFailureHasItsKind(t *testing.T) {
 				t.Errorf("answer = %+v; want %s", r, c.kind)
 			}
 		})
+	}
+}
+
+// The story: a container dies while its portal knocks, the kernel knocks again
+// a second later, and by then another one has the address and opens.
+func TestConnectionThatTookItsTimeIsVouchedForAgain(t *testing.T) {
+	here := netip.MustParseAddr("10.87.3.5")
+	for _, c := range []struct {
+		fresh time.Duration
+		then  []netip.Addr
+		asked int32
+		kind  string
+	}{
+		{0, nil, 2, "mismatch"},
+		{0, []netip.Addr{here.Next()}, 2, "mismatch"},
+		{0, []netip.Addr{here}, 2, ""},
+		{time.Hour, nil, 1, ""},
+	} {
+		p, asked := newPortal(""), atomic.Int32{}
+		p.fresh = c.fresh
+		p.lookup = func(context.Context, string) ([]netip.Addr, error) {
+			if asked.Add(1) == 1 {
+				return []netip.Addr{here}, nil
+			}
+			return c.then, nil
+		}
+		p.dial = func(context.Context, request) (*os.File, error) { return os.Open(os.DevNull) }
+		if r := ask(t, start(t, p), good+"\n"); r.Kind != c.kind || r.OK != (c.kind == "") {
+			t.Errorf("fresh %s, then %v: %+v; want %q", c.fresh, c.then, r, c.kind)
+		}
+		if asked.Load() != c.asked {
+			t.Errorf("fresh %s: asked %d times; want %d", c.fresh, asked.Load(), c.asked)
+		}
 	}
 }
 

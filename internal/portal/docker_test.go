@@ -1,48 +1,29 @@
 package portal_test
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
+	"havre/internal/lab"
 	"havre/internal/portal"
 	"havre/internal/portal/portaltest"
 )
 
-// docker runs the engine's own client, and fails the test where it fails.
-func docker(t testing.TB, args ...string) string {
-	t.Helper()
-	out, err := tryDocker(args...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return out
-}
-
-func tryDocker(args ...string) (string, error) {
-	cmd := exec.Command("docker", args...)
-	var said bytes.Buffer
-	cmd.Stderr = &said
-	out, err := cmd.Output()
-	if err != nil {
-		return "", fmt.Errorf("docker %s: %w: %s", strings.Join(args, " "), err, said.String())
-	}
-	return strings.TrimSpace(string(out)), nil
-}
-
 // fence is a network of the engine with a portal in it. Everything in it goes
 // with the test.
 type fence struct {
+	engine  *lab.World
 	network string
 	subnet  netip.Prefix
 	image   string // of an echo
@@ -53,14 +34,8 @@ type fence struct {
 
 func newFence(t testing.TB) *fence {
 	t.Helper()
-	if _, err := tryDocker("version"); err != nil {
-		if needed("docker") {
-			t.Fatalf("an engine is needed: %v", err)
-		}
-		t.Skipf("no engine: %v", err)
-	}
-	f := &fence{network: "portaltest-" + strings.ToLower(portaltest.ID(t.TempDir())[:10])}
-	f.image = load(t, archiveOf(t, portal.Recipe{
+	f := &fence{engine: shared.World(t), network: "portal-" + strings.ToLower(portaltest.ID(t.Name())[:10])}
+	f.image = f.load(t, archiveOf(t, portal.Recipe{
 		User:       "65534",
 		Entrypoint: []string{"/echo"},
 		Files:      []portal.File{{Path: "echo", Mode: 0o555, Body: bytesOf(t, "./testdata/echo")}},
@@ -80,66 +55,65 @@ func archiveOf(t testing.TB, r portal.Recipe) portal.Archive {
 }
 
 // load gives the engine an image, and holds it to the id that was computed.
-func load(t testing.TB, a portal.Archive) string {
+func (f *fence) load(t testing.TB, a portal.Archive) string {
 	t.Helper()
 	name := a.ID
 	if a.Tag != "" {
 		name = a.Tag
 	}
-	_, err := tryDocker("image", "inspect", name)
-	there := err == nil // a Havre that runs here may have the same one
-	cmd := exec.Command("docker", "load", "--quiet")
-	cmd.Stdin = bytes.NewReader(a.Bytes)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("docker load: %v: %s", err, out)
+	file := filepath.Join(t.TempDir(), "image.tar")
+	if err := os.WriteFile(file, a.Bytes, 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if !there {
-		t.Cleanup(func() { tryDocker("image", "rm", name) })
-	}
-	if id := docker(t, "image", "inspect", "--format", "{{.Id}}", name); id != a.ID && id != a.Digest {
+	f.engine.Docker(t, "load", "--quiet", "--input", file)
+	if id := f.engine.Docker(t, "image", "inspect", "--format", "{{.Id}}", name); id != a.ID && id != a.Digest {
 		t.Errorf("the engine calls the image %s; computed were %s and, for containerd, %s", id, a.ID, a.Digest)
 	}
 	return name
 }
 
-// makeNetwork makes an attachable overlay where the engine is a swarm's
-// manager, else a bridge: its name service answers alike on both.
+// inSwarm makes the shared engine a swarm's manager.
+var inSwarm sync.Once
+
+// subnets counts those of the fences.
+var subnets atomic.Int32
+
+// makeNetwork makes an overlay as Havre does, so small that addresses recur.
 func (f *fence) makeNetwork(t testing.TB) {
 	t.Helper()
-	args := []string{"network", "create"}
-	if docker(t, "info", "--format", "{{.Swarm.ControlAvailable}}") == "true" {
-		args = append(args, "--driver", "overlay", "--attachable")
-	}
-	var err error
-	for i := range 20 { // another network may have the subnet
-		f.subnet = netip.MustParsePrefix(fmt.Sprintf("10.213.%d.0/24", (os.Getpid()+i*37)%256))
-		if _, err = tryDocker(append(args, "--subnet", f.subnet.String(), f.network)...); err == nil {
-			break
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	inSwarm.Do(func() { f.engine.Docker(t, "swarm", "init", "--advertise-addr", f.engine.Address.String()) })
+	f.subnet = netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 213, byte(subnets.Add(1)), 0}), 28)
+	f.engine.Docker(t, "network", "create", "--driver", "overlay", "--attachable", "--subnet", f.subnet.String(), f.network)
 	t.Cleanup(func() {
 		eventually(t, "the network to go", func() error {
-			_, err := tryDocker("network", "rm", f.network)
+			_, err := f.engine.Ask(context.Background(), "network", "rm", f.network)
 			return err
 		})
 	})
 	// The first addresses are the gateway's and, on each node of a swarm, a balancer's.
-	bytes := f.subnet.Addr().As4()
-	bytes[3] = 99
-	f.last = netip.AddrFrom4(bytes)
+	f.last = f.subnet.Addr().Next().Next().Next()
 }
 
-// start creates a container at an address of the network, and starts it.
+// start creates a container at an address of the network, and starts it. The
+// engine may take a moment to give an address away that it got back.
 func (f *fence) start(t testing.TB, image string, at netip.Addr, options ...string) (id string) {
 	t.Helper()
 	args := append([]string{"create", "--network", f.network, "--ip", at.String()}, options...)
-	id = docker(t, append(args, image)...)
-	t.Cleanup(func() { tryDocker("rm", "--force", "--volumes", id) })
-	docker(t, "start", id)
+	id = f.engine.Docker(t, append(args, image)...)
+	t.Cleanup(func() { f.remove(t, id) })
+	eventually(t, "a container to start at "+at.String(), func() error {
+		_, err := f.engine.Ask(t.Context(), "start", id)
+		return err
+	})
 	return id
+}
+
+// remove takes containers away, also those that are gone.
+func (f *fence) remove(t testing.TB, ids ...string) {
+	t.Helper()
+	if _, err := f.engine.Ask(context.Background(), append([]string{"rm", "--force", "--volumes"}, ids...)...); err != nil {
+		t.Error(err)
+	}
 }
 
 // startPortal runs the portal as Havre does, plus two lines in its hosts file
@@ -151,7 +125,7 @@ func (f *fence) startPortal(t testing.TB) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image := load(t, archive)
+	image := f.load(t, archive)
 	dir := socketDir(t)
 	if err := os.Chown(dir, 65534, 65534); err != nil {
 		t.Fatal(err)
@@ -199,6 +173,7 @@ func ignoreDouble(err error) error {
 }
 
 func TestPortalInItsContainer(t *testing.T) {
+	t.Parallel()
 	f := newFence(t)
 	a, b := f.run(t), f.run(t)
 	double := f.run(t)
@@ -209,19 +184,20 @@ func TestPortalInItsContainer(t *testing.T) {
 		portaltest.RunPortal(t, func(*testing.T) portaltest.World { return w })
 	})
 	t.Run("has no rights", f.checkRights)
+	t.Run("is of an image that is what it was made of", f.checkImage)
 	t.Run("does not believe its hosts file", func(t *testing.T) {
 		portaltest.Refused(t, f.socket, portal.Target{Container: hostsOnly, Address: a.Address, Port: 7}, portal.Unknown)
 	})
 	t.Run("refuses an address that another container has by now", func(t *testing.T) {
 		gone := f.run(t)
-		docker(t, "rm", "--force", gone.Container)
+		f.remove(t, gone.Container)
 		now := f.runAt(t, gone.Address)
 		portaltest.Refused(t, f.socket, gone, portal.Unknown)
 		portaltest.Talk(t, f.socket, now)
 	})
 	t.Run("refuses the id of a container on other networks", func(t *testing.T) {
-		other := docker(t, "run", "--detach", "--network", "none", f.image)
-		t.Cleanup(func() { docker(t, "rm", "--force", other) })
+		other := f.engine.Docker(t, "run", "--detach", "--network", "none", f.image)
+		t.Cleanup(func() { f.remove(t, other) })
 		portaltest.Refused(t, f.socket, portal.Target{Container: other, Address: a.Address, Port: 7}, portal.Unknown)
 	})
 	t.Run("stays within 8 MiB", func(t *testing.T) {
@@ -235,8 +211,8 @@ func TestPortalInItsContainer(t *testing.T) {
 		checkResident(t, f.pid(t))
 	})
 	t.Run("ends within the engine's patience", func(t *testing.T) {
-		docker(t, "stop", f.portal)
-		if code := docker(t, "inspect", "--format", "{{.State.ExitCode}}", f.portal); code != "0" {
+		f.engine.Docker(t, "stop", f.portal)
+		if code := f.engine.Docker(t, "inspect", "--format", "{{.State.ExitCode}}", f.portal); code != "0" {
 			t.Errorf("exit code %s; want 0", code)
 		}
 	})
@@ -244,7 +220,7 @@ func TestPortalInItsContainer(t *testing.T) {
 
 func (f *fence) pid(t *testing.T) int {
 	t.Helper()
-	pid, err := strconv.Atoi(docker(t, "inspect", "--format", "{{.State.Pid}}", f.portal))
+	pid, err := strconv.Atoi(f.engine.Docker(t, "inspect", "--format", "{{.State.Pid}}", f.portal))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -277,8 +253,7 @@ func (f *fence) checkRights(t *testing.T) {
 	}
 }
 
-func TestImageIsWhatItWasMadeOf(t *testing.T) {
-	f := newFence(t)
+func (f *fence) checkImage(t *testing.T) {
 	var images []struct {
 		Architecture string
 		Config       struct {
@@ -288,7 +263,7 @@ func TestImageIsWhatItWasMadeOf(t *testing.T) {
 			Env        []string
 		}
 	}
-	about := docker(t, "image", "inspect", docker(t, "inspect", "--format", "{{.Image}}", f.portal))
+	about := f.engine.Docker(t, "image", "inspect", f.engine.Docker(t, "inspect", "--format", "{{.Image}}", f.portal))
 	if err := json.Unmarshal([]byte(about), &images); err != nil || len(images) != 1 {
 		t.Fatalf("images = %v, %v", images, err)
 	}

@@ -18,6 +18,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/lab"
 	"havre/internal/portal"
 	"havre/internal/portal/portaltest"
 )
@@ -32,6 +33,9 @@ func needed(what string) bool {
 	return false
 }
 
+// shared is the engine of the tests that need one.
+var shared lab.Shared
+
 // programs is where tests build programs.
 var programs string
 
@@ -40,7 +44,7 @@ func TestMain(m *testing.M) {
 	if programs, err = os.MkdirTemp("", "portal"); err != nil {
 		log.Fatal(err)
 	}
-	code := m.Run()
+	code := shared.Main(m)
 	os.RemoveAll(programs)
 	os.Exit(code)
 }
