@@ -48,9 +48,10 @@ var ownSchemas = map[string]object{
 		object{"type": "string"},
 		object{"type": "object", "properties": object{"limit": object{"type": "string"}, "burst": object{"type": "integer", "minimum": 1}}, "required": []any{"limit"}, "additionalProperties": false},
 	}},
-	"keys":     {"type": "array", "items": object{"type": "string"}},
-	"priority": {"type": "integer"},
-	"status":   {"enum": []any{"enabled", "disabled"}},
+	"keys":        {"type": "array", "items": object{"type": "string"}},
+	"priority":    {"type": "integer"},
+	"certificate": {"type": "string"},
+	"status":      {"enum": []any{"enabled", "disabled"}},
 	"init": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
 	}},

@@ -60,6 +60,7 @@ type Deployer struct {
 	Volumes      Volumes
 	Logbook      Logbook // nil keeps nothing
 	Vault        Vault
+	Certificates Certifier    // nil has none to mount
 	Disks        Disks        // nil has room enough
 	Environments []string     // those that there are
 	Pool         netip.Prefix // of projects' networks

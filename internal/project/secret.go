@@ -3,6 +3,7 @@ package project
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -74,7 +75,14 @@ func (d *Deployer) versions(ctx context.Context, r Record, want api.Apply) (map[
 	for _, s := range want.Project.Secrets {
 		value, came := given[s.Name]
 		version, there := known[s.External]
+		host, certificate := spec.CertificateHost(s.External)
 		switch {
+		case certificate:
+			at, err := d.certify(ctx, r.Environment, host, want.Project)
+			if err != nil {
+				wrong = append(wrong, problem.Of(err))
+			}
+			found[s.Name] = at.Version
 		case s.External != "" && !there:
 			wrong = append(wrong, noSecret(r.Environment, s.External))
 		case s.External != "":
@@ -87,6 +95,78 @@ func (d *Deployer) versions(ctx context.Context, r Record, want api.Apply) (map[
 		}
 	}
 	return found, wrong.AsError()
+}
+
+// Certifier gives certificates to services that do TLS themselves.
+type Certifier interface {
+	// Mountable is the certificate that a host has now: PEM, the chain and then
+	// the key.
+	// Errors: Invalid when the host can have none.
+	Mountable(host string, now time.Time) (secret.Text, error)
+}
+
+// certify keeps the certificate of a host as a secret of the environment. Only
+// whose domain it is may have it. That a plan keeps it, too, is no harm: what
+// nobody declares is forgotten.
+// Errors: Invalid.
+func (d *Deployer) certify(ctx context.Context, environment, host string, p spec.Project) (Secret, error) {
+	mine := slices.ContainsFunc(p.Services, func(s spec.Service) bool {
+		return slices.ContainsFunc(s.Domains, func(at spec.Domain) bool { return at.Host == host })
+	})
+	if !mine || d.Certificates == nil {
+		return Secret{}, problem.New(problem.Invalid, "the certificate of %s is not this project's", host).
+			With("declare the domain in it: x-havre: {domains: [%s]}", host)
+	}
+	return d.freshCertificate(ctx, environment, host)
+}
+
+func (d *Deployer) freshCertificate(ctx context.Context, environment, host string) (Secret, error) {
+	at := Secret{Environment: environment, Name: spec.CertificateSecret(host), Created: time.Now().UTC()}
+	value, err := d.Certificates.Mountable(host, at.Created)
+	if err != nil {
+		return at, err
+	}
+	at.Version = d.Vault.Version(at, value)
+	known, err := d.Vault.Secrets(ctx, environment)
+	if err != nil || slices.ContainsFunc(known, func(s Secret) bool { return s.Name == at.Name && s.Version == at.Version }) {
+		return at, err
+	}
+	return at, d.Vault.Keep(ctx, at, value)
+}
+
+// RenewCertificates has services that mount a certificate run with the present
+// one, each by a switch, and forgets those that nobody mounts. It is called
+// again and again; where nothing changed it does nothing.
+// Errors: Failed when a service does not get healthy.
+func (d *Deployer) RenewCertificates(ctx context.Context) error {
+	records, err := d.Records.Projects(ctx)
+	if err != nil {
+		return err
+	}
+	type place struct{ environment, name string }
+	wanted := map[place]bool{}
+	var wrong []error
+	for _, r := range records {
+		for _, s := range r.Declared.Secrets {
+			host, ok := spec.CertificateHost(s.External)
+			if !ok || r.Removed || wanted[place{r.Environment, s.External}] {
+				continue
+			}
+			wanted[place{r.Environment, s.External}] = true
+			_, err := d.freshCertificate(ctx, r.Environment, host)
+			if err == nil {
+				err = d.RenewSecret(ctx, r.Environment, s.External, func(api.Progress) {})
+			}
+			wrong = append(wrong, err)
+		}
+	}
+	known, err := d.Vault.Secrets(ctx, "")
+	for _, s := range known {
+		if _, ok := spec.CertificateHost(s.Name); ok && !wanted[place{s.Environment, s.Name}] {
+			wrong = append(wrong, d.Vault.Forget(ctx, s.Environment, s.Name))
+		}
+	}
+	return errors.Join(append(wrong, err)...)
 }
 
 func ownSecret(r Record, name string) Secret {
@@ -249,6 +329,9 @@ func (d *Deployer) CreateSecret(ctx context.Context, want api.NewSecret) (api.Se
 	}
 	if !spec.ValidSecret(at.Name) {
 		return api.Secret{}, problem.New(problem.Invalid, "%q cannot name a secret", at.Name).With("%s", spec.SecretRemedy)
+	}
+	if _, ours := spec.CertificateHost(at.Name); ours {
+		return api.Secret{}, problem.New(problem.Invalid, "secrets named %s are certificates, which Havre keeps itself", at.Name).With("choose another name")
 	}
 	if wrong := fits(at.Name, value); len(wrong) > 0 {
 		return api.Secret{}, wrong[0]

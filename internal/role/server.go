@@ -174,13 +174,14 @@ func runServer(ctx context.Context, l Layout) error {
 		return err
 	}
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
-	b.Logbook, b.Vault = book, kept
+	b.Logbook, b.Vault, b.Certificates = book, kept, certs
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Pages: page.New(page.Settings{Token: token, Look: b, Log: log}), Metrics: c.Metrics == "localhost", Log: log})
 	b.watch = newWatch(c.Alert, b, db)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return web.Run(ctx) })
 	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })
 	group.Go(func() error { return b.watch.Run(ctx) })
+	group.Go(func() error { return b.remount(ctx) })
 	if certs.public != nil {
 		group.Go(func() error { return certs.public.Run(ctx) })
 	}
@@ -299,6 +300,43 @@ func (ls *leaves) For(hosts []route.Host, now time.Time) ([]route.Certificate, e
 	defer ls.mu.Unlock()
 	ls.ends, ls.unusable = ends, unusable
 	return certs, nil
+}
+
+// Mountable is the certificate of a host, with its key.
+// Errors: Invalid; those of the authority.
+func (ls *leaves) Mountable(host string, now time.Time) (secret.Text, error) {
+	if !route.ValidHost(host) {
+		return secret.Text{}, problem.New(problem.Invalid, "%q is not a host name in lower case", host).With("write it like mail.example.org")
+	}
+	files, _ := cert.Files(ls.dir, now)
+	leaf, ok := fileFor(files, host)
+	if !ok && ls.public != nil {
+		leaf, ok = ls.public.Leaf(host, now)
+	}
+	if !ok {
+		var err error
+		if leaf, err = ls.authority.Leaf([]string{host}, now); err != nil {
+			return secret.Text{}, err
+		}
+	}
+	return secret.New(leaf.Chain + leaf.Key.Reveal()), nil
+}
+
+// remount looks each minute whether a service mounts a certificate that is not
+// the present one.
+func (b *backend) remount(ctx context.Context) error {
+	tick := time.NewTicker(time.Minute)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+		if err := b.RenewCertificates(ctx); err != nil && ctx.Err() == nil {
+			b.log.Warn("certificates that services mount", "problem", err)
+		}
+	}
 }
 
 func fileFor(files []cert.File, host string) (cert.Leaf, bool) {

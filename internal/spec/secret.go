@@ -1,6 +1,9 @@
 package spec
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 // Secret is a secret that services mount. Its value is no part of a
 // declaration: it travels beside it and is kept apart.
@@ -17,6 +20,19 @@ var secretForm = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-
 
 // ValidSecret tells whether name can name a secret.
 func ValidSecret(name string) bool { return secretForm.MatchString(name) }
+
+// certificatePrefix begins the names of an environment's secrets that Havre
+// fills itself: a host's certificate, its chain and its key.
+const certificatePrefix = "certificate."
+
+// CertificateSecret names the environment's secret that holds a host's certificate.
+func CertificateSecret(host string) string { return certificatePrefix + host }
+
+// CertificateHost is the host whose certificate an environment's secret holds;
+// ok is false when it is any other secret.
+func CertificateHost(external string) (host string, ok bool) {
+	return strings.CutPrefix(external, certificatePrefix)
+}
 
 // Secret finds a secret by name.
 func (p Project) Secret(name string) (Secret, bool) {

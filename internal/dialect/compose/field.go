@@ -242,5 +242,5 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one"},
 	{Path: "services.*.x-havre.upgrade", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.proxy", Verdict: Honoured, Says: "v2: each HTTP and TCP connection to the app begins with the PROXY protocol's version 2"},
-	{Path: "services.*.x-havre.certificate", Verdict: Refused, Says: nextRelease, Remedy: "take it out; Havre's own authority signs"},
+	{Path: "services.*.x-havre.certificate", Verdict: Honoured, Says: "a domain of the project whose certificate is mounted at /run/havre/certificate.pem, the chain and then the key; a new one is a switch"},
 }

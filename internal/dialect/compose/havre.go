@@ -64,6 +64,8 @@ func (h havreKey) read(key, value *yaml.Node) {
 		h.to.Priority = n
 	case "init":
 		h.to.InitHook = h.command(key, value)
+	case "certificate":
+		h.certificate(key, value)
 	case "status":
 		switch word := h.scalar(key, value); word {
 		case "enabled", "disabled":
@@ -94,6 +96,28 @@ func (h havreKey) read(key, value *yaml.Node) {
 	default:
 		h.front(key, value)
 	}
+}
+
+// whereCertificate is the file with a mounted certificate: chain and key.
+const whereCertificate = "/run/havre/certificate.pem"
+
+// certificate mounts the certificate of one of the project's domains: a secret
+// of the environment that Havre fills.
+func (h havreKey) certificate(key, value *yaml.Node) {
+	h.to.Mounts = slices.DeleteFunc(h.to.Mounts, func(m spec.Mount) bool { return m.Kind == spec.SecretFile && m.Target == whereCertificate })
+	if empty(value) {
+		return
+	}
+	name := spec.CertificateSecret(h.scalar(key, value))
+	if !spec.ValidSecret(name) {
+		h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.certificate: %q is not a host name of at most 52 characters", shorten(value.Value)), "write one of the project's domains here")
+		return
+	}
+	if _, there := h.Project.Secret(name); !there {
+		h.Project.Secrets = append(h.Project.Secrets, spec.Secret{Name: name, External: name})
+		h.Origins["secrets."+name] = placed(h.file, value)
+	}
+	h.to.Mounts = append(h.to.Mounts, spec.Mount{Kind: spec.SecretFile, Source: name, Target: whereCertificate, ReadOnly: true})
 }
 
 // command is a list of words, or one; false takes away what the image has.

@@ -112,6 +112,7 @@ var samples = map[string]m{
 	"services.*.x-havre.links[].ports": havre("links", []any{m{"to": "other", "ports": []any{25}}}),
 	"services.*.x-havre.keys":          havre("keys", []any{"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAABAgMEBQYHCAkKCwwNDg8QERITFBUWFxgZGhscHR4f me"}),
 	"services.*.x-havre.priority":      havre("priority", 5),
+	"services.*.x-havre.certificate":   havre("certificate", "mail.example.org"),
 	"services.*.x-havre.status":        havre("status", "disabled"),
 	"services.*.x-havre.init":          havre("init", []any{"/app/seed", "--all"}),
 
