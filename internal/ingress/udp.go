@@ -363,7 +363,7 @@ func (f *front) reach(fl *flow) error {
 	}()
 	for held := f.hold(); ; {
 		w := f.now.Load().udp[fl.key.port]
-		if w == nil {
+		if w == nil || !w.lets(fl.key.client.Addr().Unmap()) { // judged by another table before
 			return errMoved
 		}
 		err := f.reachOne(fl, w)
