@@ -174,9 +174,24 @@ type PurgeAnswer struct {
 	Removed []string `json:"removed"`
 }
 
-// Holder asks which process of the machine listens on a TCP port.
+// Holder asks which process of the machine has a TCP or UDP port.
 type Holder struct {
-	Port uint16 `json:"port"`
+	Port     uint16       `json:"port"`
+	Protocol PortProtocol `json:"protocol,omitempty"` // "" is tcp
+}
+
+// PortProtocol is tcp or udp.
+type PortProtocol string
+
+// UDPPort is the PortProtocol of UDP ports.
+const UDPPort PortProtocol = "udp"
+
+func (p PortProtocol) check() error {
+	switch p {
+	case "", "tcp", UDPPort:
+		return nil
+	}
+	return refuse(BadValue, "%.20q is neither tcp nor udp", string(p))
 }
 
 // HolderAnswer answers Holder; PID 0 is nobody.

@@ -81,6 +81,7 @@ var seeds = []seed{
 	{"POST", "/havre/v1/firewall", "", `{"ports":[7080]}`},
 	{"POST", "/havre/v1/purge", "", `{}`},
 	{"POST", "/havre/v1/holder", "", `{"port":25}`},
+	{"POST", "/havre/v1/holder", "", `{"port":53,"protocol":"udp"}`},
 	{"POST", "/havre/v1/foreign", "", `{"containers":["db"],"compose":"","stack":""}`},
 	{"POST", "/havre/v1/foreign/tag", "", `{"image":"` + image + `","as":"havre.invalid/prod/a:1"}`},
 	{"POST", "/havre/v1/foreign/switch", "", `{"container":"` + box + `","service":"","on":true}`},

@@ -3,6 +3,8 @@ package guard
 import (
 	"context"
 	"path/filepath"
+
+	"havre/internal/dockercall"
 )
 
 // Protect makes the firewall rules.
@@ -21,6 +23,11 @@ func OpenAudit(path string) (write func(says string) error, done func() error, e
 		return nil, nil, err
 	}
 	return func(says string) error { return a.Write(entry{Says: says}) }, a.Close, nil
+}
+
+// HolderOf names the process that has a port.
+func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
+	return (*Guard)(nil).holder(nil, &c)
 }
 
 // Transfer moves a directory as imports do.

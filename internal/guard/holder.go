@@ -12,10 +12,10 @@ import (
 	"havre/internal/dockercall"
 )
 
-// holder names the process that listens on a TCP port. Only root sees whose
+// holder names the process that has a TCP or UDP port. Only root sees whose
 // sockets are whose, and people want to be told who has their port.
 func (g *Guard) holder(_ *http.Request, c *dockercall.Holder) (dockercall.HolderAnswer, error) {
-	inodes := listening(c.Port)
+	inodes := listening(c.Port, c.Protocol)
 	if len(inodes) == 0 {
 		return dockercall.HolderAnswer{}, nil
 	}
@@ -36,18 +36,23 @@ func (g *Guard) holder(_ *http.Request, c *dockercall.Holder) (dockercall.Holder
 }
 
 // listening gives the sockets that listen on a port, as /proc/PID/fd names
-// them (proc(5), /proc/net/tcp: field 1 is the address, 3 the state, 9 the inode).
-func listening(port uint16) map[string]bool {
+// them (proc(5), /proc/net/tcp and udp: field 1 is the address, 3 the state, 9
+// the inode). State 0A listens, 07 takes datagrams of anybody.
+func listening(port uint16, protocol dockercall.PortProtocol) map[string]bool {
+	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	if protocol == dockercall.UDPPort {
+		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+	}
 	found := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range tables {
 		f, err := os.Open(table)
 		if err != nil {
 			continue // no IPv6
 		}
 		for lines := bufio.NewScanner(f); lines.Scan(); {
 			field := strings.Fields(lines.Text())
-			if len(field) > 9 && strings.HasSuffix(field[1], suffix) && field[3] == "0A" {
+			if len(field) > 9 && strings.HasSuffix(field[1], suffix) && field[3] == state {
 				found["socket:["+field[9]+"]"] = true
 			}
 		}

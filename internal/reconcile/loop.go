@@ -102,7 +102,7 @@ type Ingress interface {
 
 // Holders names the program that has a port of the machine.
 type Holders interface {
-	Holder(ctx context.Context, port uint16) (who string, err error)
+	Holder(ctx context.Context, port uint16, p spec.Protocol) (who string, err error)
 }
 
 // Certificates gives certificates for hosts.
@@ -338,7 +338,7 @@ func (l *Loop) listeners(ctx context.Context, problems []route.Problem) {
 		}
 		bad[port] = p.Says
 		// The ingress, without rights, cannot see whose the port is.
-		if who, err := l.hands.Holder(ctx, port.Number); port.Protocol == spec.TCP && err == nil && who != "" {
+		if who, err := l.hands.Holder(ctx, port.Number, port.Protocol); err == nil && who != "" {
 			bad[port] = fmt.Sprintf("port %d is taken by %s", n, who)
 		}
 	}

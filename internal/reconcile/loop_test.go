@@ -272,6 +272,19 @@ func TestForgottenProjectLeavesNothing(t *testing.T) {
 	})
 }
 
+func TestTakenUDPPortIsSeenWithItsHolder(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.cluster.Held[4053] = "dnsmasq (pid 53)"
+		dns := web("dns", "good", 4053)
+		dns.Ports[0].Protocol = spec.UDP
+		w.apply("shop", dns)
+		w.settle()
+		if got := w.loop.Sight().Listeners[project.Port{Number: 4053, Protocol: spec.UDP}]; got != "port 4053 is taken by dnsmasq (pid 53)" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
 func TestTakenPortIsSeenWithItsHolder(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.cluster.Held[4001] = "nginx"

@@ -81,7 +81,7 @@ func (w where) Holder(ctx context.Context, p project.Port) (string, bool) {
 	if !taken {
 		return "", false
 	}
-	if name, err := w.engine.Holder(ctx, p.Number); err == nil && name != "" {
+	if name, err := w.engine.Holder(ctx, p.Number, p.Protocol); err == nil && name != "" {
 		who = name
 	}
 	return who, true

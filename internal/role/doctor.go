@@ -23,7 +23,9 @@ import (
 	"havre/internal/doctor"
 	"havre/internal/portal"
 	"havre/internal/problem"
+	"havre/internal/project"
 	"havre/internal/route"
+	"havre/internal/spec"
 )
 
 // DiagnoseOptions say what to look at.
@@ -217,8 +219,8 @@ func (p *prober) ports() []doctor.Port {
 		{Number: uint16(p.server.HTTPPort), For: "domains", Flag: "--http-port "},
 		{Number: uint16(p.server.HTTPSPort), For: "domains with TLS", Flag: "--https-port "},
 	} {
-		w.Holder = holderOf(w.Number, ours)
-		for w.Free = w.Number%10000 + 10000; holderOf(w.Free, nil).There && w.Free < 60000; w.Free += 10000 {
+		w.Holder = holderOf(project.Port{Number: w.Number, Protocol: spec.TCP}, ours)
+		for w.Free = w.Number%10000 + 10000; holderOf(project.Port{Number: w.Free, Protocol: spec.TCP}, nil).There && w.Free < 60000; w.Free += 10000 {
 		}
 		found = append(found, w)
 	}
@@ -240,13 +242,23 @@ func (p *prober) listeners(ctx context.Context) []doctor.Listener {
 			continue
 		}
 		one := doctor.Listener{Listen: l.Listen, Service: l.Service, Says: l.Says}
-		number, _, _ := strings.Cut(l.Listen[strings.LastIndex(l.Listen, ":")+1:], "/")
-		if n, err := strconv.ParseUint(number, 10, 16); err == nil {
-			one.Holder = holderOf(uint16(n), nil)
+		if port, ok := listened(l.Listen); ok {
+			one.Holder = holderOf(port, nil)
 		}
 		found = append(found, one)
 	}
 	return found
+}
+
+// listened reads the port of a listener of the ingress: ":25/tcp", ":53/udp", ":443/https".
+func listened(listen string) (project.Port, bool) {
+	number, protocol, _ := strings.Cut(listen[strings.LastIndex(listen, ":")+1:], "/")
+	n, err := strconv.ParseUint(number, 10, 16)
+	p := project.Port{Number: uint16(n), Protocol: spec.TCP}
+	if protocol == string(spec.UDP) {
+		p.Protocol = spec.UDP
+	}
+	return p, err == nil
 }
 
 func (p *prober) network() doctor.Network {

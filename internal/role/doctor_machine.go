@@ -20,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"havre/internal/doctor"
+	"havre/internal/project"
 )
 
 // engine asks the engine itself: the guard may be down, or what is ill.
@@ -98,18 +99,19 @@ func askEngine(ctx context.Context, socket, path string, answer any) error {
 	return json.NewDecoder(resp.Body).Decode(answer)
 }
 
-// holderOf finds who listens on a TCP port. Only root sees the process.
-func holderOf(port uint16, ours []string) doctor.Holder {
+// holderOf finds who has a port. Only root sees the process.
+func holderOf(p project.Port, ours []string) doctor.Holder {
 	var h doctor.Holder
-	suffix := fmt.Sprintf(":%04X", port)
+	tables, state := portTables(p.Protocol)
+	suffix := fmt.Sprintf(":%04X", p.Number)
 	sockets := map[string]bool{}
-	for _, table := range []string{"/proc/net/tcp", "/proc/net/tcp6"} {
+	for _, table := range tables {
 		rows, err := procTable(table)
 		if err != nil {
 			continue // no IPv6
 		}
 		for _, f := range rows {
-			if len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == "0A" {
+			if len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == state {
 				h.There, h.Ours, h.User = true, slices.Contains(ours, f[7]), nameOf(f[7])
 				sockets["socket:["+f[9]+"]"] = true
 			}

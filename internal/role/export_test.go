@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"havre/internal/cert"
+	"havre/internal/doctor"
 	"havre/internal/project"
 	"havre/internal/route"
 )
@@ -60,6 +61,12 @@ func LittleEndian(s string) (netip.Addr, bool) { return littleEndian(s) }
 
 // Routes are the networks of this machine.
 func Routes() ([]netip.Prefix, error) { return machine{}.Routes() }
+
+// ListenerHolder is who has the port of a listener of the ingress.
+func ListenerHolder(listen string) doctor.Holder {
+	p, _ := listened(listen)
+	return holderOf(p, nil)
+}
 
 // Holder is who has a port, unless it is the user ours.
 func Holder(ours string, p project.Port) (string, bool) { return machine{ours: ours}.holder(p) }

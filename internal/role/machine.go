@@ -57,13 +57,20 @@ func littleEndian(hexed string) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), true
 }
 
-// holder tells which user's program listens on a port, unless it is the
-// ingress (/proc/net/tcp and udp: field 4 is the state, 0A is listening, field 8 the uid).
-func (m machine) holder(p project.Port) (who string, taken bool) {
-	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
-	if p.Protocol == spec.UDP { // 07 is a socket that is bound and speaks with anybody
-		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+// portTables are the kernel's tables of a protocol's ports, and the state of who
+// has one (proc(5): field 4; 0A is listening, 07 is a socket that is bound and
+// speaks with anybody).
+func portTables(p spec.Protocol) (tables []string, state string) {
+	if p == spec.UDP {
+		return []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
 	}
+	return []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+}
+
+// holder tells which user's program listens on a port, unless it is the
+// ingress (/proc/net/tcp and udp: field 8 is the uid).
+func (m machine) holder(p project.Port) (who string, taken bool) {
+	tables, state := portTables(p.Protocol)
 	want := fmt.Sprintf(":%04X", p.Number)
 	for _, file := range tables {
 		rows, err := procTable(file)

@@ -1,6 +1,7 @@
 package role_test
 
 import (
+	"fmt"
 	"io/fs"
 	"net"
 	"net/netip"
@@ -64,6 +65,22 @@ func TestHolderIsWhoListens(t *testing.T) {
 	port.Number = uint16(c.LocalAddr().(*net.TCPAddr).Port)
 	if who, taken := role.Holder("", port); taken {
 		t.Errorf("the port of a connection is taken by %s", who)
+	}
+}
+
+// DNS and syslog are held by other programs, too.
+func TestDoctorKnowsWhoHasAUDPPort(t *testing.T) {
+	c, err := net.ListenPacket("udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	number := c.LocalAddr().(*net.UDPAddr).Port
+	if h := role.ListenerHolder(fmt.Sprintf(":%d/udp", number)); !h.There || h.PID != os.Getpid() {
+		t.Errorf("who has it: %+v; want this test", h)
+	}
+	if h := role.ListenerHolder(fmt.Sprintf(":%d/tcp", number)); h.PID == os.Getpid() {
+		t.Errorf("a UDP port is no TCP port: %+v", h)
 	}
 }
 

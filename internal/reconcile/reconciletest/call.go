@@ -372,6 +372,11 @@ func (c *Cluster) Follow(ctx context.Context, t route.Table) (problems []route.P
 				problems = append(problems, route.Problem{Listen: ":" + itoa(r.Listen) + "/tcp", Service: r.Service, Says: "port " + itoa(r.Listen) + " is taken by " + who})
 			}
 		}
+		for _, r := range t.UDP { // as the ingress, which cannot see whose a port is
+			if _, held := c.Held[r.Listen]; held {
+				problems = append(problems, route.Problem{Listen: ":" + itoa(r.Listen) + "/udp", Service: r.Service, Says: "port " + itoa(r.Listen) + " is taken"})
+			}
+		}
 		return nil
 	})
 	return problems, err
@@ -421,7 +426,7 @@ func (c *Cluster) Probe(ctx context.Context, t route.Target) error {
 func (c *Cluster) For([]route.Host, time.Time) ([]route.Certificate, error) { return nil, nil }
 
 // Holder names who has a port.
-func (c *Cluster) Holder(_ context.Context, port uint16) (string, error) {
+func (c *Cluster) Holder(_ context.Context, port uint16, _ spec.Protocol) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.Held[port], nil
@@ -494,6 +499,6 @@ type machine struct{ *Cluster }
 func (machine) Routes() ([]netip.Prefix, error) { return nil, nil }
 
 func (m machine) Holder(ctx context.Context, p project.Port) (string, bool) {
-	who, _ := m.Cluster.Holder(ctx, p.Number) // never fails
+	who, _ := m.Cluster.Holder(ctx, p.Number, p.Protocol) // never fails
 	return who, who != ""
 }
