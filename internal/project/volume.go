@@ -282,3 +282,31 @@ func (d *Deployer) shelveVolume(ctx context.Context, t api.Target, at string) (S
 	}
 	return s, nil
 }
+
+// InitCommand is the command that fills new volumes of r; nil is none.
+func (r *Rollout) InitCommand() []string {
+	switch {
+	case len(r.Spec.InitHook) > 0 && r.Spec.InitHook[0] == "":
+		return nil
+	case len(r.Spec.InitHook) > 0:
+		return r.Spec.InitHook
+	case r.Image.Init != "":
+		return []string{r.Image.Init}
+	}
+	return nil
+}
+
+// blind warns of an init that does not see the secrets of its service: it is a
+// plain container, and an engine gives secrets to containers of swarm services
+// alone.
+func blind(c api.Change, r *Rollout) []problem.Problem {
+	mounts := func(k spec.MountKind) bool {
+		return slices.ContainsFunc(r.Spec.Mounts, func(m spec.Mount) bool { return m.Kind == k })
+	}
+	if c.Verb != "create" && c.Verb != "update" || r.InitCommand() == nil || !mounts(spec.SecretFile) || !mounts(spec.Volume) {
+		return nil
+	}
+	p := problem.New(problem.Invalid, "the init of %s, %s, does not see the service's secrets", r.Spec.Name, r.InitCommand()[0]).
+		With("leave what needs them to the service itself, at its first start; or take the init away with x-havre.init: false")
+	return []problem.Problem{*p}
+}

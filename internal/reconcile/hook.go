@@ -97,19 +97,6 @@ func volumesOf(s spec.Service) []string {
 	return names
 }
 
-// initOf is the command that fills a rollout's new volumes; nil is none.
-func initOf(ro *project.Rollout) []string {
-	switch {
-	case len(ro.Spec.InitHook) > 0 && ro.Spec.InitHook[0] == "":
-		return nil
-	case len(ro.Spec.InitHook) > 0:
-		return ro.Spec.InitHook
-	case ro.Image.Init != "":
-		return []string{ro.Image.Init}
-	}
-	return nil
-}
-
 // fill brings new volumes to where the service may start on them, and tells
 // whether they are there. Where others share a volume that is being filled,
 // they wait.
@@ -124,7 +111,7 @@ func (w *work) fill(ctx context.Context, r *project.Record, d service.Desired, u
 		}
 	}
 	ro := r.ByID(d.ID).Rollout(d.Rollout)
-	command := initOf(ro)
+	command := ro.InitCommand()
 	if command == nil {
 		return true, w.settle(ctx, r, unfilled)
 	}
