@@ -11,6 +11,8 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -124,11 +126,69 @@ func TestPublicAuthorityIsAnsweredByEitherPort(t *testing.T) {
 			if chain := c.ConnectionState().PeerCertificates; len(chain) < 2 || !strings.Contains(chain[0].Issuer.CommonName, "Pebble") {
 				t.Errorf("served: %v", chain[0].Issuer)
 			}
+			eventually(t, "no count of tries", func() error {
+				if counts := kept(t, at, "tries.json"); counts != "{}" {
+					return errors.New(counts)
+				}
+				return nil
+			})
 			again := ordering(t, w, at)
 			if kept, ok := again.Leaf("www.havre.org", time.Now()); !ok || kept.Chain != got.Chain {
 				t.Error("after a restart the certificate is gone")
 			}
 		})
+	}
+}
+
+// kept is what is in a file of an office.
+func kept(t *testing.T, at office, name string) string {
+	t.Helper()
+	files, _ := filepath.Glob(filepath.Join(at.dir, "*", name))
+	if len(files) != 1 {
+		t.Fatalf("%s: %v", name, files)
+	}
+	b, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Stat(files[0]); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%s: %v, %v; want 0600", name, info.Mode(), err)
+	}
+	return string(b)
+}
+
+func TestPublicCertificateIsRenewedWhenAThirdIsLeft(t *testing.T) {
+	w := open(t)
+	table := web(t)
+	table.HTTP[0].Host = "www.havre.org"
+	certified(t, &table, []string{"www.havre.org"})
+	w.must(table)
+	at := office{publicAuthority(t, table.HTTPPort, table.HTTPSPort), t.TempDir()}
+	ordering(t, w, at) // makes the directory
+	dirs, _ := filepath.Glob(filepath.Join(at.dir, "*"))
+	former, err := cert.Open(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := former.Issue([]string{"www.havre.org"}, time.Now().Add(-61*24*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dirs[0], "www.havre.org.pem"), []byte(old.Chain+old.Key.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p := ordering(t, w, at, "www.havre.org")
+	if _, ok := p.Leaf("www.havre.org", time.Now()); !ok {
+		t.Error("until there is a new one, nothing serves")
+	}
+	eventually(t, "a new certificate", func() error {
+		if l, _ := p.Leaf("www.havre.org", time.Now()); l.Chain == old.Chain {
+			return errors.New("it is the old one")
+		}
+		return nil
+	})
+	if !strings.HasPrefix(kept(t, at, "www.havre.org.pem"), "-----BEGIN CERTIFICATE-----") || kept(t, at, "account.key") == "" {
+		t.Error("it is not kept")
 	}
 }
 
