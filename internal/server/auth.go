@@ -4,11 +4,11 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"havre/internal/api"
 	"havre/internal/problem"
 )
 
@@ -70,11 +70,11 @@ func (s *Server) admit(r *http.Request) error {
 	if s.set.Metrics && r.Method == http.MethodGet && r.URL.Path == "/metrics" {
 		return nil
 	}
-	if method, path, _ := strings.Cut(api.PathAuthority, " "); r.Method == method && r.URL.Path == path {
-		return nil // a root is made to be known, and says nothing of what runs here
-	}
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	if strings.EqualFold(scheme, "Bearer") && s.set.Token.Equal(token) {
+		return nil
+	}
+	if slices.ContainsFunc(s.routes(), func(rt route) bool { return rt.open && rt.path == r.Method+" "+r.URL.Path }) {
 		return nil
 	}
 	says := "the token is wrong"

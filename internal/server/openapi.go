@@ -90,6 +90,9 @@ func operation(rt route, reg huma.Registry, method, where string) *huma.Operatio
 			Content:     content(reg, api.ContentProblem, api.Problem{}),
 		}},
 	}
+	if rt.open {
+		op.Security = []map[string][]string{{}}
+	}
 	if strings.Contains(where, "{name}") {
 		op.Parameters = append(op.Parameters, &huma.Param{
 			Name: "name", In: "path", Required: true, Schema: &huma.Schema{Type: "string"},

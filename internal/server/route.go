@@ -26,6 +26,7 @@ type route struct {
 	answer any  // of the type that is written; nil is none, a string names a content type
 	stream bool // answer comes many times
 	events bool // as server-sent events
+	open   bool // to whoever asks, without a token; its path holds no name
 	serve  func(w http.ResponseWriter, r *http.Request) error
 }
 
@@ -119,7 +120,7 @@ func (s *Server) routes() []route {
 		{path: api.PathSecretNew, does: "give a secret a value", body: api.NewSecret{}, answer: api.Secret{}, serve: s.createSecret},
 		{path: api.PathSecretUse, does: "have the services that use a secret run with its present value", query: secretParams(), answer: api.Progress{}, stream: true, serve: s.renewSecret},
 		{path: api.PathSecretRm, does: "remove a secret that nothing uses", query: secretParams(), answer: api.Removed{}, serve: s.removeSecret},
-		{path: api.PathAuthority, does: "the root certificate of this Havre's own authority", answer: api.ContentPEM, serve: s.authority},
+		{path: api.PathAuthority, does: "the root certificate of this Havre's own authority", answer: api.ContentPEM, open: true, serve: s.authority},
 		{path: api.PathOpenAPI, does: "this document", answer: api.ContentJSON, serve: s.document},
 		{path: api.PathDown, does: "stop all services of this Havre", answer: api.Progress{}, stream: true, serve: s.down},
 	}
