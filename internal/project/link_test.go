@@ -199,8 +199,8 @@ func TestProjectsMayLinkToEachOther(t *testing.T) {
 func TestSourceOfALinkWaitsForItsTarget(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("store", app("db", "good"))
-		broken := w.cluster.Apps["sha256:good"]
-		w.cluster.Apps["sha256:good"] = w.cluster.Apps["sha256:crash"]
+		broken := w.cluster.App("sha256:good")
+		w.cluster.Change("sha256:good", w.cluster.App("sha256:crash"))
 		_, err := w.apply("shop", app("web", "better", link("store/db", "")))
 		if err == nil || !strings.Contains(err.Error(), "it waits for store.db to be on the network of the link, and r2 of store.db, which would be, failed") {
 			t.Errorf("the apply says %v", err)
@@ -211,7 +211,7 @@ func TestSourceOfALinkWaitsForItsTarget(t *testing.T) {
 		}
 		w.quiet()
 		w.has("tries", w.record("store").Service("db").Last(), 2)
-		w.cluster.Apps["sha256:good"] = broken
+		w.cluster.Change("sha256:good", broken)
 		if err := w.Restart(t.Context(), target("db"), none); err != nil {
 			t.Fatal(err)
 		}

@@ -220,7 +220,7 @@ func TestFailedRollbackLeavesTheOldOneServing(t *testing.T) {
 		w.images()
 		w.must("shop", app("web", "good"))
 		w.must("shop", app("web", "better"))
-		w.cluster.Apps["sha256:good"] = reconciletest.App{Lives: time.Second, Exit: 3, Says: []string{"the world has changed"}}
+		w.cluster.Change("sha256:good", reconciletest.App{Lives: time.Second, Exit: 3, Says: []string{"the world has changed"}})
 		_, err := w.back("web", 0)
 		if problem.KindOf(err) != problem.Failed || !strings.Contains(err.Error(), "it exited with code 3; r2 serves on") {
 			t.Errorf("got %v", err)

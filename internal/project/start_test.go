@@ -91,7 +91,7 @@ func TestStartedOnesWaitOnlyForEachOther(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		ill := app("db", "good")
 		w.must("shop", app("web", "good", needs("db", spec.Healthy)), ill)
-		w.cluster.Apps["sha256:good"] = w.cluster.Apps["sha256:deaf"]
+		w.cluster.Change("sha256:good", w.cluster.App("sha256:deaf"))
 		w.cluster.Lose("services")
 		time.Sleep(30 * time.Second)
 		if s := w.cluster.State().Services; len(s) != 2 || strings.Contains(strings.Join(s, " "), "x0") {

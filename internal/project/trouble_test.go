@@ -55,7 +55,7 @@ func TestOneOfSeveralThatCrashesIsToldApart(t *testing.T) {
 		t.Run(says, func(t *testing.T) {
 			in(t, func(t *testing.T, w *world) {
 				w.must("shop", app("web", "good", count(3)))
-				w.cluster.Apps["sha256:good"] = reconciletest.App{Lives: lives, Exit: 3, Slot: 2, Says: []string{"no database"}}
+				w.cluster.Change("sha256:good", reconciletest.App{Lives: lives, Exit: 3, Slot: 2, Says: []string{"no database"}})
 				time.Sleep(3 * time.Minute)
 				w.loop.Poke() // as the engine's events do
 				time.Sleep(200 * time.Millisecond)

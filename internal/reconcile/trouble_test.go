@@ -110,7 +110,7 @@ func TestWhatNeverServedServesWhenATrySucceeds(t *testing.T) {
 		if n, state := w.serving("shop", "web"); n != 0 || state != project.Failed {
 			t.Errorf("r%d serves; the last is %s", n, state)
 		}
-		w.cluster.Apps["sha256:crash"] = reconciletest.App{}
+		w.cluster.Change("sha256:crash", reconciletest.App{})
 		w.until("it to serve", func() bool { n, _ := w.serving("shop", "web"); return n == 1 })
 		w.until("its trouble to be over", func() bool { return w.trouble("shop", "web") == nil })
 	})
@@ -120,7 +120,7 @@ func TestNothingRestsWhileAWriterMakesRoom(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.apply("shop", web("db", "data", 0))
 		w.settle()
-		w.cluster.Apps["sha256:data"] = reconciletest.App{Image: service.Image{Volumes: []string{"/data"}}, Lives: time.Second, Exit: 1}
+		w.cluster.Change("sha256:data", reconciletest.App{Image: service.Image{Volumes: []string{"/data"}}, Lives: time.Second, Exit: 1})
 		r, _ := w.find("shop")
 		w.cluster.Kill(r.Service("db").ID)
 		w.until("a long rest", func() bool { tr := w.trouble("shop", "db"); return tr.Resting() && tr.Rests > 3 })

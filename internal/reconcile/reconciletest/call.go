@@ -83,7 +83,7 @@ func (c *Cluster) StartService(ctx context.Context, d service.Desired) error {
 				return err
 			}
 		}
-		if _, known := c.Apps[d.Image]; !known {
+		if _, known := c.apps[d.Image]; !known {
 			return problem.New(problem.NotFound, "no image %s", d.Image)
 		}
 		for _, f := range d.Files {
@@ -310,13 +310,13 @@ func (c *Cluster) LastLines(ctx context.Context, container string, n int) (lines
 	err = c.do(ctx, "log", func() error {
 		for _, h := range c.hooks {
 			if h.Container == container {
-				lines = c.Apps[h.d.Image].Says
+				lines = c.apps[h.d.Image].Says
 			}
 		}
 		for _, s := range c.everything() {
 			for _, b := range s.boxes {
 				if b.id == container {
-					lines = c.Apps[s.d.Image].Says
+					lines = c.apps[s.d.Image].Says
 				}
 			}
 		}
@@ -413,7 +413,7 @@ func (c *Cluster) Probe(ctx context.Context, t route.Target) error {
 	return c.do(ctx, "probe", func() error {
 		for _, s := range c.everything() {
 			for _, b := range s.boxes {
-				if b.id == t.Container && b.state == service.Running && !c.Apps[s.d.Image].Deaf && address(b.address) == t.Address {
+				if b.id == t.Container && b.state == service.Running && !c.apps[s.d.Image].Deaf && address(b.address) == t.Address {
 					return nil
 				}
 			}
@@ -437,7 +437,7 @@ func (c *Cluster) Holder(_ context.Context, port uint16, _ spec.Protocol) (strin
 func (c *Cluster) Image(_ context.Context, _, name string) (service.Image, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	app, ok := c.Apps["sha256:"+name]
+	app, ok := c.apps["sha256:"+name]
 	if !ok {
 		return service.Image{}, problem.New(problem.NotFound, "no image %s", name).With("make it with: havre image build")
 	}

@@ -23,5 +23,12 @@ func (c *Cluster) Change(image string, app App) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.advance()
-	c.Apps[image] = app
+	c.apps[image] = app
+}
+
+// App is how an image's containers behave now.
+func (c *Cluster) App(image string) App {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.apps[image]
 }

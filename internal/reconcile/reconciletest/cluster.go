@@ -38,12 +38,12 @@ type App struct {
 
 // Cluster is the fake. Fill in the exported fields before it is used.
 type Cluster struct {
-	Apps   map[string]App    // by image id
 	Held   map[uint16]string // ports of the machine that other programs have, and who
 	Refuse func(call string) error
 
-	mu        sync.Mutex // guards what follows
-	at        time.Time  // how far the simulation is
+	mu        sync.Mutex     // guards what follows
+	apps      map[string]App // by image id
+	at        time.Time      // how far the simulation is
 	serial    int
 	services  map[string]*swarmService // by swarm id
 	networks  []service.Network
@@ -68,7 +68,7 @@ type Cluster struct {
 // New makes an empty cluster of these apps.
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
-		Apps: apps, Held: map[uint16]string{}, at: time.Now(),
+		apps: apps, Held: map[uint16]string{}, at: time.Now(),
 		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
 	}
 }

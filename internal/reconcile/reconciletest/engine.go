@@ -63,7 +63,7 @@ func (c *Cluster) advance() {
 
 // run lets one step pass for a service.
 func (c *Cluster) run(s *swarmService) {
-	app := c.Apps[s.d.Image]
+	app := c.apps[s.d.Image]
 	wanted := 0
 	for _, b := range s.boxes {
 		if b.state.Ended() {

@@ -64,7 +64,7 @@ func (c *Cluster) StartHook(ctx context.Context, d service.Desired, command []st
 		if slices.ContainsFunc(c.hooks, func(h *hook) bool { return h.Service == d.ID }) {
 			return nil
 		}
-		app := c.Apps[d.Image]
+		app := c.apps[d.Image]
 		c.hooks = append(c.hooks, &hook{
 			Hook: service.Hook{Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
 			ends: c.at.Add(app.Init), exit: app.InitExit, d: d,
