@@ -39,6 +39,7 @@ const (
 	PathPLogs     = "GET /v1/projects/{name}/logs"      // of all its services
 	PathImages    = "GET /v1/images"                    // ?env= → []Image
 	PathLoad      = "POST /v1/images/load"              // ?env= &name=; body: docker-archive → Image
+	PathPull      = "POST /v1/images/pull"              // ?env= &name= → stream of Progress
 	PathBuild     = "POST /v1/images/build"             // ?env= &name= &dockerfile= &target= &arg=K=V &nocache=; body: tar → stream of Progress
 	PathImageRm   = "DELETE /v1/images"                 // ?env= &name= → Removed
 	PathUsage     = "GET /v1/usage"                     // ?env= ?project= → []Usage
@@ -140,7 +141,7 @@ type Change struct {
 type Progress struct {
 	Plan    *Plan  `json:"plan,omitempty"`
 	Service *Step  `json:"service,omitempty"`
-	Line    string `json:"line,omitempty" doc:"output of a build"`
+	Line    string `json:"line,omitempty" doc:"output of a build or pull"`
 	Done    *Done  `json:"done,omitempty"`
 }
 

@@ -44,6 +44,7 @@ func commands() []row {
 		{nouns, "image", newImageBootstrap},
 		{nouns, "image", newImageBuild},
 		{nouns, "image", newImageLoad},
+		{nouns, "image", newImagePull},
 		{nouns, "image", newImageRm},
 		{nouns, "", noun("volume", "Kept data of services")},
 		{nouns, "volume", newVolumeLs},

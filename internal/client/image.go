@@ -19,6 +19,19 @@ func (c *Client) Load(ctx context.Context, environment, name string, archive io.
 	return get[api.Image](ctx, c, call{path: api.PathLoad, query: imageQuery(environment, name), body: archive})
 }
 
+// Pull has an image taken from its registry. When ctx ends before, the server
+// goes on.
+func (c *Client) Pull(ctx context.Context, environment, name string, report Report) (api.Image, error) {
+	image, err := c.progress(ctx, call{path: api.PathPull, query: imageQuery(environment, name)}, report)
+	if err != nil {
+		return api.Image{}, err
+	}
+	if image == nil {
+		return api.Image{}, problem.New(problem.Failed, "the pull ended without an image")
+	}
+	return *image, nil
+}
+
 // Build makes an image from a tar of its context.
 func (c *Client) Build(ctx context.Context, o api.BuildOptions, context io.Reader, report Report) (api.Image, error) {
 	q := imageQuery(o.Environment, o.Name)

@@ -94,7 +94,7 @@ func full() spec.Project {
 		Services: []spec.Service{
 			{Name: "db", Image: "db:1", Replicas: 0, InitHook: []string{""}, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 3}, Expose: []uint16{5432}, Front: spec.Front{Proxy: spec.ProxyV2, Sticky: spec.ByAddress}},
 			{
-				Name: "web", Image: "host:5000/a/web:1@sha256:" + strings.Repeat("0a", 32), Entrypoint: []string{""}, Command: []string{"sh", "-c", "echo $HOME\n\"'# x", ""},
+				Name: "web", Image: "host:5000/a/web:1@sha256:" + strings.Repeat("0a", 32), Pull: spec.PullAlways, Entrypoint: []string{""}, Command: []string{"sh", "-c", "echo $HOME\n\"'# x", ""},
 				Environment: map[string]string{"A": "yes", "B": "", "C.d": " x: $$ ${Y} ", "N": "0123", "M": "a\nb\n"},
 				Ports:       []spec.Port{{Internal: 80, External: 8080, Protocol: spec.TCP, Access: spec.Public}, {Internal: 81, Protocol: spec.TCP, Access: spec.Localhost}},
 				Expose:      []uint16{80, 8000}, Mounts: []spec.Mount{

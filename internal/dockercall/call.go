@@ -113,6 +113,7 @@ var rows = []row{
 	{"POST", own + "volume/usage", false, small, func() Call { return new(VolumeUsage) }},
 	{"POST", own + "volume/clean", false, small, func() Call { return new(VolumeClean) }},
 	{"POST", own + "conventions", false, small, func() Call { return new(Conventions) }},
+	{"POST", ImagePullPath, false, small, func() Call { return new(ImagePull) }},
 	{"POST", own + "portal", false, small, func() Call { return new(Portal) }},
 	{"POST", own + "firewall", false, small, func() Call { return new(Firewall) }},
 	{"POST", own + "purge", false, small, func() Call { return new(Purge) }},

@@ -78,6 +78,7 @@ var seeds = []seed{
 	{"HEAD", "/v1.41/containers/" + box + "/archive", "path=/vol/rw", ""},
 	{"GET", "/v1.41/containers/" + box + "/archive", "path=/a+b:c", ""},
 	{"POST", "/havre/v1/portal", "", `{"environment":"prod"}`},
+	{"POST", "/havre/v1/image/pull", "", `{"environment":"prod","image":"registry.example.org:5000/a/b:1"}`},
 	{"POST", "/havre/v1/firewall", "", `{"ports":[7080]}`},
 	{"POST", "/havre/v1/purge", "", `{}`},
 	{"POST", "/havre/v1/holder", "", `{"port":25}`},

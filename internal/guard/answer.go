@@ -32,6 +32,7 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.ExecStartKind:     (*Guard).execStart,
 	dockercall.ImageLoadKind:     doing((*Guard).load),
 	dockercall.ImageBuildKind:    doing((*Guard).build),
+	dockercall.ImagePullKind:     doing((*Guard).pull),
 	dockercall.SwarmKind:         answering((*Guard).swarm),
 	dockercall.VolumeEnsureKind:  answering((*Guard).volumeEnsure),
 	dockercall.VolumeListKind:    answering((*Guard).volumeList),

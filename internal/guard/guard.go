@@ -51,6 +51,7 @@ type Guard struct {
 	mu     sync.Mutex // guards what follows
 	portal dockercall.ImageID
 	ports  []uint16
+	pulls  map[string]chan struct{} // by what is being pulled; closed at its end
 
 	volumes sync.Mutex // one change of the volumes' directory at a time
 }
@@ -78,7 +79,7 @@ func New(set Settings) (*Guard, error) {
 	}
 	return &Guard{
 		set: set, bounds: bounds, judge: bounds.policy(), instance: instance,
-		engine: newEngine(set.Engine), log: set.Log,
+		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{},
 	}, nil
 }
 

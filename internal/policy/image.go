@@ -71,6 +71,25 @@ func imageLoad(_ question, c *dockercall.ImageLoad) (dockercall.Call, error) {
 	return c, nil
 }
 
+// imagePull allows what anybody may have from a registry, under its own name.
+// What came is looked at before it gets that name.
+func imagePull(_ question, c *dockercall.ImagePull) (dockercall.Call, error) {
+	if _, err := dockercall.PulledAs(c.Environment, c.Image); err != nil {
+		return nil, refuse(ImageNotOurs, "say which image of a registry, and for which environment")
+	}
+	return c, nil
+}
+
+// Pulled allows what came from a registry to be an environment's image.
+//
+// Errors: Denied with the rule.
+func Pulled(i Image, portal dockercall.ImageID) error {
+	if i.ID == portal && portal != "" {
+		return refuse(ImageOfPortal, "the portal's image is the guard's")
+	}
+	return CleanLabels(i.Labels)
+}
+
 func imageBuild(_ question, c *dockercall.ImageBuild) (dockercall.Call, error) {
 	if c.As == "" {
 		return nil, refuse(ImageNotOurs, "say as which image of which environment: ?t=havre.invalid/<environment>/<name>:<tag>")

@@ -138,6 +138,7 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ImageLoadKind:    on(imageLoad),
 	dockercall.ImageBuildKind:   on(imageBuild),
 	dockercall.ImageTagKind:     on(imageTag),
+	dockercall.ImagePullKind:    on(imagePull),
 	dockercall.ImageRemoveKind:  on(imageRemove),
 
 	dockercall.ConfigCreateKind: on(configCreate),

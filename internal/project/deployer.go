@@ -3,7 +3,6 @@ package project
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
@@ -55,6 +54,8 @@ type Volumes interface {
 type Deployer struct {
 	Records      Records
 	Images       Images
+	Registry     Registry // nil pulls nothing
+	Offline      bool     // it is nil because somebody wants it so
 	Loop         Loop
 	Machine      Machine
 	Volumes      Volumes
@@ -71,7 +72,7 @@ type Deployer struct {
 // Plan says what Apply would do, and changes nothing.
 // Errors: problem.List of Invalid, NotFound and Conflict problems.
 func (d *Deployer) Plan(ctx context.Context, want api.Apply) (api.Plan, error) {
-	o, err := d.declare(ctx, want)
+	o, err := d.declare(ctx, want, true)
 	return o.Plan, err
 }
 
@@ -80,6 +81,15 @@ func (d *Deployer) Plan(ctx context.Context, want api.Apply) (api.Plan, error) {
 // Errors: as Plan; Unavailable when a disk is nearly full; Failed with the
 // reason when a service did not get healthy.
 func (d *Deployer) Apply(ctx context.Context, want api.Apply, report func(api.Progress)) error {
+	if want.Environment == "" {
+		want.Environment = spec.DefaultEnvironment
+	}
+	if _, err := d.declare(ctx, want, true); err != nil { // mistakes show before anything is pulled
+		return err
+	}
+	if err := d.fetch(ctx, want, report); err != nil {
+		return err
+	}
 	o, err := d.remember(ctx, want)
 	if err != nil {
 		return err
@@ -102,7 +112,7 @@ func (d *Deployer) remember(ctx context.Context, want api.Apply) (Outcome, error
 	d.giving.Lock()
 	defer d.giving.Unlock()
 	for try := 0; ; try++ {
-		o, err := d.declare(ctx, want)
+		o, err := d.declare(ctx, want, false)
 		if err != nil || o.Same {
 			return o, err
 		}
@@ -123,7 +133,9 @@ func (d *Deployer) remember(ctx context.Context, want api.Apply) (Outcome, error
 // tries is how often a change is done anew when someone else was quicker.
 const tries = 10
 
-func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error) {
+// declare compares; before pulls it takes images that are still to come for
+// empty ones.
+func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Outcome, error) {
 	if want.Environment == "" {
 		want.Environment = spec.DefaultEnvironment
 	}
@@ -143,16 +155,9 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 	}
 	suffix := d.Loop.Outside().Suffix
 	found := Found{Images: map[string]service.Image{}, Taken: Ports(records, old.ID), Hosts: Hosts(records, old.ID, suffix), Suffix: suffix}
-	var wrong problem.List
-	for _, s := range want.Project.Services {
-		img, err := d.Images.Image(ctx, want.Environment, s.Image)
-		if err != nil && problem.KindOf(err) != problem.NotFound {
-			return Outcome{}, err
-		}
-		if err != nil {
-			wrong = append(wrong, problem.Of(fmt.Errorf("service %s: %w", s.Name, err)))
-		}
-		found.Images[s.Name] = img
+	pulls, wrong, err := d.images(ctx, want, before, found.Images)
+	if err != nil {
+		return Outcome{}, err
 	}
 	if found.Secrets, err = d.versions(ctx, old, want); err != nil {
 		for _, p := range api.Flat(err) {
@@ -170,8 +175,29 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply) (Outcome, error)
 	o, err := d.free(ctx, old, want.Project, found)
 	if err == nil {
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
+		coming(&o.Plan, pulls)
 	}
 	return o, err
+}
+
+// images finds the image of each service, and which are still to be pulled.
+func (d *Deployer) images(ctx context.Context, want api.Apply, before bool, found map[string]service.Image) (pulls []string, wrong problem.List, err error) {
+	for _, s := range want.Project.Services {
+		img, err := d.Images.Image(ctx, want.Environment, s.Image)
+		if err != nil && problem.KindOf(err) != problem.NotFound {
+			return nil, nil, err
+		}
+		found[s.Name] = img
+		switch {
+		case before && d.due(s, err == nil):
+			if !slices.Contains(pulls, s.Image) {
+				pulls = append(pulls, s.Image)
+			}
+		case err != nil:
+			wrong = append(wrong, d.lacks(s, err))
+		}
+	}
+	return pulls, wrong, nil
 }
 
 // free declares with open ports that no other program has either.

@@ -58,11 +58,15 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		return nil, err
 	}
 	cl := cluster{engine}
+	var registry project.Registry = engine
+	if c.Offline {
+		registry = nil
+	}
 	return &backend{
 		engine: engine, loop: view.Loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
-			Records: db, Images: engine, Loop: view, Volumes: cl,
+			Records: db, Images: engine, Registry: registry, Offline: c.Offline, Loop: view, Volumes: cl,
 			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
 		},
 	}, nil
@@ -293,6 +297,20 @@ func (b images) Build(ctx context.Context, o api.BuildOptions, from io.Reader, r
 		return api.Image{}, err
 	}
 	return b.image(ctx, env, o.Name)
+}
+
+// Pull takes an image from its registry.
+func (b images) Pull(ctx context.Context, environment, name string, report func(api.Progress)) (api.Image, error) {
+	if b.Registry == nil {
+		return api.Image{}, problem.New(problem.Denied, "nothing is pulled here: the server's configuration says offline").
+			With("bring the image by hand: havre image load; or take offline out of the server's configuration, and: havre up")
+	}
+	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+		return api.Image{}, err
+	}
+	env := environmentOr(environment)
+	i, err := b.Registry.PullImage(ctx, env, name, func(line string) { report(api.Progress{Line: line}) })
+	return api.Image{Name: name, Environment: env, ID: i.ID, Size: i.Size, Created: i.Created}, err
 }
 
 func (b images) image(ctx context.Context, environment, name string) (api.Image, error) {

@@ -47,6 +47,7 @@ type ServerConfig struct {
 	HTTPSPort int          `json:"httpsPort"`     // and with TLS
 	Pool      string       `json:"pool"`          // projects' networks are taken from it; the guard's bounds name it too
 	Suffix    string       `json:"suffix"`        // SERVICE.PROJECT.ENVIRONMENT.suffix is a service's default domain; "" is none
+	Offline   bool         `json:"offline"`       // nothing is pulled from registries
 	Every     string       `json:"every"`         // the loop looks at least this often
 	Log       form         `json:"log,omitempty"` // text or json
 	Alert     alert.Config `json:"alert"`         // what is told to whom

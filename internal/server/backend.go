@@ -152,6 +152,9 @@ type Images interface {
 type Builder interface {
 	// Load takes a docker-archive; name is "" to keep the archive's own.
 	Load(ctx context.Context, environment, name string, archive io.Reader) (api.Image, error)
+	// Pull takes an image from its registry.
+	// Errors: Failed with the reason; Denied where nothing is pulled.
+	Pull(ctx context.Context, environment, name string, report Report) (api.Image, error)
 	// Build takes a tar of the context and reports its output line by line.
 	Build(ctx context.Context, o api.BuildOptions, context io.Reader, report Report) (api.Image, error)
 }

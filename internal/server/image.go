@@ -58,6 +58,27 @@ func (s *Server) load(w http.ResponseWriter, r *http.Request) error {
 	return answer(w, made)
 }
 
+// pull goes on when its reader goes away: what has come needs not come again.
+func (s *Server) pull(w http.ResponseWriter, r *http.Request) error {
+	if s.set.Backend.Builder == nil {
+		return absent("builder")
+	}
+	env, name, err := imageName(r)
+	if err == nil && name == "" {
+		err = nameless()
+	}
+	if err != nil {
+		return err
+	}
+	return s.progress(w, r, func(ctx context.Context, report Report) (*api.Image, error) {
+		made, err := s.set.Backend.Builder.Pull(ctx, env, name, report)
+		if err != nil {
+			return nil, err
+		}
+		return &made, nil
+	})
+}
+
 // build ends with its request, as the context comes with it.
 func (s *Server) build(w http.ResponseWriter, r *http.Request) error {
 	if s.set.Backend.Builder == nil {

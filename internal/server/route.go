@@ -98,6 +98,7 @@ func (s *Server) routes() []route {
 		{path: api.PathVolumeRm, does: "remove a volume that no service has", query: named, answer: api.Removed{}, serve: s.removeVolume},
 		{path: api.PathImages, does: "list images", query: []param{{"env", "only this environment", "string"}}, answer: []api.Image{}, serve: s.images},
 		{path: api.PathLoad, does: "load an image from a docker-archive", query: imageParams(), body: api.ContentTar, answer: api.Image{}, serve: s.load},
+		{path: api.PathPull, does: "take an image from its registry", query: imageParams(), answer: api.Progress{}, stream: true, serve: s.pull},
 		{path: api.PathBuild, does: "build an image", body: api.ContentTar, answer: api.Progress{}, stream: true, serve: s.build, query: imageParams(
 			param{"dockerfile", "path in the context", "string"},
 			param{"target", "stage to stop at", "string"},

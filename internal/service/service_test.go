@@ -33,7 +33,7 @@ func TestLinkVariablesNameTheOther(t *testing.T) {
 
 func full() spec.Service {
 	return spec.Service{
-		Name: "web", Image: "app:1", Entrypoint: []string{"/a"}, Command: []string{"b"}, Environment: map[string]string{"A": "1"},
+		Name: "web", Image: "app:1", Pull: spec.PullAlways, Entrypoint: []string{"/a"}, Command: []string{"b"}, Environment: map[string]string{"A": "1"},
 		Ports:  []spec.Port{{Internal: 80, External: 8080, Protocol: spec.TCP, Access: spec.Public}, {Internal: 25, External: 25, Protocol: spec.TCP, Access: spec.Public}},
 		Expose: []uint16{81}, Mounts: []spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/data"}},
 		Needs: []spec.Need{{Service: "db", Condition: spec.Started}}, Links: []spec.Link{{To: "db"}}, Aliases: []string{"www"},
@@ -48,7 +48,7 @@ func full() spec.Service {
 }
 
 // What a container cannot notice must not make a new one.
-var unnoticed = map[string]bool{"InitHook": true, "Needs": true, "Replicas": true, "Disabled": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
+var unnoticed = map[string]bool{"Pull": true, "InitHook": true, "Needs": true, "Replicas": true, "Disabled": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
 
 func TestDigestIsOfWhatAContainerNotices(t *testing.T) {
 	whole := service.Digest(full(), "sha256:a", nil, nil)

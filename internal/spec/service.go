@@ -6,6 +6,7 @@ import "strings"
 type Service struct {
 	Name        string            `json:"name"`                  // unique in the project, also without regard to case; the name others reach it by
 	Image       string            `json:"image"`                 // a name in the environment, "debian:bookworm"
+	Pull        Pull              `json:"pull,omitempty"`        // when it comes from a registry; "" is when there is none of this name
 	Entrypoint  []string          `json:"entrypoint,omitempty"`  // in place of the image's; nil keeps it, [""] takes it away
 	Command     []string          `json:"command,omitempty"`     // in place of the image's; nil keeps it
 	Environment map[string]string `json:"environment,omitempty"` // variables
@@ -45,6 +46,15 @@ type Service struct {
 	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
 	Keys        []Key             `json:"keys,omitempty"`        // who may ssh into it
 }
+
+// Pull is when an image is taken from a registry, before a deploy begins.
+type Pull string
+
+// The times besides "", which is when the environment has none of the name.
+const (
+	PullAlways Pull = "always" // at each apply
+	PullNever  Pull = "never"
+)
 
 // Protocol is "tcp" or "udp".
 type Protocol string

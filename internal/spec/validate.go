@@ -95,6 +95,9 @@ func (f *finder) service(at string, p Project, s Service) {
 	} else if !ValidImage(s.Image) {
 		f.invalid(at+".image", "write it like debian:bookworm, in lower case", "%q is not an image name", s.Image)
 	}
+	if s.Pull != "" && s.Pull != PullAlways && s.Pull != PullNever {
+		f.invalid(at+".pull", "use always or never, or leave it out", "%q is no time to pull", s.Pull)
+	}
 	if s.Replicas < 0 || s.Replicas > 1000 {
 		f.invalid(at+".replicas", "use 0 to 1000", "%d replicas", s.Replicas)
 	}

@@ -36,7 +36,7 @@ type BuildRequest struct {
 // when the Dockerfile asks for what it must not; Failed with the last lines
 // when a step fails.
 func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reader, progress func(line string)) error {
-	at, err := engineName(r.Environment, r.Name)
+	at, err := givenName(r.Environment, r.Name)
 	if err != nil {
 		return err
 	}

@@ -23,6 +23,9 @@ const registry = "havre.invalid/"
 
 var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
+// digestTag is how the engine's name of an image by its digest ends.
+var digestTag = regexp.MustCompile(`:sha256-([0-9a-f]{64})$`)
+
 // engineName is what the engine calls the image of a name in an environment.
 //
 // Errors: Invalid when there can be no such image.
@@ -30,10 +33,13 @@ func engineName(environment, name string) (string, error) {
 	if !spec.ValidEnvironment(environment) || !spec.ValidImage(name) {
 		return "", problem.New(problem.Invalid, "%q is not an image name", name).With("write it like debian:bookworm, in lower case")
 	}
-	if strings.Contains(name, "@") {
-		return "", problem.New(problem.Invalid, "%q names an image by its digest", name).With("name it by a tag")
-	}
 	name = FullName(name)
+	// Nor can a digest behind it.
+	if repo, digest, found := strings.Cut(name, "@"); found {
+		name = repo + ":" + strings.ReplaceAll(digest, ":", "-")
+	} else if digestTag.MatchString(name) {
+		return "", problem.New(problem.Invalid, "the tag of %q stands for a digest", name).With("name it by another tag")
+	}
 	// A registry's port cannot be written in the middle of a name.
 	if host, rest, found := strings.Cut(name, "/"); found {
 		name = strings.ReplaceAll(host, ":", "__") + "/" + rest
@@ -41,12 +47,30 @@ func engineName(environment, name string) (string, error) {
 	return registry + environment + "/" + name, nil
 }
 
-// FullName is name with its tag: one without means latest.
+// FullName is name with its tag: one without means latest. With a digest a tag
+// says nothing, and is left out.
 func FullName(name string) string {
-	if strings.Contains(name[strings.LastIndexByte(name, '/')+1:], ":") {
+	name, digest, fixed := strings.Cut(name, "@")
+	at := strings.LastIndexByte(name, '/') + 1
+	last, _, tagged := strings.Cut(name[at:], ":")
+	switch {
+	case fixed:
+		return name[:at] + last + "@" + digest
+	case tagged:
 		return name
 	}
 	return name + ":latest"
+}
+
+// givenName is engineName for an image that is made or brought here: only a
+// registry can say what a digest of it means.
+//
+// Errors: Invalid when it cannot be named so.
+func givenName(environment, name string) (string, error) {
+	if strings.Contains(name, "@") {
+		return "", problem.New(problem.Invalid, "%q names an image by its digest", name).With("name it by a tag")
+	}
+	return engineName(environment, name)
 }
 
 // Image looks an environment's image up by its name, or by its id.
@@ -160,6 +184,7 @@ func (s *Swarm) Images(ctx context.Context, environment string) ([]Tag, error) {
 
 // plainName is what people call an image of the engine.
 func plainName(name string) string {
+	name = digestTag.ReplaceAllString(name, "@sha256:$1")
 	if host, rest, found := strings.Cut(name, "/"); found {
 		return strings.ReplaceAll(host, "__", ":") + "/" + rest
 	}

@@ -25,7 +25,9 @@ func TestNamesOfImagesBelongToTheirEnvironment(t *testing.T) {
 		"team/mail":             "havre.invalid/prod/team/mail:latest",
 		"localhost:5000/mail:1": "havre.invalid/prod/localhost__5000/mail:1",
 		"Debian":                "", "": "", "../x": "", "a:b:c": "",
-		"x@sha256:" + strings.Repeat("0", 64): "",
+		"x@sha256:" + strings.Repeat("0", 64):                  "havre.invalid/prod/x:sha256-" + strings.Repeat("0", 64),
+		"localhost:5000/x:1@sha256:" + strings.Repeat("0", 64): "havre.invalid/prod/localhost__5000/x:sha256-" + strings.Repeat("0", 64),
+		"x:sha256-" + strings.Repeat("0", 64):                  "", // stands for a digest
 	} {
 		got, err := swarm.EngineName("prod", name)
 		if got != want || (want == "") != (problem.KindOf(err) == problem.Invalid) {

@@ -23,7 +23,7 @@ import (
 //
 // Errors: Denied with the guard's rule when it is no archive of one image.
 func (s *Swarm) LoadImage(ctx context.Context, environment, name string, archive io.Reader) (service.Image, error) {
-	at, err := engineName(environment, name)
+	at, err := givenName(environment, name)
 	if err != nil {
 		return service.Image{}, err
 	}

@@ -11,6 +11,7 @@ import (
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
+	"havre/internal/spec"
 )
 
 // longestAnswer bounds what is read of an answer of the guard's.
@@ -96,4 +97,15 @@ func refused(deed string, status int, text []byte) error {
 // of Havre's on this machine.
 func (s *Swarm) EnsureFirewall(ctx context.Context, ports []uint16) error {
 	return s.call(ctx, dockercall.FirewallPath, dockercall.Firewall{Ports: ports}, &struct{}{})
+}
+
+// Holder names the process of the machine that has a port of a protocol, ""
+// when none does.
+func (s *Swarm) Holder(ctx context.Context, port uint16, p spec.Protocol) (string, error) {
+	var answer dockercall.HolderAnswer
+	err := s.call(ctx, dockercall.HolderPath, dockercall.Holder{Port: port, Protocol: dockercall.PortProtocol(p)}, &answer)
+	if err != nil || answer.PID == 0 {
+		return "", err
+	}
+	return fmt.Sprintf("%s (pid %d)", answer.Name, answer.PID), nil
 }

@@ -51,6 +51,7 @@ func example() service.Desired {
 // in another field of Desired, and what routes and people see.
 var notForSwarm = map[string]string{
 	"Image":       "Desired.Image",
+	"Pull":        "project, before the deploy",
 	"Environment": "Desired.Variables",
 	"Links":       "Desired.Variables",
 	"Ports":       "the ingress",

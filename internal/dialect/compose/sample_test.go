@@ -78,7 +78,7 @@ var samples = map[string]m{
 	"services.*.secrets[].target": secretUse("target", "other"), "services.*.secrets[].uid": secretUse("uid", "33"),
 	"services.*.secrets[].gid": secretUse("gid", "34"), "services.*.secrets[].mode": secretUse("mode", 256),
 
-	"services.*.image": web("image", "other:1"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
+	"services.*.image": web("image", "other:1"), "services.*.pull_policy": web("pull_policy", "always"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
 	"services.*.environment": web("environment", m{"A": "b"}), "services.*.env_file": web("env_file", "file.env"),
 	"services.*.env_file[].path": web("env_file", []any{m{"path": "file.env"}}), "services.*.env_file[].required": web("env_file", []any{m{"path": "none.env", "required": false}}),
 	"services.*.user": web("user", "1000"), "services.*.working_dir": web("working_dir", "/srv"), "services.*.hostname": web("hostname", "h"),

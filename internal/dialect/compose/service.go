@@ -23,13 +23,14 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 	for path, field := range map[string]string{
 		"image": "image", "environment": "environment", "user": "user", "stopSignal": "stop_signal", "hostname": "hostname",
 		"labels": "labels", "health": "healthcheck", "stopGrace": "stop_grace_period", "needs": "depends_on", "aliases": "networks",
-		"access": extension, "domains": extension, "links": "links", "limits": "deploy", "reserve": "deploy", "replicas": "deploy", "restart": "restart",
+		"pull": "pull_policy", "access": extension, "domains": extension, "links": "links", "limits": "deploy", "reserve": "deploy", "replicas": "deploy", "restart": "restart",
 	} {
 		r.Origins[at+"."+path] = r.at(name, field)
 	}
 	result := spec.Service{
 		Name:        name,
 		Image:       r.image(name, s),
+		Pull:        r.pull(name, s),
 		Entrypoint:  r.words(name, "entrypoint", s.Entrypoint, s.Command),
 		Command:     r.words(name, "command", s.Command, s.Entrypoint),
 		Environment: r.variables(name, s),
@@ -74,6 +75,27 @@ func (r *reader) image(name string, s types.ServiceConfig) string {
 		}
 	}
 	return s.Image
+}
+
+// pull is when the image comes from its registry. One that is built has a name
+// of the person's own; who knows what a registry has under it.
+func (r *reader) pull(name string, s types.ServiceConfig) spec.Pull {
+	switch policy := s.PullPolicy; {
+	case policy == types.PullPolicyAlways, policy == "daily", policy == "weekly", strings.HasPrefix(policy, "every_"):
+		return spec.PullAlways
+	case policy == types.PullPolicyNever, policy == types.PullPolicyBuild:
+		return spec.PullNever
+	case policy == types.PullPolicyMissing, policy == types.PullPolicyIfNotPresent:
+		return ""
+	case policy != "":
+		return spec.Pull(policy) // spec.Validate says what is wrong with it
+	}
+	for _, service := range r.chain(name) {
+		if _, built := r.gone["services."+service+".build"]; built {
+			return spec.PullNever
+		}
+	}
+	return ""
 }
 
 func duration(d *types.Duration) spec.Duration {

@@ -56,6 +56,7 @@ type writer struct {
 func (w *writer) service(s spec.Service) *yaml.Node {
 	m := mapping{}
 	m.put("image", text(s.Image))
+	m.put("pull_policy", some(string(s.Pull)))
 	m.put("entrypoint", w.entrypoint(s))
 	m.put("command", texts(s.Command))
 	m.put("user", some(s.User))

@@ -32,6 +32,9 @@ type Engine struct {
 // oldVersion is what the oldest engine that Havre works with says of itself.
 const oldVersion = `{"Version":"20.10.24","ApiVersion":"1.41","MinAPIVersion":"1.12","Os":"linux","Arch":"amd64"}`
 
+// pulled is the digest and the id of all that the engine pulls.
+const pulled = "sha256:9999999999999999999999999999999999999999999999999999999999999999"
+
 // apiVersion is in front of a path.
 var apiVersion = regexp.MustCompile(`^/v1\.[0-9]+/`)
 
@@ -88,6 +91,10 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case strings.HasSuffix(path, "/archive") && strings.Contains(path, id64("b")):
 		w.Header().Set("X-Docker-Container-Path-Stat", "eyJtb2RlIjo0MjB9") // {"mode":420}
 		w.Header().Set("Content-Type", "application/x-tar")
+	case path == "/distribution/hub.example:5000/team/app:1/json":
+		io.WriteString(w, `{"Descriptor":{"digest":"`+pulled+`"}}`)
+	case path == "/distribution/hub.example:5000/team/odd:1/json":
+		io.WriteString(w, `{"Descriptor":{"digest":"sha256:../../containers"}}`)
 	case strings.HasSuffix(path, "/logs"):
 		w.Header().Set("Content-Type", "application/vnd.docker.raw-stream")
 		io.WriteString(w, "a line of a log\n")
@@ -115,6 +122,9 @@ func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
 	switch {
 	case r.Header.Get("Upgrade") != "":
 		echo(w)
+	case path == "/images/create":
+		io.WriteString(w, `{"status":"Pulling"}`+"\n")
+		e.Put("/images/"+r.URL.Query().Get("fromImage")+"@"+r.URL.Query().Get("tag")+"/json", `{"Id":"`+pulled+`"}`)
 	case strings.HasSuffix(path, "/create") || strings.HasSuffix(path, "/exec"):
 		w.WriteHeader(http.StatusCreated)
 		id := strings.Repeat("d", 64)

@@ -152,3 +152,14 @@ func (f *Fake) Know(environment, name string) {
 	defer f.mu.Unlock()
 	f.addImage(environment, tagged(name), 4<<20)
 }
+
+// Pull takes an image in from a registry that has everything but what is named missing.
+func (i images) Pull(_ context.Context, environment, name string, report server.Report) (api.Image, error) {
+	if strings.Contains(name, "missing") {
+		return api.Image{}, problem.New(problem.Failed, "pull image %s: manifest unknown", name).With("look at the name and the tag")
+	}
+	report(api.Progress{Line: "aabbccddeeff: Pull complete"})
+	i.f.mu.Lock()
+	defer i.f.mu.Unlock()
+	return i.f.addImage(environment, tagged(name), 7), nil
+}
