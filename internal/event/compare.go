@@ -78,22 +78,16 @@ func named(full string, events []api.Event) []api.Event {
 // changes tells what happened to one service; the zero before is one that was
 // not there.
 func changes(before Service, now *Service) []api.Event {
-	all := rollouts(before, now)
-	known := map[string]bool{}
-	for _, e := range before.Endings {
-		known[e.Task] = true
+	deaths := endings(before, now)
+	var all []api.Event
+	for _, n := range slices.Sorted(maps.Keys(deaths)) {
+		if _, told := now.Open[n]; !told {
+			all = append(all, deaths[n]...)
+		}
 	}
-	now.Restarts = before.Restarts
-	for _, e := range slices.Backward(now.Endings) { // the newest stands first
-		if known[e.Task] {
-			continue
-		}
-		kind := api.RestartEvent
-		if e.OOM {
-			kind = api.OOMEvent
-		}
-		now.Restarts++
-		all = append(all, api.Event{Kind: kind, Rollout: e.Rollout, Says: e.Says})
+	for _, n := range slices.Sorted(maps.Keys(now.Open)) {
+		begun, over := rollout(n, before, now)
+		all = append(append(append(all, begun...), deaths[n]...), over...)
 	}
 	if now.Looping != "" && before.Looping == "" {
 		all = append(all, api.Event{Kind: api.CrashLoop, State: "unwell", Says: now.Looping})
@@ -111,29 +105,48 @@ func changes(before Service, now *Service) []api.Event {
 	return all
 }
 
-// rollouts tells how deploys fared. One that came and went between two sights
-// is told whole.
-func rollouts(before Service, now *Service) []api.Event {
-	var all []api.Event
-	for _, n := range slices.Sorted(maps.Keys(now.Open)) {
-		state, was := now.Open[n], before.Open[n]
-		if n <= before.Last && was == "" || state == was {
+// endings tells, by rollout, which containers ended since, the oldest first.
+func endings(before Service, now *Service) map[int][]api.Event {
+	known := map[string]bool{}
+	for _, e := range before.Endings {
+		known[e.Task] = true
+	}
+	all := map[int][]api.Event{}
+	now.Restarts = before.Restarts
+	for _, e := range slices.Backward(now.Endings) { // the newest stands first
+		if known[e.Task] {
 			continue
 		}
-		if n > before.Last {
-			all = append(all, api.Event{Kind: api.DeployBegun, Rollout: n})
-			was = "pending"
+		kind := api.RestartEvent
+		if e.OOM {
+			kind = api.OOMEvent
 		}
-		switch {
-		case state == "active":
-			all = append(all, api.Event{Kind: api.DeployDone, Rollout: n})
-		case state == "failed" || state == "retired" && was == "pending" && now.Reasons[n] != "":
-			all = append(all, api.Event{Kind: api.DeployFailed, Rollout: n, Says: now.Reasons[n]})
-		case state == "retired" && was == "pending":
-			all = append(all, api.Event{Kind: api.DeployDone, Rollout: n, Says: "another one has taken its place since"})
-		}
+		now.Restarts++
+		all[e.Rollout] = append(all[e.Rollout], api.Event{Kind: kind, Rollout: e.Rollout, Says: e.Says})
 	}
 	return all
+}
+
+// rollout tells whether a deploy began, and how it ended. One that came and
+// went between two sights is told whole.
+func rollout(n int, before Service, now *Service) (begun, over []api.Event) {
+	state, was := now.Open[n], before.Open[n]
+	if n <= before.Last && was == "" || state == was {
+		return nil, nil
+	}
+	if n > before.Last {
+		begun = []api.Event{{Kind: api.DeployBegun, Rollout: n}}
+		was = "pending"
+	}
+	switch {
+	case state == "active":
+		over = []api.Event{{Kind: api.DeployDone, Rollout: n}}
+	case state == "failed" || state == "retired" && was == "pending" && now.Reasons[n] != "":
+		over = []api.Event{{Kind: api.DeployFailed, Rollout: n, Says: now.Reasons[n]}}
+	case state == "retired" && was == "pending":
+		over = []api.Event{{Kind: api.DeployDone, Rollout: n, Says: "another one has taken its place since"}}
+	}
+	return begun, over
 }
 
 func ports(before, now map[string]string) []api.Event {

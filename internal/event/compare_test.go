@@ -56,6 +56,9 @@ func TestEachChangeIsToldOnceAndOnlyOnce(t *testing.T) {
 		{"a container ends badly", seen(well), with(func(s *event.Service) { s.Endings = []event.Ending{crash} }), []string{"restart/1//it exited with code 3"}},
 		{"two do, the newest stands first", seen(well), with(func(s *event.Service) { s.Endings = []event.Ending{oom, crash} }),
 			[]string{"restart/1//it exited with code 3", "oom/1//too much"}},
+		{"a first deploy that crashes, all between two sights", event.Sight{}, seen(event.Service{
+			State: "failing", Last: 1, Open: map[int]string{1: "failed"}, Reasons: map[int]string{1: "it exited"}, Endings: []event.Ending{crash},
+		}), []string{"deploy-begun/1", "restart/1//it exited with code 3", "deploy-failed/1//it exited", "health/0/failing"}},
 		{"the same ending seen again", with(func(s *event.Service) { s.Endings = []event.Ending{crash} }), with(func(s *event.Service) { s.Endings = []event.Ending{crash} }), nil},
 		{"a crash loop begins", seen(well), with(func(s *event.Service) { s.State, s.Looping = "failing", "again" }), []string{"crash-loop/0/unwell/again", "health/0/failing"}},
 		{"and ends", with(func(s *event.Service) { s.State, s.Looping = "failing", "again" }), seen(well), []string{"crash-loop/0/well/it runs on", "health/0/healthy"}},

@@ -423,6 +423,9 @@ func (d *Deployer) renew(ctx context.Context, t api.Target, at Secret, report fu
 		}
 		return nil
 	})
+	if problem.KindOf(err) == problem.NotFound { // it was removed since it was listed
+		return nil
+	}
 	if err != nil || len(plan.Changes) == 0 {
 		return err
 	}

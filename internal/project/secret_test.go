@@ -128,6 +128,31 @@ func TestSharedSecretWaitsForAnApplyOrIsRenewed(t *testing.T) {
 	})
 }
 
+// A shared secret is everybody's: projects come and go while it is renewed.
+func TestRenewPassesOverProjectsThatGoMeanwhile(t *testing.T) {
+	hushed(t, func(t *testing.T, w *world, _ *projecttest.Vault) {
+		w.shared("one")
+		if _, err := w.bring(secretive("x")); err != nil {
+			t.Fatal(err)
+		}
+		w.must("zoo", app("web", "good"))
+		w.shared("two")
+		renewed := false
+		err := w.RenewSecret(t.Context(), "", "shared", func(p api.Progress) {
+			if p.Plan == nil {
+				return
+			}
+			renewed = true
+			if _, err := w.Remove(t.Context(), api.Target{Name: "zoo", Project: true}, true); err != nil {
+				t.Error(err)
+			}
+		})
+		if err != nil || !renewed {
+			t.Errorf("%v, %v", renewed, err)
+		}
+	})
+}
+
 func TestRollbackBringsFormerValues(t *testing.T) {
 	hushed(t, func(t *testing.T, w *world, v *projecttest.Vault) {
 		first := w.shared("one")

@@ -34,6 +34,7 @@ var (
 	EngineName = engineName
 	Refused    = refused
 	ImageOf    = imageOf
+	EndedWell  = endedWell
 )
 
 // Ghosts is what is seen of containers that no task has.

@@ -162,12 +162,18 @@ func (s *Swarm) HookEnding(ctx context.Context, containerID string) (service.Tas
 	t.ExitCode, t.OOM, t.Error = st.ExitCode, st.OOMKilled, st.Error
 	t.Since = when(st.FinishedAt)
 	t.Created = when(st.StartedAt)
-	// An engine that died with the container knows no end of it, and some
-	// versions call that code 0.
-	if st.ExitCode == 0 && !st.OOMKilled && st.Error == "" && !t.Created.IsZero() && !t.Since.Before(t.Created) {
+	if endedWell(st) {
 		t.State = service.Complete
 	}
 	return t, nil
+}
+
+// endedWell tells whether a container that ran once did its work. An engine
+// that died with the container knows no end of it, and some versions call that
+// code 0. Which of the two times is earlier says nothing: the engine takes the
+// start's after the process began, and a quick one has ended by then.
+func endedWell(st *container.State) bool {
+	return st.ExitCode == 0 && !st.OOMKilled && st.Error == "" && !when(st.StartedAt).IsZero() && !when(st.FinishedAt).IsZero()
 }
 
 // when reads a time of the engine's; zero for the year 1, which is none.

@@ -159,3 +159,22 @@ func TestEveryStateOfATaskIsKnown(t *testing.T) {
 		t.Errorf("an unknown state is %s", got)
 	}
 }
+
+// The engine takes the time of a start after the process began.
+func TestQuickInitHasDoneItsWorkThoughItEndedBeforeItsStart(t *testing.T) {
+	for says, want := range map[string]struct {
+		state container.State
+		well  bool
+	}{
+		"quick":                     {container.State{StartedAt: "2026-01-01T00:00:00.2Z", FinishedAt: "2026-01-01T00:00:00.1Z"}, true},
+		"slow":                      {container.State{StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:01:00Z"}, true},
+		"died with the engine":      {container.State{StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "0001-01-01T00:00:00Z"}, false},
+		"never started":             {container.State{StartedAt: "0001-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:00:00Z"}, false},
+		"a code":                    {container.State{StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:01:00Z", ExitCode: 1}, false},
+		"killed for want of memory": {container.State{StartedAt: "2026-01-01T00:00:00Z", FinishedAt: "2026-01-01T00:01:00Z", OOMKilled: true}, false},
+	} {
+		if got := swarm.EndedWell(&want.state); got != want.well {
+			t.Errorf("%s: %v", says, got)
+		}
+	}
+}
