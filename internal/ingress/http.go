@@ -118,6 +118,9 @@ func (f *front) handler() http.Handler {
 		v.from.here = hereOf(r.Context())
 		defer v.over(r)
 		rw.Header()["X-Request-Id"] = []string{v.id}
+		if !r.ProtoAtLeast(1, 1) {
+			rw.Header().Set("Connection", "close") // net/http passes over its Transfer-Encoding: RFC 9112, 6.1
+		}
 		if f.prove(v, r) {
 			return
 		}
@@ -134,7 +137,9 @@ func (f *front) handler() http.Handler {
 			if !v.http2 {
 				c.EnableFullDuplex() // an app may answer while it reads; HTTP/1's server can
 			}
-			r.Body = &upload{ReadCloser: r.Body, visit: v, until: c, most: int64(v.way.front.Body)}
+			v.body = &upload{ReadCloser: r.Body, visit: v, until: c, most: int64(v.way.front.Body)}
+			v.body.cleanTrailer()
+			r.Body = v.body
 		}
 		proxy.ServeHTTP(v, r)
 	})
@@ -143,8 +148,16 @@ func (f *front) handler() http.Handler {
 // judge finds the way and says whether this client may go it: its status is 0
 // when it may.
 func (v *visit) judge(r *http.Request) (status int) {
-	if r.Method == http.MethodConnect {
+	switch {
+	case r.Method == http.MethodConnect:
 		return http.StatusMethodNotAllowed
+	case r.URL.Path == "":
+		if r.URL.Opaque != "" { // "http:x", which an app would take for who knows what
+			return http.StatusBadRequest
+		}
+		r.URL.Path = "/" // RFC 9110, 4.2.3
+	case r.URL.Path[0] != '/':
+		return http.StatusBadRequest
 	}
 	client := v.from.client.Addr()
 	for held, first := v.front.hold(), true; ; first = false {
@@ -274,6 +287,11 @@ func rewrite(p *httputil.ProxyRequest) {
 			delete(h, name)
 		}
 	}
+	delete(h, "Http2-Settings") // RFC 9113, 3.1: nobody's any more
+	if !mayUpgrade(h.Get("Upgrade")) {
+		delete(h, "Upgrade")
+		delete(h, "Connection")
+	}
 	v.from.tell(h)
 	h["X-Request-Id"] = []string{v.id}
 	if v.way.users != nil {
@@ -294,6 +312,13 @@ func rewrite(p *httputil.ProxyRequest) {
 			p.Out.URL.RawPath = raw[len(path):]
 		}
 	}
+}
+
+// mayUpgrade tells whether an app may be asked to speak something else: not
+// HTTP/2, in which requests would come to it that nobody judged.
+func mayUpgrade(to string) bool {
+	to = strings.ToLower(to)
+	return !strings.Contains(to, "h2") && !strings.Contains(to, "http")
 }
 
 // finish does to an answer what the service asked for.

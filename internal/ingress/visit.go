@@ -24,6 +24,7 @@ type visit struct {
 	way     *way     // nil until the host is found
 	backend *backend // that has it
 	from    source
+	body    *upload // nil when there is none to pass on
 	id      string
 	user    string // who gave a good password
 	began   time.Time
@@ -67,6 +68,10 @@ func requestID(r *http.Request) string {
 func (v *visit) WriteHeader(status int) {
 	if v.status == 0 && (status >= 200 || status == http.StatusSwitchingProtocols) {
 		v.status = status
+	}
+	if v.body != nil && !v.http2 && status >= 200 && !v.body.ended.Load() {
+		// net/http would go on behind a body that is spoilt: its rest would be the next request.
+		v.Header().Set("Connection", "close")
 	}
 	v.ResponseWriter.WriteHeader(status)
 }
@@ -162,6 +167,17 @@ type upload struct {
 	until *http.ResponseController
 	most  int64 // 0 is no limit
 	set   time.Time
+	ended atomic.Bool
+}
+
+// cleanTrailer takes from a trailer what may only stand in a header, and there
+// is ours. Some apps make one of both.
+func (u *upload) cleanTrailer() {
+	for name := range u.visit.asked.Trailer {
+		if speaksOfClients(name) || framing(name) || name == "Authorization" {
+			delete(u.visit.asked.Trailer, name)
+		}
+	}
 }
 
 // Read reads on. Deadlines are moved once a second at most.
@@ -179,8 +195,14 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errors.New("the body is too large")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		v.fault.Store(http.StatusRequestTimeout)
-	case err != nil:
+	case err == io.EOF:
+		u.ended.Store(true)
+		u.cleanTrailer()
 		u.until.SetReadDeadline(time.Time{}) // the server goes on reading, to see whether the client leaves
+	case errors.Is(err, http.ErrBodyReadAfterClose): // the answer was over first
+	case err != nil:
+		v.fault.Store(http.StatusBadRequest)
+		u.until.SetReadDeadline(time.Time{}) // as above
 	}
 	return n, err
 }
