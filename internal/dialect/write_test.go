@@ -31,6 +31,7 @@ func again(t *testing.T, p spec.Project) (spec.Project, []byte) {
 	if err != nil {
 		t.Fatalf("%v\n%s", err, text)
 	}
+	official(t, p, text, given)
 	for _, n := range result.Notes {
 		t.Errorf("the normal form is complained about: %s\n%s", n.Says, text)
 	}

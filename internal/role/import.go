@@ -84,12 +84,37 @@ func (m *Imports) Names(ctx context.Context, environment string) (map[string]doc
 	return named, err
 }
 
-// ask makes a call of the guard's. Root is known by the socket's credentials.
+// backWithin is how long is waited for a guard or a server that ended: the
+// supervisor starts it again.
+const backWithin = 30 * time.Second
+
+// again asks until it is answered. All that an import asks may be asked twice.
+func again(ctx context.Context, ask func() error) error {
+	waiting, stop := context.WithTimeout(ctx, backWithin)
+	defer stop()
+	for {
+		err := ask()
+		if problem.KindOf(err) != problem.Unavailable {
+			return err
+		}
+		select {
+		case <-waiting.Done():
+			return err
+		case <-time.After(300 * time.Millisecond):
+		}
+	}
+}
+
 func (m *Imports) ask(ctx context.Context, path string, what, answer any) error {
 	text, err := json.Marshal(what)
 	if err != nil {
 		return err
 	}
+	return again(ctx, func() error { return m.askOnce(ctx, path, text, answer) })
+}
+
+// askOnce makes a call of the guard's. Root is known by the socket's credentials.
+func (m *Imports) askOnce(ctx context.Context, path string, text []byte, answer any) error {
 	var d net.Dialer
 	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return d.DialContext(ctx, "unix", m.layout.GuardSocket())
@@ -106,7 +131,7 @@ func (m *Imports) ask(ctx context.Context, path string, what, answer any) error 
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	if err != nil {
-		return err
+		return problem.New(problem.Unavailable, "the guard's answer broke off").Because(err).With("again: it goes on where it was")
 	}
 	if resp.StatusCode == http.StatusOK {
 		return json.Unmarshal(body, answer)
@@ -182,17 +207,23 @@ type projects struct {
 }
 
 func (p projects) Apply(ctx context.Context, environment string, want spec.Project) error {
-	return p.server.Apply(ctx, api.Apply{Environment: environment, Project: want}, p.report)
+	return again(ctx, func() error { return p.server.Apply(ctx, api.Apply{Environment: environment, Project: want}, p.report) })
 }
 
 func (p projects) ID(ctx context.Context, environment, name string) (spec.ProjectID, error) {
-	d, err := p.server.Declared(ctx, api.Target{Environment: environment, Name: name, Project: true})
+	var d api.Declared
+	err := again(ctx, func() (err error) {
+		d, err = p.server.Declared(ctx, api.Target{Environment: environment, Name: name, Project: true})
+		return err
+	})
 	return d.ID, err
 }
 
 func (p projects) Remove(ctx context.Context, environment, name string) error {
-	_, err := p.server.Remove(ctx, api.Target{Environment: environment, Name: name, Project: true}, false)
-	return err
+	return again(ctx, func() error {
+		_, err := p.server.Remove(ctx, api.Target{Environment: environment, Name: name, Project: true}, false)
+		return err
+	})
 }
 
 func (m *Imports) file(name string) string {
