@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/emersion/go-imap/v2"
@@ -18,7 +19,7 @@ const between = 300 * time.Millisecond
 var errNotYet = errors.New("not there")
 
 // WaitForMail looks into a mailbox over IMAPS until a mail with the subject is
-// there, and returns the whole mail. It outlives a server that is being
+// there, and returns the whole mail, of several the newest. It outlives a server that is being
 // restarted, but not a refused login. It gives up when ctx ends, or after a minute
 // if ctx has no deadline.
 func (s Server) WaitForMail(ctx context.Context, login Login, mailbox, subject string) (string, error) {
@@ -136,7 +137,7 @@ func find(c *imapclient.Client, mailbox, subject string) (string, error) {
 	if len(uids) == 0 {
 		return "", fmt.Errorf("a mail with that subject: %w", errNotYet)
 	}
-	return fetch(c, uids[0])
+	return fetch(c, slices.Max(uids))
 }
 
 // fetch reads a whole mail and leaves it unread.

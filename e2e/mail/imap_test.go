@@ -121,8 +121,10 @@ func imapsWorld(t *testing.T) (*imapmemserver.User, mail.Server) {
 
 func put(t *testing.T, user *imapmemserver.User, mailbox, subject, body string) {
 	t.Helper()
-	if err := user.Create(mailbox, nil); err != nil {
-		t.Fatal(err)
+	if mailbox != "INBOX" { // which is there
+		if err := user.Create(mailbox, nil); err != nil {
+			t.Fatal(err)
+		}
 	}
 	text := strings.NewReader("Subject: " + subject + "\r\n\r\n" + body + "\r\n")
 	if _, err := user.Append(mailbox, text, &imap.AppendOptions{}); err != nil {

@@ -3,6 +3,7 @@ package mail
 import (
 	"context"
 	"fmt"
+	"net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ type proof struct {
 
 func (p proof) steps() []step {
 	wrong := Login{User: p.login.User, Password: "not-" + p.login.Password}
-	return []step{
+	steps := []step{
 		{"a wrong password is refused", func(ctx context.Context) error {
 			return p.server.LoginFails(ctx, wrong)
 		}},
@@ -60,6 +61,40 @@ func (p proof) steps() []step {
 			return p.server.WebmailShows(ctx, p.login, p.subject("submitted"))
 		}},
 		{"mail written in the webmail arrives", p.arrivesFromWebmail},
+	}
+	if front := p.server.Front; front != nil {
+		steps = append(steps, step{"the webmail is at https://" + p.server.inFront().address(front.Port) + "/, with a certificate that the root signed", func(ctx context.Context) error {
+			return p.server.inFront().WebmailShows(ctx, p.login, p.subject("submitted"))
+		}})
+	}
+	return steps
+}
+
+// Told waits until the account has a mail with the subject that was written at
+// since or later, and returns its subject in full. A mail's time has whole
+// seconds.
+func Told(ctx context.Context, s Server, login Login, subject string, since time.Time) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		text, err := s.WaitForMail(ctx, login, "INBOX", subject)
+		if err != nil {
+			return "", err
+		}
+		m, err := mail.ReadMessage(strings.NewReader(text))
+		if err != nil {
+			return "", fmt.Errorf("read the mail %q: %w", subject, err)
+		}
+		written, err := m.Header.Date()
+		if err != nil {
+			return "", fmt.Errorf("read the date of the mail %q: %w", subject, err)
+		}
+		if !written.Before(since.Truncate(time.Second)) {
+			return m.Header.Get("Subject"), nil
+		}
+		if pause(ctx); ctx.Err() != nil {
+			return "", fmt.Errorf("waited in vain for a new mail %q: the newest is of %s", subject, written)
+		}
 	}
 }
 

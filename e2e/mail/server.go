@@ -2,13 +2,14 @@
 // IMAP with TLS, ManageSieve and the webmail's own pages. It knows nothing of
 // how the server was started and reaches it only by the caller's Dial.
 //
-// Certificates are not verified: a mail server that has just been installed has
-// made its own.
+// Certificates are not verified, as a mail server that has just been installed has
+// made its own; that of the webmail's name is.
 package mail
 
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"strconv"
@@ -29,9 +30,19 @@ type Server struct {
 	IMAPS      int    // TLS from the start, usually 993
 	Sieve      int    // ManageSieve, usually 4190
 	Webmail    int    // HTTPS
+	Front      *Front // the webmail by name; nil: it has none
 
 	// Dial opens every connection. Default: from this process's network.
 	Dial func(ctx context.Context, network, addr string) (net.Conn, error)
+
+	roots *x509.CertPool // sign the certificates; nil: nobody looks at them
+}
+
+// Front is where an ingress serves the webmail with TLS, on the same host.
+type Front struct {
+	Name  string
+	Port  int
+	Roots *x509.CertPool // who may have signed the name's certificate, and nobody else
 }
 
 // Login is an account and its password.
@@ -82,6 +93,24 @@ func (s Server) dialTLS(ctx context.Context, what string, port int) (net.Conn, e
 	return secured, nil
 }
 
+// inFront is the server with the webmail that the ingress serves. The name leads
+// to the host, whatever a resolver says of it.
+func (s Server) inFront() Server {
+	host, dial := s.host(), s.Dial
+	if dial == nil {
+		dial = (&net.Dialer{}).DialContext
+	}
+	s.Dial = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		_, port, err := net.SplitHostPort(addr)
+		if err != nil {
+			return nil, err
+		}
+		return dial(ctx, network, net.JoinHostPort(host, port))
+	}
+	s.Host, s.Webmail, s.roots = s.Front.Name, s.Front.Port, s.Front.Roots
+	return s
+}
+
 func (s Server) host() string {
 	if s.Host == "" {
 		return "127.0.0.1"
@@ -94,7 +123,7 @@ func (s Server) address(port int) string {
 }
 
 func (s Server) tlsConfig() *tls.Config {
-	return &tls.Config{ServerName: s.host(), InsecureSkipVerify: true, MinVersion: tls.VersionTLS12}
+	return &tls.Config{ServerName: s.host(), RootCAs: s.roots, InsecureSkipVerify: s.roots == nil, MinVersion: tls.VersionTLS12}
 }
 
 // boundConn is a connection that is closed when its context ends.
