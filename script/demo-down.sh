@@ -54,6 +54,8 @@ if [ "$ours" = yes ] && [ "$state" = active ] && swarm_is_empty; then
 	state=inactive
 fi
 
+rm -f bin/havre-root.pem
+
 left=$(leftovers)
 [ -z "$left" ] || fail "not everything is gone" "$(tr '\n' ';' <<<"$left")" "run make demo-down again; if it stays, see $data/log"
 

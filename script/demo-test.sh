@@ -18,12 +18,17 @@ done
 if said=$(make --no-print-directory demo OFFSET=20000 2>&1); then
 	fail "the demo went over a busy port" "20025 is taken" "see script/demo.sh"
 fi
-grep -q "20025 by perl" <<<"$said" && grep -q "OFFSET=30000" <<<"$said" ||
-	fail "a busy port is not explained" "$said" "see script/demo.sh"
+for words in "20025 by perl" "OFFSET=30000"; do
+	grep -q "$words" <<<"$said" || fail "a busy port is not explained" "$said" "see script/demo.sh"
+done
 kill $holder
 
 step "make demo, ports moved"
-make --no-print-directory demo OFFSET=10000
+make --no-print-directory demo OFFSET=10000 | tee bin/demo.log
+for line in 'https://webmail.localhost:10443/, with a certificate that the root signed' '^mail.roundcube .*[0-9]' 'a mail to demo@example.org: .*PROBLEM outage/prod.outage.app' 'removed service app'; do
+	grep -q "$line" bin/demo.log || fail "the demo does not show all" "there is no \"$line\" in it" "see script/demo.sh"
+done
+rm bin/demo.log
 step "make demo again changes nothing"
 before=$(host_docker ps --quiet --no-trunc --filter label=havre.kind=service | sort)
 make --no-print-directory demo OFFSET=10000
