@@ -64,7 +64,8 @@ gen: ## write the generated files again
 .PHONY: demo
 demo: ## a mail server with webmail on this machine; OFFSET=10000 moves its ports
 	@script/setup.sh base engine
-	@$(MAKE) --no-print-directory build
+	@echo "==> building bin/havre"
+	@$(MAKE) --silent --no-print-directory build
 	@$(STATIC) -o bin/prove ./e2e/prove
 	@script/engine.sh
 	@OFFSET=$(OFFSET) script/demo.sh

@@ -41,7 +41,7 @@ var tongues = map[string][]string{
 	"github.com/rogpeppe/go-internal/":       {"guard/guardtest"},
 	"os/signal":                              {"cli", "role", "cmd/havre-portal", "lab/app"},
 	"os/exec":                                {"cli", "role", "guard", "bootstrap", "lab", "server/servertest"},
-	"crypto/x509":                            {"cert", "client", "notify"},
+	"crypto/x509":                            {"cert", "client", "notify", "e2e/mail"},
 	"plugin":                                 nil,
 	"net/http/pprof":                         nil,
 	"math/rand":                              nil,

@@ -54,7 +54,7 @@ if [ "$ours" = yes ] && [ "$state" = active ] && swarm_is_empty; then
 	state=inactive
 fi
 
-rm -f bin/havre-root.pem
+rm -f bin/havre-root.pem bin/demo.log
 
 left=$(leftovers)
 [ -z "$left" ] || fail "not everything is gone" "$(tr '\n' ';' <<<"$left")" "run make demo-down again; if it stays, see $data/log"

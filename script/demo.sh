@@ -11,6 +11,7 @@ account=demo@example.org
 havre=$PWD/bin/havre
 webmail=webmail.localhost # as in examples/mail/compose.yml
 root=bin/havre-root.pem
+log=bin/demo.log
 outage=prod.outage.app # what breaks, to be told of
 
 [[ $offset =~ ^(0|[1-9][0-9]{0,4})$ && $((offset + 7080)) -lt 65536 ]] ||
@@ -87,6 +88,24 @@ apply_mail() {
 	if "$havre" ps outage/ -o name 2>/dev/null | grep -q .; then "$havre" rm outage/ --yes; fi
 }
 
+# quietly COMMAND… keeps what it says in a file, but for the last line. A failure
+# shows the end of it.
+quietly() {
+	if ! "$@" >"$log" 2>&1; then
+		tail -n 25 "$log" >&2
+		fail "cannot go on" "the above is the end of what was said by: ${*/#"$havre"/havre}" "all of it is in $log; mend it, then make demo again"
+	fi
+	echo "  $(tail -n 1 "$log")"
+}
+
+make_images() {
+	local image
+	quietly "$havre" image bootstrap debian:bookworm
+	for image in exim-dovecot-mail roundcube; do
+		quietly "$havre" image build -t "mildred/$image" "examples/mail/$image"
+	done
+}
+
 prove() { bin/prove -host 127.0.0.1 -offset "$offset" -user "$account" "$@" <<<"$password"; }
 
 # watch_some_traffic shows havre top while somebody who trusts the root asks.
@@ -104,8 +123,8 @@ break_one() {
 	printf 'services: {app: {image: "debian:bookworm", command: [sh, -c, "echo out of luck; exit 3"]}}\n' |
 		"$havre" apply -f - -p outage --yes >/dev/null 2>&1 || true # it is meant to fail
 	"$havre" why outage.app || true
+	step "the mail that tells of it"
 	prove -told "PROBLEM outage/$outage" -since "$since"
-	"$havre" alert ls
 	"$havre" rm outage/ --yes
 }
 
@@ -122,11 +141,8 @@ tell_by_mail
 step "starting Havre, data in $data"
 as_root "$havre" up --detach --data "$data" --listen "127.0.0.1:$api" --http-port "$http" --https-port "$https"
 
-step "making the images from Debian packages; the first time takes some minutes"
-"$havre" image bootstrap debian:bookworm
-"$havre" image build -t mildred/exim-dovecot-mail examples/mail/exim-dovecot-mail
-"$havre" image build -t mildred/roundcube examples/mail/roundcube
-
+step "making the images from Debian packages; some minutes the first time (see $log)"
+make_images
 apply_mail
 
 step "adding the account $account"
@@ -140,7 +156,7 @@ prove -front "$webmail:$https" -root "$root"
 step "what runs uses, while somebody asks (havre top --once)"
 watch_some_traffic
 
-step "breaking a service, to be told by mail"
+step "breaking a service (havre why outage.app)"
 break_one
 
 cat <<END

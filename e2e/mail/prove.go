@@ -3,7 +3,6 @@ package mail
 import (
 	"context"
 	"fmt"
-	"net/mail"
 	"strconv"
 	"strings"
 	"time"
@@ -68,34 +67,6 @@ func (p proof) steps() []step {
 		}})
 	}
 	return steps
-}
-
-// Told waits until the account has a mail with the subject that was written at
-// since or later, and returns its subject in full. A mail's time has whole
-// seconds.
-func Told(ctx context.Context, s Server, login Login, subject string, since time.Time) (string, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	for {
-		text, err := s.WaitForMail(ctx, login, "INBOX", subject)
-		if err != nil {
-			return "", err
-		}
-		m, err := mail.ReadMessage(strings.NewReader(text))
-		if err != nil {
-			return "", fmt.Errorf("read the mail %q: %w", subject, err)
-		}
-		written, err := m.Header.Date()
-		if err != nil {
-			return "", fmt.Errorf("read the date of the mail %q: %w", subject, err)
-		}
-		if !written.Before(since.Truncate(time.Second)) {
-			return m.Header.Get("Subject"), nil
-		}
-		if pause(ctx); ctx.Err() != nil {
-			return "", fmt.Errorf("waited in vain for a new mail %q: the newest is of %s", subject, written)
-		}
-	}
 }
 
 func (p proof) arrives(ctx context.Context) error {

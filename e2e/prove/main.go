@@ -6,7 +6,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"crypto/x509"
 	"flag"
 	"fmt"
 	"net"
@@ -46,12 +45,9 @@ func run() error {
 	}
 	login := mail.Login{User: *user, Password: strings.TrimSpace(password)}
 	if *told != "" {
-		subject, err := mail.Told(ctx, s, login, *told, time.Unix(*since, 0))
-		if err != nil {
-			return err
-		}
-		fmt.Println("  a mail to " + login.User + ": " + subject)
-		return nil
+		letter, err := s.Told(ctx, login, *told, time.Unix(*since, 0))
+		fmt.Print(indented(letter))
+		return err
 	}
 	if *front != "" {
 		if s.Front, err = inFront(*front, *root); err != nil {
@@ -74,9 +70,13 @@ func inFront(at, root string) (*mail.Front, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots := x509.NewCertPool()
-	if !roots.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s holds no certificate", root)
+	return &mail.Front{Name: name, Port: int(number), Root: string(text)}, nil
+}
+
+func indented(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString("  " + line)
 	}
-	return &mail.Front{Name: name, Port: int(number), Roots: roots}, nil
+	return b.String()
 }

@@ -37,7 +37,7 @@ func (l *listener) Write(p []byte) (int, error) {
 }
 
 // silent begin the lines that are mmdebstrap's own affair.
-var silent = []string{"chroot architecture", "finding correct", "using ", "done", "removing tempdir", "success in", "skipping", "main() received"}
+var silent = []string{"chroot architecture", "finding correct", "using ", "done", "removing tempdir", "success in", "skipping", "main() received", "running --"}
 
 func (l *listener) line(text string) {
 	if text == "" {

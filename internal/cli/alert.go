@@ -51,7 +51,7 @@ func (c *console) alerts(all api.Alerts) error {
 		c.note("nobody is told: there are no channels in the server's configuration")
 	}
 	if all.Waiting > 0 {
-		c.note("%d notices were not taken yet; see why with: havre alert test", all.Waiting)
+		c.note("notices that wait to be taken: %d; if they stay, see why with: havre alert test", all.Waiting)
 	}
 	return nil
 }
