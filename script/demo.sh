@@ -179,7 +179,7 @@ Try next (havre is bin/havre):
   havre alert ls                           what is wrong, and is told
   havre logs -f mail                       what it says
   havre exec mail -- mail-account ls       its accounts
-  havre plan -f examples/mail/compose.yml  what applying it again would change
+  havre plan -f examples/mail/compose.yml$([ "$offset" = 0 ] || echo " --port-offset $offset")  what applying it again would change
   havre why roundcube                      why something does not run
   make demo-down                           remove all of it
 END
