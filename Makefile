@@ -44,8 +44,12 @@ test: ## everything, after installing what it needs
 	@script/test.sh
 
 .PHONY: test-long
-test-long: build ## the engine tests with 52 seeds of chaos; about an hour
+test-long: build mutation ## the engine tests with 52 seeds of chaos, and the mutations; about an hour and a half
 	HAVRE_LONG=1 HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 110m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
+
+.PHONY: mutation
+mutation: portal ## take promises out of the code, one by one: each must turn its test red
+	go run ./e2e/mutation
 
 .PHONY: bench
 bench: ## Havre beside nginx, Caddy, HAProxy and plain Docker; writes docs/reference/benchmarks.md

@@ -40,7 +40,7 @@ var tongues = map[string][]string{
 	"github.com/emersion/":                   {"mailsink", "e2e/mail"},
 	"github.com/rogpeppe/go-internal/":       {"guard/guardtest"},
 	"os/signal":                              {"cli", "role", "cmd/havre-portal", "lab/app"},
-	"os/exec":                                {"cli", "role", "guard", "bootstrap", "lab", "server/servertest"},
+	"os/exec":                                {"cli", "role", "guard", "bootstrap", "lab", "server/servertest", "e2e/mutation"},
 	"crypto/x509":                            {"cert", "client", "notify", "e2e/mail"},
 	"plugin":                                 nil,
 	"net/http/pprof":                         nil,

@@ -146,6 +146,33 @@ func TestLinkNeedsATargetInItsEnvironment(t *testing.T) {
 	})
 }
 
+// A project stands in each environment by the same name, as they mostly do.
+func TestLinksOfTwoEnvironmentsDoNotMeet(t *testing.T) {
+	for _, environment := range []string{"prod", "test"} {
+		in(t, func(t *testing.T, w *world) {
+			apply := func(environment, project string, s spec.Service) {
+				if err := w.Apply(t.Context(), api.Apply{Environment: environment, Project: spec.Project{Name: project, Services: []spec.Service{s}}}, none); err != nil {
+					t.Fatal(err)
+				}
+			}
+			apply("prod", "store", app("db", "good"))
+			apply("test", "store", app("db", "good"))
+			apply(environment, "shop", app("web", "good", link("store/db", "")))
+			w.quiet()
+			records, err := w.records.Projects(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, r := range records {
+				s := r.Services[0]
+				if linked := len(s.Rollout(s.Active).Joins) > 0; linked != (r.Environment == environment) {
+					t.Errorf("%s.%s.%s is linked: %v", r.Environment, r.Name, s.Name, linked)
+				}
+			}
+		})
+	}
+}
+
 func TestTargetOfALinkStays(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("store", app("db", "good"), app("cache", "good"))

@@ -1,0 +1,145 @@
+// Command mutation takes promises out of the code, one after the other, and
+// tells which are missed by the test that should turn red. It changes no file
+// of the tree: the compiler reads the broken ones from elsewhere. It exits with
+// 1 when any test stayed green, or a list no longer fits the code.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// patience is how long the tests of one package may take. One that waits for
+// ever has noticed, too.
+const patience = "4m"
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "mutation:", err)
+		os.Exit(1)
+	}
+}
+
+func run() error {
+	list := flag.String("list", "e2e/mutation/testdata/*.txt", "the lists of what to break")
+	only := flag.String("run", "", "break only what matches this expression")
+	engine := flag.Bool("engine", false, "also break what only a real engine notices")
+	flag.Parse()
+	match, err := regexp.Compile(*only)
+	if err != nil {
+		return err
+	}
+	all, err := lists(*list)
+	if err != nil {
+		return err
+	}
+	var missed []error
+	for _, m := range all {
+		if !match.MatchString(m.says) {
+			continue
+		}
+		begun := time.Now()
+		if err := m.try(context.Background(), *engine); err != nil {
+			missed = append(missed, fmt.Errorf("%s: %s: %w", m.place, m.says, err))
+			fmt.Println("GREEN", m.says)
+			continue
+		}
+		fmt.Printf("red   %s (%.0fs)\n", m.says, time.Since(begun).Seconds())
+	}
+	return errors.Join(missed...)
+}
+
+// try breaks the code and asks the tests. It fails when one of them is content.
+func (m mutation) try(ctx context.Context, engine bool) error {
+	dir, err := os.MkdirTemp("", "havre-mutation-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	overlay, err := m.overlay(dir)
+	if err != nil {
+		return err
+	}
+	for _, a := range m.tests {
+		if a.engine && !engine {
+			continue
+		}
+		if err := a.try(ctx, dir, overlay); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlay writes the broken files and what tells the compiler of them.
+func (m mutation) overlay(dir string) (string, error) {
+	root, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	files, err := m.broken(root)
+	if err != nil {
+		return "", err
+	}
+	instead := map[string]string{}
+	for file, text := range files {
+		to := filepath.Join(dir, strings.ReplaceAll(file, "/", "_"))
+		if err := os.WriteFile(to, []byte(text), 0o600); err != nil {
+			return "", err
+		}
+		instead[filepath.Join(root, file)] = to
+	}
+	text, err := json.Marshal(map[string]any{"Replace": instead})
+	if err != nil {
+		return "", err
+	}
+	overlay := filepath.Join(dir, "overlay.json")
+	return overlay, os.WriteFile(overlay, text, 0o600)
+}
+
+// try asks the tests, each by its own name, which may be a subtest's.
+func (a ask) try(ctx context.Context, dir, overlay string) error {
+	env := os.Environ()
+	if a.engine {
+		bin := filepath.Join(dir, "havre")
+		build := exec.CommandContext(ctx, "go", "build", "-overlay", overlay, "-o", bin, "./cmd/havre")
+		build.Env = append(env, "CGO_ENABLED=0")
+		if out, err := build.CombinedOutput(); err != nil {
+			return fmt.Errorf("the broken code cannot be built: %w\n%s", err, out)
+		}
+		env = append(env, "HAVRE_BIN="+bin, "HAVRE_NEED=docker")
+	}
+	for _, name := range a.names {
+		test := exec.CommandContext(ctx, "go", "test", "-vet=off", "-timeout", patience, "-overlay", overlay, "-run", expression(name), a.pkg)
+		test.Env = env
+		out, err := test.CombinedOutput()
+		switch said := string(out); {
+		case err == nil:
+			return fmt.Errorf("%s %s stays green\n%s", a.pkg, name, said)
+		case !noticed(said, name):
+			return fmt.Errorf("%s did not come to %s: %w\n%s", a.pkg, name, err, said)
+		}
+	}
+	return nil
+}
+
+// expression is for -run: the test, not those whose names begin alike.
+func expression(name string) string {
+	return "^" + strings.ReplaceAll(name, "/", "$/^") + "$"
+}
+
+// noticed tells whether the test itself failed, which a program that could not
+// be built or another test's failure is not.
+func noticed(said, name string) bool {
+	failed := regexp.MustCompile(`(?m)^\s*--- FAIL: ` + regexp.QuoteMeta(name) + `( |$)`)
+	return failed.MatchString(said) || strings.Contains(said, "\npanic: ") || strings.HasPrefix(said, "panic: ")
+}

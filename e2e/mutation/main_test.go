@@ -1,0 +1,127 @@
+package main
+
+import (
+	"go/parser"
+	"go/token"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+func every(t *testing.T) []mutation {
+	t.Helper()
+	all, err := lists("testdata/*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestEveryMutationFitsTheCodeAsItIs(t *testing.T) {
+	for _, m := range every(t) {
+		files, err := m.broken(root)
+		if err != nil {
+			t.Error(err)
+		}
+		for file, text := range files {
+			if !strings.HasSuffix(file, ".go") {
+				continue
+			}
+			if _, err := parser.ParseFile(token.NewFileSet(), file, text, 0); err != nil {
+				t.Errorf("%s: what it leaves is no Go: %v", m.place, err)
+			}
+		}
+	}
+}
+
+func TestEveryMutationAsksTestsThatExist(t *testing.T) {
+	for _, m := range every(t) {
+		for _, a := range m.tests {
+			have := testsOf(t, filepath.Join(root, a.pkg))
+			for _, name := range a.names {
+				if name, _, _ = strings.Cut(name, "/"); !strings.Contains(have, "func "+name+"(") {
+					t.Errorf("%s: %s has no %s", m.place, a.pkg, name)
+				}
+			}
+		}
+	}
+}
+
+// The tables say of each promise what was broken to see its test turn red.
+func TestEveryMutationStandsInATable(t *testing.T) {
+	tables := ""
+	for _, doc := range []string{"promises.md", "guard.md"} {
+		text, err := os.ReadFile(filepath.Join(root, "docs/design", doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		tables += string(text)
+	}
+	for _, m := range every(t) {
+		if !strings.Contains(tables, m.says) {
+			t.Errorf("%s: no table of docs/design says %q", m.place, m.says)
+		}
+	}
+}
+
+// testsOf is the text of all tests of a folder.
+func testsOf(t *testing.T, dir string) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(dir, "*_test.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := ""
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all += string(text)
+	}
+	return all
+}
+
+func TestListsAreReadStrictly(t *testing.T) {
+	for text, says := range map[string]string{
+		"file a.go\n":                               "before the first",
+		"== a\nfile a.go\n-x\n":                     "asks nobody",
+		"== a\ntest ./a TestA\n":                    "breaks nothing",
+		"== a\n-x\nfile a.go\n":                     "belongs to no file",
+		"== a\nfile a.go\n-x\ntest ./a\n":           "neither file, test nor engine",
+		"== a\nfile a.go\n-x\nwhatever ./a TestA\n": "neither file, test nor engine",
+	} {
+		if _, err := parse("list", text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want: %s", text, err, says)
+		}
+	}
+}
+
+func TestLinesThatAreGoneOrStandTwiceAreSaid(t *testing.T) {
+	e := edit{file: "a.go", old: []string{"one", "two"}, new: []string{"three"}}
+	if got, err := e.apply("zero\n\tone\n\ttwo\nend"); err != nil || got != "zero\nthree\nend" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	for text, says := range map[string]string{"one\nend": "no longer", "one\ntwo\none\ntwo": "twice"} {
+		if _, err := e.apply(text); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("%q: %v, want: %s", text, err, says)
+		}
+	}
+}
+
+func TestOnlyTheTestsOwnFailureIsNoticed(t *testing.T) {
+	for said, want := range map[string]bool{
+		"--- FAIL: TestA (0.00s)\nFAIL":           true,
+		"    --- FAIL: TestA (0.00s)\nFAIL":       true,
+		"--- FAIL: TestAB (0.00s)\nFAIL":          false,
+		"FAIL\thavre/internal/a [build failed]\n": false,
+		"panic: test timed out after 4m0s\n":      true,
+	} {
+		if got := noticed(said, "TestA"); got != want {
+			t.Errorf("%q: noticed %v", said, got)
+		}
+	}
+}
