@@ -2,8 +2,8 @@
 # setup.sh WORD…: installs what is missing on a Debian machine that has Go and apt.
 #   engine  Docker Engine and what it and the test worlds need of the system
 #   base    what building Havre and bootstrapping base images needs
-#   test    what the tests need besides: a C compiler for the race detector, and
-#           systemd's own check of units
+#   test    what the tests need besides: a C compiler for the race detector,
+#           systemd's own check of units, and package lists with a registry
 # What is there already is left alone, from wherever it came.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -53,6 +53,11 @@ need_test() {
 	need gcc gcc
 	need libc6-dev /usr/include/stdio.h
 	need systemd systemd-analyze
+	# The tests take a registry out of its package: installed, it would start one.
+	if ! command -v docker-registry >/dev/null && ! apt-cache show docker-registry >/dev/null 2>&1; then
+		step "updating the package lists"
+		patiently apt update || fail "cannot update the package lists" "apt-get said the above" "repair it, then run this again"
+	fi
 }
 
 apt() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 "$@"; }

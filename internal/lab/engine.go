@@ -117,7 +117,7 @@ func (w *World) settings() []string {
 		"--data-root=" + filepath.Join(w.Dir, "data"), "--exec-root=/run/docker", "--pidfile=/run/docker.pid",
 		"--config-file=" + filepath.Join(w.Dir, "daemon.json"),
 		"--exec-opt=native.cgroupdriver=cgroupfs", "--cgroup-parent=/" + name(w.id),
-		"--mtu=" + w.net.mtu,
+		"--mtu=" + w.net.mtu, "--max-download-attempts=2", // else it tries for a minute
 	}
 }
 

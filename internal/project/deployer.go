@@ -175,7 +175,7 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 	o, err := d.free(ctx, old, want.Project, found)
 	if err == nil {
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
-		coming(&o.Plan, pulls)
+		d.coming(&o.Plan, pulls, want.Project)
 	}
 	return o, err
 }

@@ -168,7 +168,7 @@ func Rejoin(r Record, l Links, idle func(Join) bool, now time.Time) (Record, boo
 func lacks(r Record, s *Service, l Links, idle func(Join) bool) bool {
 	cur := s.Rollout(s.Target)
 	want := l.Joins(r, s, cur)
-	if last := s.Rollout(s.Last()); last.State == Failed && last.Number != cur.Number && slices.EqualFunc(last.Joins, want, Join.same) {
+	if last := s.Rollout(s.Last()); last.State == Failed && last.Image.ID != "" && last.Number != cur.Number && slices.EqualFunc(last.Joins, want, Join.same) {
 		return false
 	}
 	for _, j := range want {

@@ -3,6 +3,9 @@ package project
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
+	"time"
 
 	"havre/internal/api"
 	"havre/internal/problem"
@@ -28,42 +31,119 @@ func (d *Deployer) due(s spec.Service, there bool) bool {
 	return !there
 }
 
-// coming says of which images the plan does not know yet what they will be.
-func coming(p *api.Plan, images []string) {
+// coming says of which images the plan does not know yet what they will be,
+// and which stay what they are against the declaration.
+func (d *Deployer) coming(p *api.Plan, images []string, want spec.Project) {
 	for _, i := range images {
 		p.Notes = append(p.Notes, *problem.New(problem.NotFound, "image %s is pulled from its registry first", i))
+	}
+	if d.Registry != nil {
+		return
+	}
+	for _, s := range want.Services {
+		if s.Pull == spec.PullAlways {
+			p.Notes = append(p.Notes, *problem.New(problem.Denied, "image %s is not asked for at its registry, though it always should be: the server's configuration says offline", s.Image))
+		}
 	}
 }
 
 // fetch pulls what a declaration needs, one image after the other. Nothing is
-// recorded or stopped before all of it is here.
+// stopped before all of it is here. Services that are there already remember
+// what went wrong.
 // Errors: problem.List of all images that cannot be had; Unavailable when a
 // disk is nearly full.
 func (d *Deployer) fetch(ctx context.Context, want api.Apply, report func(api.Progress)) error {
 	var wrong problem.List
-	seen := map[string]bool{}
+	asked := map[string]error{}
+	vain := map[string]string{}
 	for _, s := range want.Project.Services {
-		if seen[s.Image] {
-			continue
+		err, again := asked[s.Image]
+		if !again {
+			var due bool
+			if due, err = d.missing(ctx, want.Environment, s); err != nil {
+				return err
+			}
+			if !due {
+				continue
+			}
+			report(api.Progress{Line: "pulling image " + s.Image})
+			_, err = d.Registry.PullImage(ctx, want.Environment, s.Image, func(line string) { report(api.Progress{Line: line}) })
+			asked[s.Image] = err
 		}
-		_, err := d.Images.Image(ctx, want.Environment, s.Image)
-		if err != nil && problem.KindOf(err) != problem.NotFound {
-			return err
-		}
-		if !d.due(s, err == nil) {
-			continue
-		}
-		seen[s.Image] = true
-		if err := d.room(); err != nil {
-			return err
-		}
-		report(api.Progress{Line: "pulling image " + s.Image})
-		if _, err := d.Registry.PullImage(ctx, want.Environment, s.Image, func(line string) { report(api.Progress{Line: line}) }); err != nil {
-			wrong = append(wrong, problem.Of(fmt.Errorf("service %s: %w", s.Name, err)))
-			continue
+		if err != nil {
+			vain[s.Name] = problem.Of(err).Says
+			if !again {
+				wrong = append(wrong, problem.Of(fmt.Errorf("service %s: %w", s.Name, err)))
+			}
 		}
 	}
-	return wrong.AsError()
+	if len(wrong) == 0 || ctx.Err() != nil { // whoever stops it knows why
+		return wrong.AsError()
+	}
+	if err := d.note(ctx, want, vain); err != nil {
+		wrong = append(wrong, problem.Of(fmt.Errorf("remember that: %w", err)))
+	}
+	return wrong
+}
+
+// note remembers of the services that are there already which rollout they did
+// not get, and why.
+func (d *Deployer) note(ctx context.Context, want api.Apply, vain map[string]string) error {
+	for try := 0; ; try++ {
+		records, err := d.Records.Projects(ctx)
+		if err != nil {
+			return err
+		}
+		i := slices.IndexFunc(records, func(r Record) bool {
+			return !r.Removed && r.Environment == want.Environment && strings.EqualFold(r.Name, want.Project.Name)
+		})
+		if i < 0 || !records[i].miss(want.Project, vain, time.Now().UTC()) {
+			return nil
+		}
+		err = d.Records.SaveProject(ctx, records[i])
+		if problem.KindOf(err) == problem.Busy && try < tries {
+			continue
+		}
+		d.Loop.Poke() // there is something to tell
+		return err
+	}
+}
+
+// miss adds rollouts that failed before they began. What serves, and what is
+// on its way, goes on.
+func (r *Record) miss(want spec.Project, vain map[string]string, now time.Time) (changed bool) {
+	r.Services = slices.Clone(r.Services)
+	for _, declared := range want.Services {
+		s := r.Service(declared.Name)
+		reason, wanted := vain[declared.Name]
+		if !wanted || s == nil || s.Removed {
+			continue
+		}
+		next := Rollout{Number: s.Last() + 1, State: Failed, Reason: reason, Declared: &declared, Created: now}
+		if had := s.Rollout(s.Target); had != nil { // without its image nobody knows how it would have run
+			next.Spec = had.Spec
+		}
+		next.Spec.Name, next.Spec.Image = declared.Name, declared.Image
+		if s.Target != s.Active { // how that one ends is not for this one to say
+			next.State = Retired
+		}
+		s.Rollouts = slices.Clone(s.Rollouts)
+		s.add(next)
+		changed = true
+	}
+	return changed
+}
+
+// missing tells whether the image of a service is to be pulled, and can be kept.
+func (d *Deployer) missing(ctx context.Context, environment string, s spec.Service) (bool, error) {
+	_, err := d.Images.Image(ctx, environment, s.Image)
+	if err != nil && problem.KindOf(err) != problem.NotFound {
+		return false, err
+	}
+	if !d.due(s, err == nil) {
+		return false, nil
+	}
+	return true, d.room()
 }
 
 // lacks is the error of an image that is not there and is not pulled.

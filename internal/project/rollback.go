@@ -175,6 +175,9 @@ func mounts(p spec.Project, kind spec.MountKind, name string) bool {
 // Errors: problem.List of Conflict problems.
 func (d *Deployer) stillThere(ctx context.Context, ref Ref, ro Rollout) error {
 	var wrong problem.List
+	if ro.Image.ID == "" {
+		return problem.New(problem.Conflict, "that rollout never had its image, %s", ro.Spec.Image).With("choose another one: havre history %s", ref)
+	}
 	_, err := d.Images.Image(ctx, ref.Record.Environment, ro.Image.ID)
 	switch {
 	case problem.KindOf(err) == problem.NotFound:

@@ -15,6 +15,8 @@ var (
 	PortalRequest = portalContainer
 	Fold          = fold
 	Explain       = explain
+	Pulled        = pulled
+	Unpulled      = unpulled
 )
 
 // Material is what the guard gives for a portal.

@@ -94,6 +94,7 @@ var cures = []struct {
 	words  *regexp.Regexp
 	remedy string
 }{
+	{regexp.MustCompile(`(?i)no space left`), "make room where the engine keeps its images, then do it again: docker system df; havre image ls"},
 	{regexp.MustCompile(`(?i)no matching manifest|does not match the specified platform`), "the registry has it for other machines only: choose another tag, or build it for this one"},
 	{regexp.MustCompile(`(?i)HTTP response to HTTPS client|x509|certificate`), "the engine trusts a registry over HTTPS only: give it a certificate that this machine knows, or name it among insecure-registries of the engine"},
 	{regexp.MustCompile(`(?i)toomanyrequests|rate limit`), "the registry wants you to wait; bring it by hand: docker save on a machine that has it, then havre image load"},

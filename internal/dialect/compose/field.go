@@ -163,7 +163,7 @@ var runFields = []Field{
 	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file below the project's directory; its relative paths start beside it"},
 	{Path: "services.*.container_name", Verdict: Warned, Says: "honoured as one more name on the network; containers get other names in the engine", Remedy: "use networks: {default: {aliases: […]}}", own: true},
 	{Path: "services.*.build", Verdict: Warned, Says: "nothing is built here; refused when there is no image: beside it", Remedy: "havre image build -t NAME DIR", own: true},
-	{Path: "services.*.pull_policy", Verdict: Honoured, Says: "at an apply, before anything stops: always, never, missing, if_not_present; daily, weekly and every_… are always, build is never; absent: missing, with build: never"},
+	{Path: "services.*.pull_policy", Verdict: Honoured, Says: "at an apply, before anything stops: always, never, missing, if_not_present; daily, weekly, refresh and every_… are always, build is never; absent: missing, with build: never"},
 	{Path: "services.*.pull_refresh_after", Verdict: Warned, Says: "registries are asked at an apply, not after a time", Remedy: "write pull_policy: always"},
 	{Path: "services.*.platform", Verdict: Warned, Says: "the image runs as it was made or loaded", Remedy: "build the image for this machine"},
 	{Path: "services.*.healthcheck", Verdict: Honoured, Says: "in place of the image's"},

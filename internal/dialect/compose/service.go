@@ -81,7 +81,7 @@ func (r *reader) image(name string, s types.ServiceConfig) string {
 // of the person's own; who knows what a registry has under it.
 func (r *reader) pull(name string, s types.ServiceConfig) spec.Pull {
 	switch policy := s.PullPolicy; {
-	case policy == types.PullPolicyAlways, policy == "daily", policy == "weekly", strings.HasPrefix(policy, "every_"):
+	case policy == types.PullPolicyAlways, policy == types.PullPolicyRefresh, policy == "daily", policy == "weekly", strings.HasPrefix(policy, "every_"):
 		return spec.PullAlways
 	case policy == types.PullPolicyNever, policy == types.PullPolicyBuild:
 		return spec.PullNever
