@@ -32,7 +32,7 @@ func (h *havre) inside(t *testing.T, service, address string) string {
 func TestProjectsReachEachOtherOnlyByPublicPorts(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.apply(t, "east", fmt.Sprintf(pair, 18030))
+	h.apply(t, "east", fmt.Sprintf(pair, 18253))
 	h.apply(t, "west", "services: {c: {image: 'app:1'}}")
 	if got := h.inside(t, "east.b", "a:8080"); got != "ok" {
 		t.Errorf("services of one project see each other by name: %s", got)
@@ -52,7 +52,7 @@ func TestProjectsReachEachOtherOnlyByPublicPorts(t *testing.T) {
 		t.Error("west.c finds a service of another project by name")
 	}
 	gateway := h.world.Address.String()
-	if got := h.inside(t, "west.c", gateway+":18030"); got != "ok" {
+	if got := h.inside(t, "west.c", gateway+":18253"); got != "ok" {
 		t.Errorf("the public port must be open to everybody: %s", got)
 	}
 	for _, closed := range []string{"7080", "2377", "7946"} {

@@ -52,7 +52,7 @@ func TestLogsMergeAllReplicasInOrderOfTime(t *testing.T) {
 func TestFollowedLogsGoOnWithTheNextContainer(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.apply(t, "goeson", "services: {s: {image: 'app:1', environment: {VERSION: v1, PRINT: born-v1}, ports: ['18050:8080']}}")
+	h.apply(t, "goeson", "services: {s: {image: 'app:1', environment: {VERSION: v1, PRINT: born-v1}, ports: ['18250:8080']}}")
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := h.command(ctx, "logs", "-f", "goeson.s")
@@ -87,7 +87,7 @@ func TestFollowedLogsGoOnWithTheNextContainer(t *testing.T) {
 		}
 	}
 	await("born-v1")
-	if _, err := h.get(ctx, "http://127.0.0.1:18050/print?arg=live-line"); err != nil {
+	if _, err := h.get(ctx, "http://127.0.0.1:18250/print?arg=live-line"); err != nil {
 		t.Fatal(err)
 	}
 	await("live-line")
@@ -138,14 +138,14 @@ func TestExecGivesATerminalOfTheRightSize(t *testing.T) {
 func TestStoppedStaysStoppedUntilStarted(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.apply(t, "rests", fmt.Sprintf(web, "v1", 18051, 1))
+	h.apply(t, "rests", fmt.Sprintf(web, "v1", 18251, 1))
 	h.must(t, "stop", "rests.web")
 	if s, err := h.service(t.Context(), "rests.web"); err != nil || s.State != "stopped" || len(s.Tasks) > 0 && s.Healthy > 0 {
 		t.Errorf("after stop: %+v, %v", s, err)
 	}
 	h.whySays(t, "rests.web", "stopped", "havre start")
 	h.must(t, "start", "rests.web")
-	h.answers(t, "http://127.0.0.1:18051/", "v1")
+	h.answers(t, "http://127.0.0.1:18251/", "v1")
 }
 
 func TestImagesAreListedLoadedAndNotRemovedWhileUsed(t *testing.T) {
@@ -173,12 +173,12 @@ func TestOldImageOfAServiceStaysWhenItsNameMovesOn(t *testing.T) {
 	h := up(t)
 	h.write(t, "img/Dockerfile", "FROM app:1\nENV VERSION=one\n")
 	h.must(t, "image", "build", "-t", "moving:1", filepath.Join(h.work, "img"))
-	h.apply(t, "moving", "services: {s: {image: 'moving:1', ports: ['18052:8080'], volumes: ['kept:/data']}}\nvolumes: {kept: {}}")
+	h.apply(t, "moving", "services: {s: {image: 'moving:1', ports: ['18252:8080'], volumes: ['kept:/data']}}\nvolumes: {kept: {}}")
 	h.write(t, "img/Dockerfile", "FROM app:1\nENV VERSION=two\n")
 	h.must(t, "image", "build", "-t", "moving:1", filepath.Join(h.work, "img"))
 	h.must(t, "stop", "moving.s")
 	h.must(t, "start", "moving.s")
-	h.answers(t, "http://127.0.0.1:18052/", "one")
+	h.answers(t, "http://127.0.0.1:18252/", "one")
 }
 
 func TestAllOfHavreIsSmall(t *testing.T) {

@@ -85,22 +85,22 @@ func TestWhyNamesWhoHasThePort(t *testing.T) {
 func TestWhyNamesAPortThatWasTakenLater(t *testing.T) {
 	t.Parallel()
 	h := alone(t)
-	h.apply(t, "port", fmt.Sprintf(web, "v1", 18010, 1))
+	h.apply(t, "port", fmt.Sprintf(web, "v1", 18254, 1))
 	h.must(t, "stop", "port.web")
 	var l net.Listener
 	lab.Eventually(t, "the port to be free", func(ctx context.Context) (err error) {
-		l, err = h.world.Listen(ctx, "tcp", "0.0.0.0:18010")
+		l, err = h.world.Listen(ctx, "tcp", "0.0.0.0:18254")
 		return err
 	})
 	defer l.Close()
 	if r := h.run(t, "start", "port.web"); r.code != 1 {
 		t.Errorf("exit code %d, want 1: %s%s", r.code, r.out, r.errs)
 	}
-	h.whySays(t, "port.web", "18010", "docker.test")
+	h.whySays(t, "port.web", "18254", "docker.test")
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	h.answers(t, "http://127.0.0.1:18010/", "v1")
+	h.answers(t, "http://127.0.0.1:18254/", "v1")
 }
 
 func TestWhyNamesWhatItWaitsFor(t *testing.T) {
