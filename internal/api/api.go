@@ -30,12 +30,12 @@ const (
 	PathStart     = "POST /v1/services/{name}/start"    // → stream of Progress
 	PathStop      = "POST /v1/services/{name}/stop"     // → stream of Progress
 	PathRestart   = "POST /v1/services/{name}/restart"  // → stream of Progress
-	PathRemove    = "DELETE /v1/services/{name}"        // ?volumes=true → Removed
+	PathRemove    = "DELETE /v1/services/{name}"        // ?volumes=true&force=true → Removed
 	PathProject   = "GET /v1/projects/{name}"           // → Declared
 	PathPStart    = "POST /v1/projects/{name}/start"    // the same for all services of a project
 	PathPStop     = "POST /v1/projects/{name}/stop"     //
 	PathPRestart  = "POST /v1/projects/{name}/restart"  //
-	PathPRemove   = "DELETE /v1/projects/{name}"        // ?volumes=true → Removed
+	PathPRemove   = "DELETE /v1/projects/{name}"        // ?volumes=true&force=true → Removed
 	PathPLogs     = "GET /v1/projects/{name}/logs"      // of all its services
 	PathImages    = "GET /v1/images"                    // ?env= → []Image
 	PathLoad      = "POST /v1/images/load"              // ?env= &name=; body: docker-archive → Image
@@ -224,6 +224,14 @@ type Line struct {
 type Removed struct {
 	Gone []string `json:"gone"`
 	Kept []string `json:"kept,omitempty" doc:"volumes that still hold data"`
+	Cut  []string `json:"cut,omitempty" doc:"services of other projects whose link leads nowhere now"`
+}
+
+// Removal says how much is removed. The zero Removal spares data and whoever
+// links to what goes.
+type Removal struct {
+	Volumes bool // the data too
+	Force   bool // also what services of other projects link to
 }
 
 // Image is an image of an environment.

@@ -10,7 +10,8 @@ import (
 )
 
 func newRm(c *console) *cobra.Command {
-	var volumes, yes bool
+	var how api.Removal
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "rm NAME…",
 		Short: "Remove services",
@@ -20,21 +21,22 @@ func newRm(c *console) *cobra.Command {
 		ValidArgsFunction: c.names,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			question := "Remove " + strings.Join(args, ", ") + "?"
-			if volumes {
+			if how.Volumes {
 				question = "Remove " + strings.Join(args, ", ") + " and all data in their volumes, for good?"
 			}
 			if err := c.confirm(cmd.Context(), yes, question); err != nil {
 				return err
 			}
-			return c.remove(cmd.Context(), args, volumes)
+			return c.remove(cmd.Context(), args, how)
 		},
 	}
-	cmd.Flags().BoolVar(&volumes, "volumes", false, "remove the data too")
+	cmd.Flags().BoolVar(&how.Volumes, "volumes", false, "remove the data too")
+	cmd.Flags().BoolVar(&how.Force, "force", false, "also what services of other projects link to; says whose link leads nowhere then")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c.formats(cmd, "text", "json")
 }
 
-func (c *console) remove(ctx context.Context, names []string, volumes bool) error {
+func (c *console) remove(ctx context.Context, names []string, how api.Removal) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
@@ -44,7 +46,7 @@ func (c *console) remove(ctx context.Context, names []string, volumes bool) erro
 		if err != nil {
 			return err
 		}
-		gone, err := cl.Remove(ctx, t, volumes)
+		gone, err := cl.Remove(ctx, t, how)
 		if err != nil {
 			return err
 		}
@@ -65,6 +67,9 @@ func (c *console) removed(r api.Removed) error {
 	}
 	for _, what := range r.Kept {
 		c.say("kept %s", what)
+	}
+	for _, who := range r.Cut {
+		c.say("cut off: %s runs on, and its link leads nowhere until the target is applied again", who)
 	}
 	return nil
 }

@@ -48,11 +48,13 @@ func (c *Client) Down(ctx context.Context, report Report) error {
 	return err
 }
 
-// Remove takes a service or project away, and its volumes when asked.
-func (c *Client) Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error) {
+// Remove takes a service or project away, and more when asked.
+func (c *Client) Remove(ctx context.Context, t api.Target, how api.Removal) (api.Removed, error) {
 	k := named(api.PathRemove, api.PathPRemove, t)
-	if volumes {
-		k.query.Set("volumes", strconv.FormatBool(volumes))
+	for name, asked := range map[string]bool{"volumes": how.Volumes, "force": how.Force} {
+		if asked {
+			k.query.Set(name, strconv.FormatBool(asked))
+		}
 	}
 	return get[api.Removed](ctx, c, k)
 }

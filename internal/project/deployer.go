@@ -175,6 +175,7 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 	o, err := d.free(ctx, old, want.Project, found)
 	if err == nil {
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
+		o.Plan.Notes = append(o.Plan.Notes, retold(records, o)...)
 		d.coming(&o.Plan, pulls, want.Project)
 	}
 	return o, err
@@ -247,7 +248,7 @@ func (d *Deployer) former(records []Record, want api.Apply) (Record, error) {
 			return r, nil
 		}
 	}
-	subnet, err := d.unused(records)
+	subnet, err := d.unused(records, SubnetBits)
 	if err != nil {
 		return Record{}, err
 	}

@@ -59,10 +59,11 @@ func apps() map[string]reconciletest.App {
 func in(t *testing.T, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, cluster: reconciletest.New(apps()), records: &projecttest.Memory{}}
-		w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{})
+		pool := netip.MustParsePrefix("10.87.0.0/22")
+		w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: project.Addresses{Pool: pool, Routes: w.cluster.Machine().Routes}})
 		w.Deployer = &project.Deployer{
 			Records: w.records, Images: w.cluster, Loop: looking{w.loop}, Machine: w.cluster.Machine(), Volumes: w.cluster,
-			Environments: []string{"prod", "test"}, Pool: netip.MustParsePrefix("10.87.0.0/22"),
+			Environments: []string{"prod", "test"}, Pool: pool,
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)
@@ -359,15 +360,15 @@ func TestRestartMakesARolloutLikeIt(t *testing.T) {
 func TestRemoveWaitsAndKeepsTheData(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("web", "good", port(80, 0), needs("db", spec.Started)), app("db", "data"))
-		if _, err := w.Remove(t.Context(), target("db"), false); problem.KindOf(err) != problem.Invalid || !strings.Contains(err.Error(), "web needs db") {
+		if _, err := w.Remove(t.Context(), target("db"), api.Removal{}); problem.KindOf(err) != problem.Invalid || !strings.Contains(err.Error(), "web needs db") {
 			t.Errorf("what another needs: %v", err)
 		}
-		done, err := w.Remove(t.Context(), target("web"), false)
+		done, err := w.Remove(t.Context(), target("web"), api.Removal{})
 		if err != nil || !slices.Equal(done.Gone, []string{"service web"}) || len(done.Kept) != 0 {
 			t.Errorf("%+v, %v", done, err)
 		}
 		id := w.record("shop").Service("db").ID
-		done, err = w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, false)
+		done, err = w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{})
 		if err != nil || !slices.Equal(done.Gone, []string{"service db"}) || !slices.Equal(done.Kept, []string{"volume db.data"}) {
 			t.Errorf("%+v, %v", done, err)
 		}
@@ -387,7 +388,7 @@ func TestRemoveWaitsAndKeepsTheData(t *testing.T) {
 func TestRemoveWithVolumesLeavesNothing(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("db", "data"))
-		done, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true)
+		done, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true})
 		if err != nil || !slices.Equal(done.Gone, []string{"service db", "volume db.data"}) {
 			t.Errorf("%+v, %v", done, err)
 		}
@@ -404,7 +405,7 @@ func TestRemoveWithVolumesLeavesNothing(t *testing.T) {
 func TestVolumeThatTwoUseIsKeptForTheOther(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("a", "good", volume("shared", "/a"), volume("mine", "/m")), app("b", "good", volume("shared", "/b")))
-		done, err := w.Remove(t.Context(), target("a"), true)
+		done, err := w.Remove(t.Context(), target("a"), api.Removal{Volumes: true})
 		if err != nil || !slices.Equal(done.Gone, []string{"service a", "volume mine"}) {
 			t.Errorf("%+v, %v", done, err)
 		}
@@ -422,7 +423,7 @@ func TestRemoveEndsWhenSomebodyAppliesAgain(t *testing.T) {
 		})
 		ended := make(chan error)
 		go func() {
-			_, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true)
+			_, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true})
 			ended <- err
 		}()
 		time.Sleep(time.Second)
@@ -492,7 +493,7 @@ func TestApplyEndsWhenTheProjectIsRemoved(t *testing.T) {
 			ended <- err
 		}()
 		time.Sleep(2 * time.Second)
-		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, false); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{}); err != nil {
 			t.Error(err)
 		}
 		if err := <-ended; problem.KindOf(err) != problem.Conflict {

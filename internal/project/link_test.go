@@ -101,12 +101,12 @@ func TestLinkNetworkGoesWithTheProject(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("store", app("db", "good"))
 		w.must("shop", app("web", "good", link("store/db", "")))
-		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true}); err != nil {
 			t.Fatal(err)
 		}
 		w.quiet()
 		w.has("networks", w.networks(), "[prod/store]")
-		if _, err := w.Remove(t.Context(), api.Target{Name: "store", Project: true}, true); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "store", Project: true}, api.Removal{Volumes: true}); err != nil {
 			t.Fatal(err)
 		}
 		if s := w.cluster.State(); len(s.Services)+len(s.Networks)+len(s.Portals) != 0 {
@@ -178,11 +178,11 @@ func TestTargetOfALinkStays(t *testing.T) {
 		w.must("store", app("db", "good"), app("cache", "good"))
 		w.must("shop", app("web", "good", link("store/db", "database")))
 		for _, gone := range []api.Target{target("db"), {Name: "store", Project: true}} {
-			if _, err := w.Remove(t.Context(), gone, false); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.web links to prod.store") {
+			if _, err := w.Remove(t.Context(), gone, api.Removal{}); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.web links to prod.store") {
 				t.Errorf("%s is removed: %v", gone.Name, err)
 			}
 		}
-		if _, err := w.Remove(t.Context(), target("cache"), false); err != nil {
+		if _, err := w.Remove(t.Context(), target("cache"), api.Removal{}); err != nil {
 			t.Error(err)
 		}
 		if _, err := w.apply("store", app("cache", "good")); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.web links to it") {
@@ -190,6 +190,52 @@ func TestTargetOfALinkStays(t *testing.T) {
 		}
 		if _, err := w.apply("store", app("db", "good"), app("database", "good")); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "that name means database") {
 			t.Errorf("the link's name comes to mean another: %v", err)
+		}
+	})
+}
+
+func TestTargetGoesUnderItsSourcesWhenForced(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		w.must("shop", app("web", "good", link("store/db", "database")), app("cron", "good", link("store/db", "")))
+		store := api.Target{Name: "store", Project: true}
+		_, err := w.Remove(t.Context(), store, api.Removal{})
+		if problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "shop.cron, shop.web link to prod.store") {
+			t.Errorf("it is removed, or not all are named: %v", err)
+		}
+		done, err := w.Remove(t.Context(), store, api.Removal{Force: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.has("cut off", done.Cut, []string{"shop.cron", "shop.web"})
+		w.quiet()
+		web := w.record("shop").Service("web")
+		w.has("who linked to it serves on", []int{web.Active, web.Target, web.Last()}, []int{1, 1, 1})
+		w.must("store", app("db", "good"))
+		w.quiet()
+		w.has("networks", w.networks(), "[prod/shop prod/shop to store/db prod/store]")
+		web = w.record("shop").Service("web")
+		ends, db := web.Rollout(web.Active).Joins, w.record("store").Service("db")
+		if len(ends) != 1 || ends[0].Target.Service != db.ID || len(db.Rollout(db.Active).Joins) != 1 {
+			t.Errorf("they do not meet again: %v, %v", ends, db.Rollout(db.Active).Joins)
+		}
+	})
+}
+
+func TestPlanSaysWhoseVariablesNameFormerPorts(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good", exposes(5432)))
+		w.must("shop", app("web", "good", link("store/db", "database")))
+		for range 2 { // until it was renewed
+			all := w.must("store", app("db", "good", exposes(5433)))
+			if notes := all[0].Plan.Notes; len(notes) != 1 || !strings.Contains(notes[0].Says, "shop.web was told by variables that store/db has the ports 5432, and it has 5433 now") {
+				t.Errorf("the plan says %v", notes)
+			}
+		}
+		all := w.must("shop", app("web", "good", link("store/db", "database")))
+		w.has("applied again", verbs(*all[0].Plan), "update web environment")
+		if notes := w.must("store", app("db", "good", exposes(5433)))[0].Plan.Notes; len(notes) != 0 {
+			t.Errorf("the plan still says %v", notes)
 		}
 	})
 }

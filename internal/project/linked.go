@@ -1,11 +1,12 @@
 package project
 
 import (
-	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"havre/internal/problem"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
@@ -36,7 +37,7 @@ func (d *Deployer) connect(records []Record, old Record, p *spec.Project, found 
 			if _, has := (&Record{Links: found.Links}).linkNet(l.To); has {
 				continue
 			}
-			subnet, oops := d.unused(append(slices.Clone(records), Record{Subnet: old.Subnet, Links: found.Links}))
+			subnet, oops := d.unused(append(slices.Clone(records), Record{Subnet: old.Subnet, Links: found.Links}), LinkBits)
 			if oops != nil {
 				return nil, oops
 			}
@@ -134,6 +135,15 @@ func called(records []Record, old Record, p spec.Project) problem.List {
 type caller struct {
 	who  string // project.service
 	link spec.Link
+	runs *spec.Service // what of it is to run; nil when nothing is
+}
+
+func (r Record) runs(name string) *spec.Service {
+	s := r.Service(name)
+	if s == nil || s.Rollout(s.Target) == nil {
+		return nil
+	}
+	return &s.Rollout(s.Target).Spec
 }
 
 // callers are the services of other projects with links to r's.
@@ -146,7 +156,7 @@ func callers(records []Record, r Record) []caller {
 		for _, s := range o.Declared.Services {
 			for _, l := range s.Links {
 				if project, _, outside := l.Outside(); outside && strings.EqualFold(project, r.Name) {
-					all = append(all, caller{o.Name + "." + s.Name, l})
+					all = append(all, caller{o.Name + "." + s.Name, l, o.runs(s.Name)})
 				}
 			}
 		}
@@ -154,31 +164,9 @@ func callers(records []Record, r Record) []caller {
 	return all
 }
 
-// unused is a subnet that nobody has: no project, no link, nor a network that
-// is about to go.
-func (d *Deployer) unused(records []Record) (string, error) {
-	used, err := d.Machine.Routes()
-	if err != nil {
-		return "", err
-	}
-	var texts []string
-	for _, r := range records {
-		texts = append(texts, r.Subnet)
-		for _, l := range r.Links {
-			texts = append(texts, l.Subnet)
-		}
-	}
-	snap := d.Loop.View().Snapshot
-	for _, n := range append(slices.Clone(snap.Networks), snap.Links...) {
-		texts = append(texts, n.Subnet)
-	}
-	for _, t := range texts {
-		if p, err := netip.ParsePrefix(t); err == nil {
-			used = append(used, p)
-		}
-	}
-	subnet, err := Subnet(d.Pool, used, anywhere(d.Pool))
-	return subnet.String(), err
+// unused is a subnet that nobody has.
+func (d *Deployer) unused(records []Record, bits int) (string, error) {
+	return Addresses{Pool: d.Pool, Routes: d.Machine.Routes}.Unused(records, d.Loop.View().Snapshot, bits)
 }
 
 // remade tells of services of other projects that get new containers because of
@@ -204,15 +192,65 @@ func remade(records []Record, o Outcome) []problem.Problem {
 	return notes
 }
 
-// linkedBy names a service of another project that links to what goes.
-func linkedBy(records []Record, ref Ref) string {
-	for _, c := range callers(records, *ref.Record) {
+// retold tells of services of other projects whose link variables name other
+// ports than o's targets have then: they hold what was true when their project
+// was applied.
+func retold(records []Record, o Outcome) []problem.Problem {
+	var notes []problem.Problem
+	for _, c := range callers(records, o.Record) {
 		_, name, _ := c.link.Outside()
-		if ref.Service == nil || strings.EqualFold(ref.Service.Name, name) {
-			return c.who
+		to := o.Record.Service(name)
+		if to == nil || to.Removed || to.Rollout(to.Target) == nil || len(c.link.Ports) > 0 {
+			continue
+		}
+		was, now := c.told(), inner(to.Rollout(to.Target).Spec)
+		if was == nil || slices.Equal(was, now) {
+			continue
+		}
+		notes = append(notes, *problem.New(problem.Conflict, "%s was told by variables that %s/%s has the ports %s, and it has %s now", c.who, o.Record.Name, to.Name, joined(was), joined(now)).
+			With("apply the project of %s again to renew them", c.who))
+	}
+	return notes
+}
+
+// told are the ports that the variables of a caller name; nil when nothing of
+// it is to run.
+func (c caller) told() []uint16 {
+	if c.runs == nil {
+		return nil
+	}
+	ports := []uint16{}
+	for name, value := range c.runs.Environment {
+		n, err := strconv.ParseUint(value, 10, 16)
+		if err == nil && slices.Contains(service.LinkVariables(c.link.Name(), []uint16{uint16(n)}), name+"="+value) && strings.HasSuffix(name, "_TCP_PORT") {
+			ports = append(ports, uint16(n))
 		}
 	}
-	return ""
+	slices.Sort(ports)
+	return ports
+}
+
+// linkedBy names the services of other projects that link to what goes.
+func linkedBy(records []Record, ref Ref) []string {
+	var all []string
+	for _, c := range callers(records, *ref.Record) {
+		_, name, _ := c.link.Outside()
+		if (ref.Service == nil || strings.EqualFold(ref.Service.Name, name)) && !slices.Contains(all, c.who) {
+			all = append(all, c.who)
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
+// linkedTo refuses to take a target away from those who link to it.
+func linkedTo(who []string, ref Ref) error {
+	verb, it := "links", "it"
+	if len(who) > 1 {
+		verb, it = "link", "them"
+	}
+	return problem.New(problem.Conflict, "%s %s to %s", strings.Join(who, ", "), verb, ref).
+		With("take the link out of %s and apply again, or remove that first; with --force %s goes all the same, and their link leads nowhere", it, ref)
 }
 
 // view is what the loop saw, together with what is remembered.

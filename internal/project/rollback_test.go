@@ -247,7 +247,7 @@ func TestRollbackWantsWhatTheRolloutHad(t *testing.T) {
 		_, err = w.back("web", 1)
 		w.conflict("port 8080/tcp, which r1 had, is taken by prod.blog.front", err)
 		w.conflict("the domain a.test, which r1 had, belongs to prod.blog.front", err)
-		if _, err := w.Remove(t.Context(), api.Target{Name: "blog", Project: true}, true); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "blog", Project: true}, api.Removal{Volumes: true}); err != nil {
 			t.Fatal(err)
 		}
 		w.cluster.Held[8080] = "nginx"

@@ -143,7 +143,7 @@ func TestRenewPassesOverProjectsThatGoMeanwhile(t *testing.T) {
 				return
 			}
 			renewed = true
-			if _, err := w.Remove(t.Context(), api.Target{Name: "zoo", Project: true}, true); err != nil {
+			if _, err := w.Remove(t.Context(), api.Target{Name: "zoo", Project: true}, api.Removal{Volumes: true}); err != nil {
 				t.Error(err)
 			}
 		})
@@ -192,7 +192,7 @@ func TestSecretThatIsUsedIsNotRemoved(t *testing.T) {
 		if _, err := w.RemoveSecret(t.Context(), "", "shared"); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "prod.shop.web") {
 			t.Errorf("got %v", err)
 		}
-		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, true); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true}); err != nil {
 			t.Fatal(err)
 		}
 		if gone, err := w.RemoveSecret(t.Context(), "", "shared"); err != nil || !slices.Equal(gone.Gone, []string{"secret shared"}) {

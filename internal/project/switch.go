@@ -183,16 +183,17 @@ func (d *Deployer) Restart(ctx context.Context, t api.Target, report func(api.Pr
 // Remove takes a service or a project away and waits until it is gone.
 // Volumes stay unless they are named to go.
 // Errors: NotFound; Conflict, also when a service of another project links to
-// it; Invalid when another service needs it.
-func (d *Deployer) Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error) {
+// it, unless that is forced; Invalid when another service needs it.
+func (d *Deployer) Remove(ctx context.Context, t api.Target, how api.Removal) (api.Removed, error) {
 	var those []*Service
+	var cut []string
 	ref, err := d.given(ctx, t, func(ref Ref) error {
 		records, err := d.Records.Projects(ctx)
 		if err != nil {
 			return err
 		}
-		if who := linkedBy(records, ref); who != "" {
-			return problem.New(problem.Conflict, "%s links to %s", who, ref).With("take the link out of %s and apply its project, or remove that first", who)
+		if cut = linkedBy(records, ref); len(cut) > 0 && !how.Force {
+			return linkedTo(cut, ref)
 		}
 		those = ref.those()
 		names := map[string]bool{}
@@ -215,7 +216,8 @@ func (d *Deployer) Remove(ctx context.Context, t api.Target, volumes bool) (api.
 	if err != nil {
 		return done, err
 	}
-	return d.cleared(ctx, ref, volumes, done)
+	done.Cut = cut
+	return d.cleared(ctx, ref, how.Volumes, done)
 }
 
 // gathered waits until services are gone.

@@ -61,7 +61,7 @@ func TestVolumeOfAServiceStaysAndAnOrphanGoes(t *testing.T) {
 		if _, err := w.VolumeRemove(t.Context(), "", "shop/data"); problem.KindOf(err) != problem.Conflict {
 			t.Errorf("in use: %v", err)
 		}
-		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, false); err != nil {
+		if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{}); err != nil {
 			t.Fatal(err)
 		}
 		list, err := w.VolumeList(t.Context(), "", "shop", false)

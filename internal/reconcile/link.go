@@ -65,17 +65,23 @@ func (w *work) wire(ctx context.Context, want project.Wire) (string, error) {
 			return n.ID, nil
 		}
 	}
-	n := service.Network{
-		Name: "h-" + string(want.Source) + "-l" + project.NewID(), Environment: want.Environment,
-		Project: want.Source, Target: want.Target, Subnet: want.Subnet,
-	}
-	id, err := w.loop.hands.EnsureNetwork(ctx, n)
+	n, err := w.fence(ctx, service.Network{Environment: want.Environment, Project: want.Source, Target: want.Target, Subnet: want.Subnet}, func(subnet string) error {
+		i := slices.IndexFunc(w.records, func(r project.Record) bool { return r.ID == want.Source })
+		r := &w.records[i] // a wire has a source
+		r.Links = slices.Clone(r.Links)
+		for j := range r.Links {
+			if r.Links[j].Subnet == want.Subnet {
+				r.Links[j].Subnet = subnet
+			}
+		}
+		want.Subnet = subnet
+		return w.keep(ctx, r)
+	})
 	if err != nil {
 		return "", err
 	}
-	n.ID = id
 	w.view.Snapshot.Links = append(slices.Clone(w.view.Snapshot.Links), n)
-	return id, nil
+	return n.ID, nil
 }
 
 // unlink removes networks of links that no service has an end of any more.

@@ -47,13 +47,16 @@ func (w *work) project(ctx context.Context, r *project.Record) {
 	defer cancel()
 	network := w.network(*r)
 	if network == "" && slices.ContainsFunc(r.Present(), runs) {
-		id, err := w.loop.hands.EnsureNetwork(ctx, service.Network{Name: "h-" + string(r.ID) + "-" + project.NewID(), Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
+		made, err := w.fence(ctx, service.Network{Environment: r.Environment, Project: r.ID, Subnet: r.Subnet}, func(subnet string) error {
+			r.Subnet = subnet
+			return w.keep(ctx, r)
+		})
 		if err != nil {
 			w.unfenced(ctx, r, err)
 			return
 		}
-		network = id
-		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, service.Network{ID: id, Environment: r.Environment, Project: r.ID, Subnet: r.Subnet})
+		network = made.ID
+		w.view.Snapshot.Networks = append(w.view.Snapshot.Networks, made)
 	}
 	w.failed("remember what crashed in "+r.Name, w.troubles(ctx, r))
 	w.hooks(ctx, r)

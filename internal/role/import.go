@@ -221,7 +221,7 @@ func (p projects) ID(ctx context.Context, environment, name string) (spec.Projec
 
 func (p projects) Remove(ctx context.Context, environment, name string) error {
 	return again(ctx, func() error {
-		_, err := p.server.Remove(ctx, api.Target{Environment: environment, Name: name, Project: true}, false)
+		_, err := p.server.Remove(ctx, api.Target{Environment: environment, Name: name, Project: true}, api.Removal{})
 		return err
 	})
 }

@@ -162,10 +162,14 @@ func runServer(ctx context.Context, l Layout) error {
 	seer := &witness{journal: journal, https: uint16(c.HTTPSPort), suffix: c.Suffix, log: log}
 	engine.OnRefusal(func(says string) { seer.refused(ctx, says) })
 	certs := &leaves{authority: authority, dir: l.CertificateDir()}
+	space, err := c.addresses()
+	if err != nil {
+		return err
+	}
 	loop := reconcile.New(reconcile.Hands{
 		Observer: engine, Services: engine, Fences: engine, Portals: engine, Storage: cl, Hooks: cl, Secrets: kept, Shelf: engine, Litter: engine, Logs: cl, Logbook: keeper{cl, book},
 		Records: db, Ingress: ing, Holders: engine, Certificates: certs,
-	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Suffix: c.Suffix, Backoff: c.backoff(), Witness: seer, Log: log})
+	}, reconcile.Settings{Every: every, HTTPPort: uint16(c.HTTPPort), HTTPSPort: uint16(c.HTTPSPort), Suffix: c.Suffix, Backoff: c.backoff(), Addresses: space, Witness: seer, Log: log})
 	seer.loop, seer.certs = loop, certs
 	if certs.public, err = c.ACME.open(l, ing, loop.Poke, log); err != nil {
 		return err
@@ -363,4 +367,14 @@ func (ls *leaves) part(now time.Time) api.Part {
 	}
 	p.Says = strings.Join(all, "; ")
 	return p
+}
+
+// addresses is where networks find addresses.
+func (c *ServerConfig) addresses() (project.Addresses, error) {
+	m, err := newMachine()
+	if err != nil {
+		return project.Addresses{}, err
+	}
+	pool, err := netip.ParsePrefix(c.Pool)
+	return project.Addresses{Pool: pool, Routes: m.Routes}, err
 }

@@ -100,7 +100,7 @@ type Downer interface {
 // Remover takes a service or a project away, its volumes only when asked.
 // ctx is as in Deployer.Apply.
 type Remover interface {
-	Remove(ctx context.Context, t api.Target, volumes bool) (api.Removed, error)
+	Remove(ctx context.Context, t api.Target, how api.Removal) (api.Removed, error)
 }
 
 // Logs gives what a service, or each service of a project, printed: in order

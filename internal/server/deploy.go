@@ -101,8 +101,12 @@ func (s *Server) remove(project bool) func(http.ResponseWriter, *http.Request) e
 		if err != nil {
 			return err
 		}
+		force, err := truth(r, "force")
+		if err != nil {
+			return err
+		}
 		return s.removed(w, r, func(ctx context.Context) (api.Removed, error) {
-			return s.set.Backend.Remover.Remove(ctx, t, volumes)
+			return s.set.Backend.Remover.Remove(ctx, t, api.Removal{Volumes: volumes, Force: force})
 		})
 	}
 }

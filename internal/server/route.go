@@ -49,7 +49,10 @@ func secretParams() []param {
 func (s *Server) routes() []route {
 	named := []param{environmentParam()}
 	inside := []param{environmentParam(), {"path", "absolute, in the container or the volume", "string"}}
-	volumes := []param{environmentParam(), {"volumes", "take the data away too", "boolean"}}
+	volumes := []param{
+		environmentParam(), {"volumes", "take the data away too", "boolean"},
+		{"force", "also what services of other projects link to", "boolean"},
+	}
 	lines := []param{
 		environmentParam(),
 		{"follow", "go on with what is printed from now on", "boolean"},

@@ -151,6 +151,9 @@ func (c *Cluster) RemoveService(ctx context.Context, swarmID string) error {
 // Errors: Conflict when its subnet is taken.
 func (c *Cluster) EnsureNetwork(ctx context.Context, want service.Network) (id string, err error) {
 	err = c.act(ctx, "make network", func() error {
+		if slices.Contains(c.Taken, want.Subnet) {
+			return problem.New(problem.Conflict, "the swarm does not give it the addresses %s", want.Subnet)
+		}
 		for _, n := range c.networks {
 			if n.Name == want.Name {
 				id = n.ID

@@ -40,6 +40,7 @@ type App struct {
 type Cluster struct {
 	Held   map[uint16]string // ports of the machine that other programs have, and who
 	Refuse func(call string) error
+	Taken  []string // subnets that networks of others have
 
 	mu        sync.Mutex     // guards what follows
 	apps      map[string]App // by image id

@@ -234,7 +234,7 @@ func (f *Fake) eachOf(t api.Target, do func(*kept) error) error {
 }
 
 // Remove forgets what t means, and its volumes when asked.
-func (f *Fake) Remove(_ context.Context, t api.Target, volumes bool) (gone api.Removed, err error) {
+func (f *Fake) Remove(_ context.Context, t api.Target, how api.Removal) (gone api.Removed, err error) {
 	f.mu.Lock()
 	found, err := f.find(t)
 	f.mu.Unlock()
@@ -249,7 +249,7 @@ func (f *Fake) Remove(_ context.Context, t api.Target, volumes bool) (gone api.R
 				name := k.env + "." + k.project + "." + m.Source
 				switch {
 				case m.Kind != spec.Volume:
-				case volumes:
+				case how.Volumes:
 					delete(f.volumes, name)
 					gone.Gone = append(gone.Gone, "volume "+name)
 				default:

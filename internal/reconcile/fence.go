@@ -1,0 +1,80 @@
+package reconcile
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+
+	"havre/internal/problem"
+	"havre/internal/project"
+	"havre/internal/service"
+)
+
+// moves is how often a network looks for other addresses in one pass. A swarm
+// takes its time to say that it does not give some.
+const moves = 3
+
+// fence makes a network. When somebody else has its addresses it takes others,
+// which are remembered by move first.
+func (w *work) fence(ctx context.Context, n service.Network, move func(subnet string) error) (service.Network, error) {
+	tried := slices.Clone(w.records)
+	for range moves {
+		err := w.taken(n)
+		if err == nil {
+			n.Name = name(n)
+			if n.ID, err = w.loop.hands.EnsureNetwork(ctx, n); err == nil {
+				return n, nil
+			}
+		}
+		if problem.KindOf(err) != problem.Conflict || w.loop.set.Addresses.Routes == nil {
+			return n, err
+		}
+		tried = append(tried, project.Record{Subnet: n.Subnet})
+		bits := project.SubnetBits
+		if n.Target != (service.Target{}) {
+			bits = project.LinkBits
+		}
+		other, none := w.loop.set.Addresses.Unused(tried, w.view.Snapshot, bits)
+		if none != nil {
+			return n, none
+		}
+		w.loop.set.Log.Warn("a network takes other addresses", "project", n.Project, "former", n.Subnet, "now", other, "why", err)
+		if err := move(other); err != nil {
+			return n, err
+		}
+		n.Subnet = other
+	}
+	return n, problem.New(problem.Busy, "make the network: others have the addresses that were tried, the last %s", n.Subnet).With("it is tried again; see who has them: docker network ls")
+}
+
+// keep saves a record that was changed in place.
+func (w *work) keep(ctx context.Context, r *project.Record) error {
+	if err := w.loop.hands.SaveProject(ctx, *r); err != nil {
+		return err
+	}
+	r.Version++
+	return nil
+}
+
+// name is a new one each time: an engine remembers a network that is gone.
+func name(n service.Network) string {
+	kind := "-"
+	if n.Target != (service.Target{}) {
+		kind = "-l"
+	}
+	return "h-" + string(n.Project) + kind + project.NewID()
+}
+
+// taken tells early that a network of ours has the addresses.
+func (w *work) taken(n service.Network) error {
+	want, err := netip.ParsePrefix(n.Subnet)
+	if err != nil {
+		return nil // the engine says so
+	}
+	for _, o := range slices.Concat(w.view.Snapshot.Networks, w.view.Snapshot.Links) {
+		if p, err := netip.ParsePrefix(o.Subnet); err == nil && p.Overlaps(want) {
+			return problem.New(problem.Conflict, "the network %s has addresses of %s", o.Name, n.Subnet)
+		}
+	}
+	return nil
+}

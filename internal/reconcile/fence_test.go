@@ -1,0 +1,55 @@
+package reconcile_test
+
+import (
+	"net/netip"
+	"testing"
+
+	"havre/internal/project"
+	"havre/internal/reconcile"
+	"havre/internal/spec"
+)
+
+// moving makes a new loop, whose networks may take other addresses.
+func (w *world) moving() {
+	w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: project.Addresses{
+		Pool: netip.MustParsePrefix("10.90.0.0/16"), Routes: func() ([]netip.Prefix, error) { return nil, nil },
+	}})
+}
+
+// A network of somebody else that has the addresses, of the project or of a
+// link, is gone round, and what was found is remembered.
+func TestNetworkTakesOtherAddressesWhenItsOwnAreTaken(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.moving()
+		w.cluster.Taken = []string{"10.87.pstore.0/24", "10.88.pshop.0/24"}
+		w.apply("pstore", web("db", "good", 0))
+		linked := web("web", "good", 8080)
+		linked.Links = []spec.Link{{To: "pstore/db"}}
+		w.apply("pshop", linked)
+		w.settle()
+		store, _ := w.find("pstore")
+		shop, _ := w.find("pshop")
+		seen := map[string]int{}
+		snap, err := w.cluster.Hands(w.records).Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range append(snap.Networks, snap.Links...) {
+			seen[n.Subnet]++
+		}
+		if seen[store.Subnet] != 1 || seen[shop.Subnet] != 1 || seen[shop.Links[0].Subnet] != 1 || len(seen) != 3 {
+			t.Errorf("the networks are %v, remembered are %s, %s and %s", seen, store.Subnet, shop.Subnet, shop.Links[0].Subnet)
+		}
+		for text, bits := range map[string]int{store.Subnet: project.SubnetBits, shop.Links[0].Subnet: project.LinkBits} {
+			if p, err := netip.ParsePrefix(text); err != nil || p.Bits() != bits || !netip.MustParsePrefix("10.90.0.0/16").Overlaps(p) {
+				t.Errorf("%s is no /%d of the pool", text, bits)
+			}
+		}
+		for _, r := range []project.Record{store, shop} {
+			s := r.Services[0]
+			if ro := s.Rollout(s.Active); ro == nil || ro.State != project.Active {
+				t.Errorf("%s: %+v", s.Name, s.Rollouts)
+			}
+		}
+	})
+}
