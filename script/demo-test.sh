@@ -25,7 +25,7 @@ kill $holder
 
 step "make demo, ports moved"
 make --no-print-directory demo OFFSET=10000 | tee bin/demo-test.log
-for line in 'https://webmail.localhost:10443/, with a certificate that the root signed' '^mail.roundcube .*[0-9]' 'To: demo@example.org' 'Subject: .*PROBLEM outage/prod.outage.app' 'removed service app'; do
+for line in 'https://mail.localhost:10443/, with a certificate that the root signed' 'SMTP, IMAP and ManageSieve have that certificate, too' '^mail.roundcube .*[0-9]' 'To: demo@example.org' 'Subject: .*PROBLEM outage/prod.outage.app' 'removed service app'; do
 	grep -q "$line" bin/demo-test.log || fail "the demo does not show all" "there is no \"$line\" in it" "see script/demo.sh"
 done
 rm bin/demo-test.log

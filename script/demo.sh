@@ -9,7 +9,7 @@ data=/var/lib/havre
 offset=${OFFSET:-0}
 account=demo@example.org
 havre=$PWD/bin/havre
-webmail=webmail.localhost # as in examples/mail/compose.yml
+name=mail.localhost # as in examples/mail/compose.yml
 root=bin/havre-root.pem
 log=bin/demo.log
 outage=prod.outage.app # what breaks, to be told of
@@ -74,7 +74,7 @@ tell_by_mail() {
 }
 
 # apply_mail applies the mail server as the seed wrote it, if it is not there, and
-# then with the name, which replaces no container.
+# then with the name and its certificate.
 apply_mail() {
 	local files=(examples/mail/compose.yml)
 	if ! "$havre" plan -f examples/mail/compose.yml --port-offset "$offset" --exit-code >/dev/null; then
@@ -110,7 +110,7 @@ prove() { bin/prove -host 127.0.0.1 -offset "$offset" -user "$account" "$@" <<<"
 
 # watch_some_traffic shows havre top while somebody who trusts the root asks.
 watch_some_traffic() {
-	curl -sS --fail --cacert "$root" --resolve "$webmail:$https:127.0.0.1" --rate 50/s -o /dev/null "https://$webmail:$https/favicon.ico?[1-150]" &
+	curl -sS --fail --cacert "$root" --resolve "$name:$https:127.0.0.1" --rate 50/s -o /dev/null "https://$name:$https/favicon.ico?[1-150]" &
 	"$havre" top --once
 	wait $!
 }
@@ -150,8 +150,8 @@ password=$(od -An -N9 -tx1 /dev/urandom | tr -d ' \n')
 set_password
 
 step "proving that it works"
-as_root curl -sS --fail --unix-socket "$data/run/server/server.sock" http://localhost/v1/authority >"$root"
-prove -front "$webmail:$https" -root "$root"
+curl -sS --fail "http://127.0.0.1:$api/v1/authority" >"$root"
+prove -front "$name:$https" -root "$root"
 
 step "what runs uses, while somebody asks (havre top --once)"
 watch_some_traffic
@@ -163,7 +163,7 @@ cat <<END
 
 The mail server runs, and will again after a crash or a reboot of what it needs.
 
-  Webmail     https://$webmail$([ "$https" = 443 ] || echo ":$https")/, certificate by Havre's own authority
+  Webmail     https://$name$([ "$https" = 443 ] || echo ":$https")/, certificate by Havre's own authority
               https://localhost:$((4443 + offset))/, the same with a certificate that it made itself
   SMTP        localhost:$((587 + offset)) (STARTTLS), localhost:$((465 + offset)) (TLS)
   IMAP        localhost:$((993 + offset)) (TLS)

@@ -26,20 +26,7 @@ func TestCertificateFromAFileServesItsDomain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dir := filepath.Join(h.data, "server", "certificate")
-	info, err := os.Stat(dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(dir, "filed.pem")
-	if err := os.WriteFile(file, []byte(l.Chain+l.Key.Reveal()), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.Remove(file) })
-	owner := info.Sys().(*syscall.Stat_t)
-	if err := os.Chown(file, int(owner.Uid), int(owner.Gid)); err != nil {
-		t.Fatal(err)
-	}
+	h.putCertificate(t, "filed.pem", l)
 	h.apply(t, "filed", "services: {s: {image: 'app:1', x-havre: {domains: [web.filed.test, unfiled.test], certificate: web.filed.test}}}")
 	h.sees(t, "filed.s", "/run/havre/certificate.pem", l.Chain+l.Key.Reveal())
 	for host, root := range map[string][]byte{"web.filed.test": []byte(theirs.RootPEM()), "unfiled.test": h.authority(t)} {
@@ -54,4 +41,23 @@ func TestCertificateFromAFileServesItsDomain(t *testing.T) {
 		resp.Body.Close()
 	}
 	has(t, "doctor", h.must(t, "doctor", "--data", h.data, "-o", "json"), `"name":"certificates","level":"well"`)
+}
+
+// putCertificate puts a file in place as a person does.
+func (h *havre) putCertificate(t *testing.T, name string, l cert.Leaf) {
+	t.Helper()
+	dir := filepath.Join(h.data, "server", "certificate")
+	info, err := os.Stat(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, name)
+	if err := os.WriteFile(file, []byte(l.Chain+l.Key.Reveal()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.Remove(file) })
+	owner := info.Sys().(*syscall.Stat_t)
+	if err := os.Chown(file, int(owner.Uid), int(owner.Gid)); err != nil {
+		t.Fatal(err)
+	}
 }

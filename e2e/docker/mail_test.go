@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"havre/e2e/mail"
+	"havre/internal/cert"
 	"havre/internal/lab"
 )
 
@@ -28,7 +29,44 @@ type mailServer struct {
 
 func (m *mailServer) applyMail(t *testing.T) string {
 	t.Helper()
-	return m.must(t, "apply", "-f", filepath.Join(m.root, "examples/mail/mail.json"), "--port-offset", fmt.Sprint(mailOffset), "--yes")
+	return m.applyFile(t, "mail.json")
+}
+
+func (m *mailServer) applyFile(t *testing.T, name string) string {
+	t.Helper()
+	return m.must(t, "apply", "-f", filepath.Join(m.root, "examples/mail", name), "--port-offset", fmt.Sprint(mailOffset), "--yes")
+}
+
+// showsCertificates applies the server with a name and looks at the certificates
+// of all its ports: Havre's own, then one that somebody puts in its place.
+func (m *mailServer) showsCertificates(t *testing.T) {
+	m.write(t, filepath.Join(m.data, "config/server.json"), `{"every": "2s"}`)
+	m.kill(t, "server")
+	m.applyFile(t, "compose.yml")
+	m.Front = &mail.Front{Name: "mail.localhost", Port: 443, Root: string(m.authority(t))}
+	if err := m.Certified(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := m.WebmailByName(t.Context(), mail.Login{User: mailUser, Password: mailPassword}, "after the return"); err != nil {
+		t.Error(err)
+	}
+	theirs, err := cert.Open(t.TempDir(), time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	leaf, err := theirs.Issue([]string{"mail.localhost"}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.putCertificate(t, "mail.pem", leaf)
+	m.Front.Root = theirs.RootPEM()
+	lab.Eventually(t, "the new certificate on all ports", m.Certified)
+	m.arrives(t, "after the new certificate")
+	m.Front.Root = string(m.authority(t))
+	const ports = 6
+	if err := m.Certified(t.Context()); err == nil || strings.Count(err.Error(), "unknown authority") != ports {
+		t.Errorf("who trusts only the former root is told %v; want it of each of %d ports", err, ports)
+	}
 }
 
 // arrives sends a mail and waits until it can be read.
@@ -103,6 +141,7 @@ func TestMailServerOfTheSeed(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("shows Havre's certificate on all ports, and a new one", m.showsCertificates)
 	t.Run("is reached from another project only by its public ports", func(t *testing.T) {
 		h.apply(t, "stranger", "services: {s: {image: 'app:1'}}")
 		if got := h.inside(t, "stranger.s", h.world.Address.String()+":"+fmt.Sprint(25+mailOffset)); got != "ok" {

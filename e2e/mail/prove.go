@@ -63,8 +63,8 @@ func (p proof) steps() []step {
 	}
 	if front := p.server.Front; front != nil {
 		steps = append(steps, step{"the webmail is at https://" + p.server.inFront().address(front.Port) + "/, with a certificate that the root signed", func(ctx context.Context) error {
-			return p.server.inFront().WebmailShows(ctx, p.login, p.subject("submitted"))
-		}})
+			return p.server.WebmailByName(ctx, p.login, p.subject("submitted"))
+		}}, step{"SMTP, IMAP and ManageSieve have that certificate, too", p.server.Certified})
 	}
 	return steps
 }

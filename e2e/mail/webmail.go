@@ -50,6 +50,11 @@ func (s Server) WebmailShows(ctx context.Context, login Login, subject string) e
 	return nil
 }
 
+// WebmailByName is WebmailShows at the name that Front says.
+func (s Server) WebmailByName(ctx context.Context, login Login, subject string) error {
+	return s.inFront().WebmailShows(ctx, login, subject)
+}
+
 // WebmailSends writes and sends m in the webmail, which hands it to the mail
 // server in the name of the person who is logged in. From is not used.
 func (s Server) WebmailSends(ctx context.Context, login Login, m Message) error {

@@ -2,14 +2,15 @@ package dialect_test
 
 import (
 	"reflect"
+	"slices"
 	"testing"
 
 	"havre/internal/dialect"
 	"havre/internal/spec"
 )
 
-// The demo applies one after the other, and no container may be replaced.
-func TestTheMailServerAsComposeAddsNothingButAName(t *testing.T) {
+// The one is the other, and what in front adds to it.
+func TestTheMailServerAsComposeAddsANameAndItsCertificate(t *testing.T) {
 	read := func(name string) (out []spec.Service) {
 		r, err := dialect.Read(t.Context(), dialect.Request{Files: []string{"../../examples/mail/" + name}})
 		if err != nil || r.Project.Name != "mail" {
@@ -18,6 +19,12 @@ func TestTheMailServerAsComposeAddsNothingButAName(t *testing.T) {
 		for _, s := range r.Project.Services {
 			s.Domains, s.Front = nil, spec.Front{}
 			s.Expose = nil // a published port is exposed, said or not
+			s.Mounts = slices.DeleteFunc(s.Mounts, func(m spec.Mount) bool {
+				return m.Kind == spec.SecretFile && m.Source == spec.CertificateSecret("mail.localhost")
+			})
+			if len(s.Mounts) == 0 {
+				s.Mounts = nil
+			}
 			out = append(out, s)
 		}
 		return out

@@ -186,7 +186,7 @@ func runServer(ctx context.Context, l Layout) error {
 	group.Go(func() error { return web.Run(ctx) })
 	group.Go(func() error { b.settle(ctx, log); return loop.Run(ctx) })
 	group.Go(func() error { return b.watch.Run(ctx) })
-	group.Go(func() error { return b.remount(ctx) })
+	group.Go(func() error { return b.remount(ctx, min(every, time.Minute)) })
 	if certs.public != nil {
 		group.Go(func() error { return certs.public.Run(ctx) })
 	}
@@ -327,10 +327,10 @@ func (ls *leaves) Mountable(host string, now time.Time) (secret.Text, error) {
 	return secret.New(leaf.Chain + leaf.Key.Reveal()), nil
 }
 
-// remount looks each minute whether a service mounts a certificate that is not
+// remount looks now and then whether a service mounts a certificate that is not
 // the present one.
-func (b *backend) remount(ctx context.Context) error {
-	tick := time.NewTicker(time.Minute)
+func (b *backend) remount(ctx context.Context, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	for {
 		select {
