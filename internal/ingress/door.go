@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"havre/internal/problem"
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -138,8 +140,29 @@ func (f *front) openDoor(d *door) *problem.Problem {
 
 func (f *front) listenOn(d *door, sockets []net.Listener) {
 	d.sockets = sockets
+	if d.kind != tcpDoor {
+		for _, l := range sockets {
+			endSlowReaders(l, f.set.BodyIdle)
+		}
+	}
 	for _, l := range sockets {
 		f.serving.Go(func() { d.accept(l) })
+	}
+}
+
+// endSlowReaders makes the kernel end connections of l whose client takes
+// nothing for that long although there is something for it: tcp(7),
+// TCP_USER_TIMEOUT, which those that are accepted have of their listener. A
+// kernel without it leaves them to deadlines, which small answers do not have.
+func endSlowReaders(l net.Listener, after time.Duration) {
+	t, ok := l.(*net.TCPListener)
+	if !ok {
+		return
+	}
+	if raw, err := t.SyscallConn(); err == nil {
+		raw.Control(func(fd uintptr) {
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+		})
 	}
 }
 

@@ -262,8 +262,8 @@ func twofold(u *url.URL) bool {
 // containers and addresses.
 func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) {
 	v := visitOf(r)
-	if fault := v.fault.Load(); fault != 0 {
-		refuse(v, r, int(fault))
+	if fault := v.body.blamed(); fault != 0 {
+		refuse(v, r, fault)
 		return
 	}
 	if r.Context().Err() != nil {

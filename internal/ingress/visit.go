@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -33,6 +34,7 @@ type visit struct {
 	in      atomic.Int64 // the body may still be on its way when the answer is over
 	out     int64
 	set     time.Time    // when the deadline for writing was
+	stall   stall        // of HTTP/2
 	fault   atomic.Int32 // of the client's body: the status that says it
 }
 
@@ -81,18 +83,67 @@ func (v *visit) Write(b []byte) (int, error) {
 	if v.status == 0 {
 		v.status = http.StatusOK
 	}
+	if v.http2 {
+		v.stall.begin(v)
+		defer v.stall.end()
+	}
 	v.hurry()
 	n, err := v.ResponseWriter.Write(b)
 	v.out += int64(n)
 	return n, err
 }
 
-// unhurried is how much of an answer a client may leave lying: so much fits
-// into the kernel's buffers anyway.
+// FlushError passes on what was written so far.
+func (v *visit) FlushError() error {
+	if v.http2 {
+		v.stall.begin(v)
+		defer v.stall.end()
+	}
+	return http.NewResponseController(v.ResponseWriter).Flush()
+}
+
+// stall gives a client of HTTP/2 BodyIdle to take what is written. A deadline
+// would end the stream also when the app, not the client, is slow. The zero
+// value is ready.
+type stall struct {
+	timer *time.Timer
+
+	mu    sync.Mutex // guards since, and keeps a timer that is late from streams that are over
+	since time.Time  // zero while nothing is written
+}
+
+func (s *stall) begin(v *visit) {
+	s.mu.Lock()
+	s.since = time.Now()
+	s.mu.Unlock()
+	if after := v.front.set.BodyIdle; s.timer != nil {
+		s.timer.Reset(after)
+	} else {
+		s.timer = time.AfterFunc(after, func() { s.over(v.ResponseWriter, after) })
+	}
+}
+
+func (s *stall) end() {
+	s.timer.Stop()
+	s.mu.Lock()
+	s.since = time.Time{}
+	s.mu.Unlock()
+}
+
+func (s *stall) over(w http.ResponseWriter, after time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.since.IsZero() && time.Since(s.since) >= after {
+		http.NewResponseController(w).SetWriteDeadline(time.Unix(1, 0)) // HTTP/2 can: it resets the stream
+	}
+}
+
+// unhurried is how much of an answer needs no deadline: who takes nothing at
+// all is ended by the kernel, see endSlowReaders.
 const unhurried = 256 << 10
 
-// hurry gives a client of HTTP/1 that long to take something of a large
-// answer. HTTP/2 clients are asked for a sign of life by the server.
+// hurry gives a client of HTTP/1 that long to take a buffer of a large answer.
+// Those of HTTP/2 have a stall.
 func (v *visit) hurry() {
 	if v.out < unhurried || v.http2 {
 		return
@@ -103,7 +154,7 @@ func (v *visit) hurry() {
 	}
 }
 
-// Unwrap lets net/http flush, hijack and set deadlines.
+// Unwrap lets net/http hijack and set deadlines.
 func (v *visit) Unwrap() http.ResponseWriter { return v.ResponseWriter }
 
 // over tells whoever listens.
@@ -166,8 +217,10 @@ type upload struct {
 	visit *visit
 	until *http.ResponseController
 	most  int64 // 0 is no limit
-	set   time.Time
 	ended atomic.Bool
+
+	mu  sync.Mutex // held while something is read, so that its fault is known before anybody asks
+	set time.Time
 }
 
 // cleanTrailer takes from a trailer what may only stand in a header, and there
@@ -180,8 +233,24 @@ func (u *upload) cleanTrailer() {
 	}
 }
 
+// blamed is the status that says what was wrong with the body, 0 for nothing.
+// It waits for who reads: a read that fails ends the request's context before
+// it says why.
+func (u *upload) blamed() int {
+	if u == nil {
+		return 0
+	}
+	if u.visit.asked.Context().Err() != nil && u.visit.front.ctx.Err() == nil {
+		u.mu.Lock()
+		defer u.mu.Unlock()
+	}
+	return int(u.visit.fault.Load())
+}
+
 // Read reads on. Deadlines are moved once a second at most.
 func (u *upload) Read(p []byte) (int, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
 	v := u.visit
 	if now := time.Now(); now.Sub(u.set) > time.Second {
 		u.until.SetReadDeadline(now.Add(v.front.set.BodyIdle)) // HTTP/1 and 2 can
