@@ -54,6 +54,7 @@ func Read(ctx context.Context, q Request) *source.Reading {
 	c := newChecker(r, vars, f)
 	r.Project.Name = c.name(dir, q.Project)
 	c.vars["COMPOSE_PROJECT_NAME"] = r.Project.Name
+	c.hold()
 	c.check()
 	e.rebase(f)
 	if services, at := f.find("services"); len(f) > 0 && (services == nil || empty(services)) {

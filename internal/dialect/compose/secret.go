@@ -4,9 +4,12 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"go.yaml.in/yaml/v4"
 
 	"havre/internal/problem"
 	"havre/internal/secret"
@@ -123,4 +126,115 @@ func (u *uploads) secret(at problem.Place, source string) (secret.Text, bool) {
 	}
 	u.size += len(content)
 	return secret.New(string(content)), true
+}
+
+// holders are the fields that say what a secret or config holds, with what is
+// said of one that has none.
+var holders = []struct {
+	section, noun string
+	fields        []string
+	remedy        string
+}{
+	{"secrets", "secret", []string{"file", "environment", "external"}, "give it file: or environment:, or make it external: true and run havre secret create %s"},
+	{"configs", "config", []string{"file", "environment", "content", "external"}, "give %s file:, content: or environment:"},
+}
+
+// hold looks whether each secret and each config holds one thing. The library
+// would stop at the first that does not, whichever that is. What was told of
+// is mended, so that the rest is read.
+func (c *checker) hold() {
+	for _, h := range holders {
+		for _, name := range c.forest.names(h.section) {
+			given, odd := c.given(h.section, name, h.fields)
+			_, at := c.forest.find(h.section, name)
+			switch {
+			case len(given) > 1:
+				c.both(h.noun, name, given)
+			case len(given) == 0 && !odd:
+				c.Refuse(at, fmt.Sprintf("%s %s has no content", h.noun, name), fmt.Sprintf(h.remedy, name))
+				c.stand(h.section, name)
+			}
+		}
+	}
+}
+
+// names are those of a section, in the order of the files. One that is reset
+// or overridden somewhere is the library's to judge.
+func (f forest) names(section string) []string {
+	var all, open []string
+	for _, t := range f {
+		_, n := child(t.root, section)
+		if n == nil || n.Kind != yaml.MappingNode || resets(n) {
+			continue
+		}
+		for _, p := range pairs(n) {
+			if strings.HasPrefix(p[0].Value, "x-") {
+				continue
+			}
+			if resets(p[1]) || p[1].Kind == yaml.MappingNode && slices.ContainsFunc(p[1].Content, resets) {
+				open = append(open, p[0].Value)
+			}
+			if !slices.Contains(all, p[0].Value) {
+				all = append(all, p[0].Value)
+			}
+		}
+	}
+	return slices.DeleteFunc(all, func(name string) bool { return slices.Contains(open, name) })
+}
+
+// holder is a field that says what something holds.
+type holder struct {
+	parent *yaml.Node
+	field  string
+	at     problem.Place
+}
+
+// given finds those that a secret or config has; odd tells of others, which
+// may be misspelt or are refused by themselves.
+func (c *checker) given(section, name string, fields []string) (found []holder, odd bool) {
+	plain := []string{"name", "labels", extension}
+	for _, t := range c.forest {
+		_, n := child(t.root, section)
+		if _, n = child(n, name); n == nil {
+			continue
+		}
+		odd = odd || n.Kind != yaml.MappingNode && n.Tag != "!!null"
+		for _, p := range pairs(n) {
+			field := p[0].Value
+			switch {
+			case p[1].Tag == "!!null", field == "external" && p[1].Value == "false", strings.HasPrefix(field, "x-"):
+			case slices.Contains(fields, field):
+				if !slices.ContainsFunc(found, func(h holder) bool { return h.field == field }) {
+					found = append(found, holder{n, field, problem.Place{File: t.file, Line: p[0].Line, Column: p[0].Column}})
+				}
+			case !slices.Contains(plain, field):
+				odd = true
+			}
+		}
+	}
+	return found, odd
+}
+
+// both refuses all but the first, and takes them out.
+func (c *checker) both(noun, name string, given []holder) {
+	for _, h := range given[1:] {
+		c.Refuse(h.at, fmt.Sprintf("%s %s has both %s: and %s:", noun, name, given[0].field, h.field), "keep one of them")
+		remove(h.parent, h.field)
+	}
+}
+
+// stand puts something harmless in the place of what a thing should hold.
+func (c *checker) stand(section, name string) {
+	field, value := "external", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!bool", Value: "true"}
+	if section == "configs" {
+		field, value = "content", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "-"}
+	}
+	for _, t := range c.forest.all(section, name) {
+		if t.root.Kind != yaml.MappingNode {
+			t.root.Kind, t.root.Tag, t.root.Value = yaml.MappingNode, "!!map", ""
+		}
+		remove(t.root, field)
+		t.root.Content = append(t.root.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field}, value)
+		return
+	}
 }
