@@ -1,74 +1,60 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"net/netip"
 	"os"
 	"syscall"
 )
 
-// connect makes the socket that was asked for.
-func connect(ctx context.Context, r request) (*os.File, error) {
+// connect makes the socket that was asked for; closing it is the caller's.
+func connect(ctx context.Context, r request) (int, error) {
+	kind := syscall.SOCK_STREAM
 	if r.Network == udp {
-		return associate(r.target())
+		// Such a one speaks with the target alone. Nothing is sent yet, so it
+		// says nothing of whether anybody is there.
+		kind = syscall.SOCK_DGRAM
 	}
-	return connectTCP(ctx, r.target())
-}
-
-// associate makes a UDP socket that speaks with to alone. Nothing is sent, so
-// it says nothing of whether anybody is there.
-func associate(to netip.AddrPort) (*os.File, error) {
-	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_DGRAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
+	s, err := syscall.Socket(syscall.AF_INET, kind|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+		return -1, os.NewSyscallError("socket", err)
 	}
-	if err := syscall.Connect(s, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}); err != nil {
+	to := &syscall.SockaddrInet4{Port: int(r.Port), Addr: r.Address.As4()}
+	err = syscall.Connect(s, to)
+	// A container of this machine has mostly taken the connection by now.
+	if err == syscall.EINPROGRESS && !settled(s, to, &err) {
+		err = wait(ctx, s, to)
+	}
+	if err != nil {
 		syscall.Close(s)
-		return nil, os.NewSyscallError("connect", err)
+		return -1, os.NewSyscallError("connect", err)
 	}
-	return os.NewFile(uintptr(s), to.String()), nil
+	return s, nil
 }
 
-// connectTCP makes a TCP connection, as net.Dialer would. That one needs a
+// wait waits until s is connected, as net.Dialer would. That one needs a
 // second goroutine and a deep stack for each attempt, too much for the 8 MiB
 // when every place is taken by somebody who waits for a deaf container.
-func connectTCP(ctx context.Context, to netip.AddrPort) (*os.File, error) {
-	s, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_NONBLOCK|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, os.NewSyscallError("socket", err)
+func wait(ctx context.Context, s int, to syscall.Sockaddr) error {
+	same, _, errno := syscall.Syscall(syscall.SYS_FCNTL, uintptr(s), syscall.F_DUPFD_CLOEXEC, 0)
+	if errno != 0 {
+		return errno
 	}
-	f := os.NewFile(uintptr(s), to.String()) // not blocking: the runtime's poller takes care of it
+	f := os.NewFile(same, "") // not blocking: the runtime's poller takes care of it
+	defer f.Close()
 	deadline, _ := ctx.Deadline()
 	raw, err := f.SyscallConn()
-	err = errors.Join(err, f.SetWriteDeadline(deadline))
-	if err == nil {
-		err = syscall.Connect(s, &syscall.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	if err := errors.Join(err, f.SetWriteDeadline(deadline)); err != nil {
+		return err
 	}
-	if errors.Is(err, syscall.EINPROGRESS) {
-		if waited := raw.Write(func(uintptr) bool { return settled(s, &err) }); waited != nil {
-			err = waited
-		}
-	}
-	if err != nil {
-		f.Close()
-		return nil, os.NewSyscallError("connect", err)
-	}
-	return f, nil
+	waited := raw.Write(func(uintptr) bool { return settled(s, to, &err) })
+	return cmp.Or(waited, err)
 }
 
-// settled tells whether connecting has come to an end, and to which.
-func settled(s int, end *error) bool {
-	code, err := syscall.GetsockoptInt(s, syscall.SOL_SOCKET, syscall.SO_ERROR)
-	if err == nil && code != 0 {
-		err = syscall.Errno(code)
-	}
-	if err == nil {
-		// The poller also wakes for a socket that has not begun to connect.
-		if _, err = syscall.Getpeername(s); err == syscall.ENOTCONN {
-			return false
-		}
-	}
-	*end = err
-	return true
+// settled tells whether connecting has come to an end, and to which. Asking
+// for it again is how the kernel is asked.
+func settled(s int, to syscall.Sockaddr, end *error) bool {
+	*end = syscall.Connect(s, to)
+	return *end != syscall.EALREADY
 }

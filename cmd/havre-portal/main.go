@@ -54,7 +54,9 @@ func run(args []string) error {
 // A limit of 6 MiB would be less than what is in use when all places are
 // taken, and the collector would not rest.
 func stayResident() {
-	runtime.GOMAXPROCS(2)
+	// Whatever it does is short. A second thread would be woken more often than
+	// it is of use.
+	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)
 	debug.SetMemoryLimit(7 << 20)
 }

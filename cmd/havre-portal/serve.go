@@ -21,20 +21,25 @@ type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 // portal answers requests. What it reaches out with are fields, so that
 // tests can stand in for the engine; the program itself offers no such choice.
 type portal struct {
-	lookup   lookupFunc
-	dial     func(ctx context.Context, r request) (*os.File, error)
+	words    *words
+	dial     func(ctx context.Context, r request) (int, error)
 	patience time.Duration // for a request to arrive, and for a connection to be made
 	fresh    time.Duration // how old the name service's word may be when the connection stands
+	idle     time.Duration // how long a caller who got a connection may take to ask for the next
 	places   chan struct{}
 	gate     gate
 }
 
+// fresh is a time in which no engine starts a container.
+const fresh = 10 * time.Millisecond
+
 func newPortal(nameServer string) *portal {
 	return &portal{
-		lookup:   names(nameServer),
+		words:    &words{ask: names(nameServer), keep: fresh},
 		dial:     connect,
 		patience: 5 * time.Second,
-		fresh:    10 * time.Millisecond, // no engine starts a container in that time
+		fresh:    fresh,
+		idle:     time.Second,
 		places:   make(chan struct{}, atOnce),
 	}
 }
@@ -81,7 +86,7 @@ func (p *portal) accept(ctx context.Context, l *net.UnixListener) {
 	}
 	go func() {
 		defer func() { <-p.places }()
-		p.handle(conn)
+		p.handle(ctx, conn)
 	}()
 }
 
@@ -98,36 +103,44 @@ func (p *portal) pause(ctx context.Context, why error) {
 	}
 }
 
-func (p *portal) handle(conn *net.UnixConn) {
+func (p *portal) handle(ctx context.Context, conn *net.UnixConn) {
+	defer conn.Close()
 	defer func() {
 		// The sockets handed over live in this container's network namespace
 		// and would all die with the process.
 		if r := recover(); r != nil {
 			fmt.Fprintln(os.Stderr, "havre-portal: panic:", r)
-			conn.Close()
 		}
 	}()
-	tell(conn, p.answer(conn))
+	for patience, answered := p.patience, false; ; patience, answered = p.idle, true {
+		conn.SetReadDeadline(time.Now().Add(patience))
+		line, err := readLine(conn)
+		if err != nil && answered {
+			return // it asks for no more
+		}
+		no := refuse("bad-request", "%v", err)
+		if err == nil {
+			no = p.answer(conn, line)
+		}
+		if no != nil {
+			tell(conn, no)
+			return
+		}
+		if ctx.Err() != nil {
+			return // a newer portal may be there for the next question
+		}
+	}
 }
 
-// tell sends the refusal, if there is one, and closes.
+// tell sends the refusal.
 func tell(conn *net.UnixConn, r *refusal) {
-	defer conn.Close()
-	if r == nil {
-		return
-	}
 	line, _ := json.Marshal(r)
 	conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
 	conn.Write(append(line, '\n')) // who doesn't listen doesn't want to know
 }
 
-// answer serves the one request of conn, or says why not.
-func (p *portal) answer(conn *net.UnixConn) *refusal {
-	conn.SetReadDeadline(time.Now().Add(p.patience))
-	line, err := readLine(conn)
-	if err != nil {
-		return refuse("bad-request", "%v", err)
-	}
+// answer serves one request of conn, or says why not.
+func (p *portal) answer(conn *net.UnixConn, line []byte) *refusal {
 	req, err := parse(line)
 	if err != nil {
 		return refuse("bad-request", "%v", err)
@@ -138,40 +151,55 @@ func (p *portal) answer(conn *net.UnixConn) *refusal {
 	defer p.gate.leave(req.ID)
 	ctx, cancel := context.WithTimeout(context.Background(), p.patience)
 	defer cancel()
-	asked := time.Now()
-	if no := p.vouch(ctx, req); no != nil {
+	out, no := p.reach(ctx, req)
+	if no != nil {
 		return no
 	}
-	out, err := p.dial(ctx, req)
-	if err != nil {
-		return refuse(kindOf(err), "%v", err)
-	}
-	defer out.Close()
-	// A connection that took its time, as when the kernel knocks again after a
-	// second, may be with a container that got the address meanwhile.
-	if time.Since(asked) > p.fresh {
-		if no := p.vouch(ctx, req); no != nil {
-			return no
-		}
-	}
+	defer syscall.Close(out)
 	if err := handOver(conn, out); err != nil {
-		fmt.Fprintln(os.Stderr, "havre-portal: hand over:", err)
+		return refuse("timeout", "hand over: %v", err)
 	}
 	return nil
 }
 
+// reach connects to who the name service says is there, and to nobody else.
+func (p *portal) reach(ctx context.Context, req request) (int, *refusal) {
+	began := time.Now()
+	w := p.words.about(ctx, req.name(), began.Add(-p.fresh/2))
+	no := w.vouch(ctx, req)
+	if no != nil && w.asked.Before(began) { // it may have come since
+		w = p.words.about(ctx, req.name(), began)
+		no = w.vouch(ctx, req)
+	}
+	if no != nil {
+		return -1, no
+	}
+	out, err := p.dial(ctx, req)
+	if err != nil {
+		return -1, refuse(kindOf(err), "%v", err)
+	}
+	// A connection that took its time, as when the kernel knocks again after a
+	// second, may be with a container that got the address meanwhile.
+	if stood := time.Now(); stood.Sub(w.asked) > p.fresh {
+		if no := p.words.about(ctx, req.name(), stood.Add(-p.fresh)).vouch(ctx, req); no != nil {
+			syscall.Close(out)
+			return -1, no
+		}
+	}
+	return out, nil
+}
+
 // vouch refuses unless the container has the address, that one only.
-func (p *portal) vouch(ctx context.Context, req request) *refusal {
-	found, err := p.lookup(ctx, req.name())
+func (w *word) vouch(ctx context.Context, req request) *refusal {
 	var dns *net.DNSError
 	switch {
-	case ctx.Err() != nil, errors.As(err, &dns) && dns.IsTimeout:
+	case w.err != nil && ctx.Err() != nil, errors.As(w.err, &dns) && dns.IsTimeout:
 		return refuse("timeout", "the engine's name service gave no answer for %s", req.name())
-	case err != nil:
+	case w.err != nil:
 		return refuse("unknown", "no container %s on these networks", req.name())
-	case len(found) != 1:
-		return refuse("mismatch", "%s has %d addresses", req.name(), len(found))
-	case found[0].Unmap() != req.Address:
+	case len(w.found) != 1:
+		return refuse("mismatch", "%s has %d addresses", req.name(), len(w.found))
+	case w.found[0].Unmap() != req.Address:
 		return refuse("mismatch", "%s is not at %s", req.name(), req.Address)
 	}
 	return nil
@@ -191,17 +219,10 @@ func kindOf(err error) string {
 	return "refused"
 }
 
-// handOver sends the descriptor of out along with the good news. The caller
+// handOver sends the descriptor out along with the good news. The caller
 // still closes out: from here on the receiver's descriptor keeps it open.
-func handOver(conn *net.UnixConn, out *os.File) error {
-	raw, err := out.SyscallConn()
-	if err != nil {
-		return err
-	}
+func handOver(conn *net.UnixConn, out int) error {
 	conn.SetWriteDeadline(time.Now().Add(time.Second))
-	var sent error
-	err = raw.Control(func(fd uintptr) {
-		_, _, sent = conn.WriteMsgUnix([]byte("{\"ok\":true}\n"), syscall.UnixRights(int(fd)), nil)
-	})
-	return errors.Join(err, sent)
+	_, _, err := conn.WriteMsgUnix([]byte("{\"ok\":true}\n"), syscall.UnixRights(out), nil)
+	return err
 }

@@ -65,8 +65,8 @@ func ask(t *testing.T, socket, text string) refusal {
 func outside(found []netip.Addr, lookupErr, dialErr error) *portal {
 	p := newPortal("")
 	p.patience = 100 * time.Millisecond
-	p.lookup = func(context.Context, string) ([]netip.Addr, error) { return found, lookupErr }
-	p.dial = func(context.Context, request) (*os.File, error) { return nil, dialErr }
+	p.words.ask = func(context.Context, string) ([]netip.Addr, error) { return found, lookupErr }
+	p.dial = func(context.Context, request) (int, error) { return -1, dialErr }
 	return p
 }
 
@@ -120,13 +120,13 @@ func TestConnectionThatTookItsTimeIsVouchedForAgain(t *testing.T) {
 	} {
 		p, asked := newPortal(""), atomic.Int32{}
 		p.fresh = c.fresh
-		p.lookup = func(context.Context, string) ([]netip.Addr, error) {
+		p.words.ask = func(context.Context, string) ([]netip.Addr, error) {
 			if asked.Add(1) == 1 {
 				return []netip.Addr{here}, nil
 			}
 			return c.then, nil
 		}
-		p.dial = func(context.Context, request) (*os.File, error) { return os.Open(os.DevNull) }
+		p.dial = func(context.Context, request) (int, error) { return syscall.Open(os.DevNull, syscall.O_RDONLY, 0) }
 		if r := ask(t, start(t, p), good+"\n"); r.Kind != c.kind || r.OK != (c.kind == "") {
 			t.Errorf("fresh %s, then %v: %+v; want %q", c.fresh, c.then, r, c.kind)
 		}
@@ -145,7 +145,7 @@ func TestSilentCallerIsCutOff(t *testing.T) {
 
 func TestPanicEndsOneRequestOnly(t *testing.T) {
 	p := outside(nil, nil, nil)
-	p.lookup = func(context.Context, string) ([]netip.Addr, error) { panic("invented by a test") }
+	p.words.ask = func(context.Context, string) ([]netip.Addr, error) { panic("invented by a test") }
 	socket := start(t, p)
 	c, err := net.Dial("unix", socket)
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/pem"
 	"fmt"
 	"math/big"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -110,6 +111,21 @@ func (h *havre) peers(b *testing.B) string {
 
 const benchImage = "havre.invalid/prod/bench:1"
 
+// manyPorts keeps connections that are over from taking the source ports of
+// the next: after 28,000 to one address there would be none for a minute.
+var manyPorts = map[string]string{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
+
+// freePorts gives the load, which comes from the world's own network, the same.
+func (h *havre) freePorts(b *testing.B) {
+	b.Helper()
+	for setting, value := range manyPorts {
+		file := "/proc/sys/" + strings.ReplaceAll(setting, ".", "/")
+		if err := h.world.Do(func() error { return os.WriteFile(file, []byte(value), 0o644) }); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 // proxy starts a peer in a container on the network of the project, in front
 // of the same containers that Havre serves, with its ports published.
 func (h *havre) proxy(b *testing.B, name string, ports []int, command string) {
@@ -125,6 +141,9 @@ for name in backend stream; do
 done
 exec ` + command
 	args := []string{"run", "-d", "--name", name, "--network", network}
+	for setting, value := range manyPorts {
+		args = append(args, "--sysctl", setting+"="+value)
+	}
 	for _, port := range ports {
 		args = append(args, "-p", fmt.Sprintf("%d:%d", port, port))
 	}

@@ -36,6 +36,7 @@ services:
 // BenchmarkTraffic is the ingress beside nginx, Caddy and HAProxy.
 func BenchmarkTraffic(b *testing.B) {
 	h := start(b)
+	h.freePorts(b)
 	versions(h.peers(b))
 	h.apply(b, "traffic", trafficFile)
 	h.proxy(b, "nginx", []int{9080, 9443}, "nginx -c /etc/bench/nginx.conf")

@@ -153,7 +153,7 @@ func join(ctx context.Context, a, b *net.TCPConn) (ab, ba int64) {
 // off, to hears of it at once. When to did, from may still get what to had
 // said before: the other direction carries it, and ends by itself.
 func pass(to, from *net.TCPConn) (int64, error) {
-	n, err := io.Copy(to, from)
+	n, err := carry(to, from)
 	if err != nil {
 		if !dead(to) {
 			reset(to)
@@ -162,6 +162,50 @@ func pass(to, from *net.TCPConn) (int64, error) {
 	}
 	to.CloseWrite() // fails only when to is gone, which the other direction finds out
 	return n, nil
+}
+
+// words is how often something short is carried by hand, which for a question
+// or an answer costs less than a pipe for the kernel to carry it in.
+const words = 3
+
+// short is a buffer for what is not much. It is lent for the first words of a
+// connection alone: the kernel holds what comes later.
+type short [4 << 10]byte
+
+var shorts = sync.Pool{New: func() any { return new(short) }}
+
+// carry copies to the end, what is much of it within the kernel.
+func carry(to, from *net.TCPConn) (int64, error) {
+	sent, more, err := byHand(to, from)
+	if !more {
+		return sent, err
+	}
+	n, err := io.Copy(to, from)
+	return sent + n, err
+}
+
+// byHand copies the first words, and tells whether there may be more to come.
+func byHand(to, from *net.TCPConn) (sent int64, more bool, err error) {
+	b := shorts.Get().(*short)
+	defer shorts.Put(b)
+	for range words {
+		n, heard := from.Read(b[:])
+		if n > 0 {
+			n, err = to.Write(b[:n])
+			sent += int64(n)
+		}
+		switch {
+		case err != nil:
+			return sent, false, err
+		case heard == io.EOF:
+			return sent, false, nil
+		case heard != nil:
+			return sent, false, heard
+		case n == len(b):
+			return sent, true, nil
+		}
+	}
+	return sent, true, nil
 }
 
 // dead tells whether c's peer broke off. The error of a copy does not tell

@@ -6,12 +6,14 @@ package portal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/netip"
+	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -58,6 +60,22 @@ func (r *Refusal) Error() string { return r.Kind + ": " + r.Says }
 // the portal itself gives up after 5 s of reading and 5 s of connecting.
 const longest = 15 * time.Second
 
+// Dial is what a Dialer does, for who asks once.
+func Dial(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
+	var d Dialer
+	c, err := d.Dial(ctx, socketPath, target)
+	d.weed(time.Now())
+	return c, err
+}
+
+// Dialer asks portals, and keeps lines to them for the next question. The zero
+// Dialer may be used, by many at once.
+type Dialer struct {
+	mu      sync.Mutex // guards both
+	idle    map[string][]*line
+	weeding *time.Timer
+}
+
 // Dial connects to target through the portal that listens on socketPath. The
 // connection is a *net.TCPConn (io.Copy between two of them stays in the
 // kernel) or a connected *net.UDPConn, is the caller's to close, and dies with
@@ -69,12 +87,23 @@ const longest = 15 * time.Second
 // elsewhere or does not listen (with a *Refusal inside); Busy when the portal
 // has too much to do; Invalid for a target that can't be one. When ctx
 // ends first, its error is inside.
-func Dial(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
+func (d *Dialer) Dial(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
-	conn, err := ask(ctx, socketPath, target)
-	if errors.Is(err, errLeft) { // it was just being replaced: its name already leads to the new one
-		conn, err = ask(ctx, socketPath, target)
+	question, err := target.question()
+	if err != nil {
+		return nil, explain(ctx, target, err)
+	}
+	conn, err := net.Conn(nil), errLeft
+	if l := d.kept(socketPath); l != nil {
+		conn, err = d.ask(ctx, l, question, target)
+	}
+	// One that is being replaced leaves at its name a way to the new one.
+	for tries := 0; errors.Is(err, errLeft) && tries < 2; tries++ {
+		var l *line
+		if l, err = open(ctx, socketPath); err == nil {
+			conn, err = d.ask(ctx, l, question, target)
+		}
 	}
 	if err != nil {
 		return nil, explain(ctx, target, err)
@@ -88,33 +117,44 @@ var errLeft = errors.New("the portal left without an answer")
 // errAnswer means that what came from the portal is none of its answers.
 var errAnswer = errors.New("not an answer of a portal")
 
-func ask(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
-	var d net.Dialer
-	c, err := d.DialContext(ctx, "unix", socketPath)
-	if err != nil {
-		return nil, err
-	}
-	defer c.Close()
-	defer context.AfterFunc(ctx, func() { c.SetDeadline(time.Unix(1, 0)) })()
-
-	network := ""
-	if target.UDP {
-		network = "udp"
-	}
-	line, err := json.Marshal(struct {
-		ID      string     `json:"id"`
-		Address netip.Addr `json:"address"`
-		Port    uint16     `json:"port"`
-		Network string     `json:"network,omitempty"`
-	}{target.Container, target.Address, target.Port, network})
-	if err != nil {
-		return nil, err
-	}
+// ask asks by l, which is kept when all went well, or else closed.
+func (d *Dialer) ask(ctx context.Context, l *line, question []byte, target Target) (net.Conn, error) {
+	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) })
 	// A portal that is busy answers without reading; its answer is what counts.
-	if _, err := c.Write(append(line, '\n')); err != nil && !gone(err) {
+	_, err := l.Write(question)
+	if err != nil && !gone(err) {
+		stop()
+		l.Close()
 		return nil, err
 	}
-	return receive(c.(*net.UnixConn), target)
+	conn, err := l.receive(target)
+	if stop() && err == nil {
+		d.keep(l)
+	} else {
+		l.Close()
+	}
+	return conn, err
+}
+
+// question is what a portal is asked: a line of JSON. What is not hexadecimal
+// in an id would have to be escaped, and no portal understands it anyway.
+func (t Target) question() ([]byte, error) {
+	if strings.Trim(t.Container, "0123456789abcdef") != "" {
+		return nil, &Refusal{BadRequest, "the container's id is none"}
+	}
+	q := make([]byte, 0, 160)
+	q = append(q, `{"id":"`...)
+	q = append(q, t.Container...)
+	q = append(q, `","address":"`...)
+	if t.Address.IsValid() {
+		q = t.Address.AppendTo(q)
+	}
+	q = append(q, `","port":`...)
+	q = strconv.AppendUint(q, uint64(t.Port), 10)
+	if t.UDP {
+		q = append(q, `,"network":"udp"`...)
+	}
+	return append(q, "}\n"...), nil
 }
 
 // gone tells whether the other end hung up.

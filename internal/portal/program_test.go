@@ -58,10 +58,19 @@ func TestProgramIsAPortal(t *testing.T) {
 	portaltest.RunPortal(t, func(*testing.T) portaltest.World { return w })
 }
 
+// For how few milliseconds an answer counts is held by the portal's own tests.
 func TestAnswersAreNotRemembered(t *testing.T) {
 	w, n, _ := open(t)
 	portaltest.Talk(t, w.Socket, w.Echo)
 	n.place(w.Echo.Container, w.Other.Address)
+	eventually(t, "the answer to be forgotten", func() error {
+		c, err := portal.Dial(t.Context(), w.Socket, w.Echo)
+		if err == nil {
+			c.Close()
+			return errors.New("it counts still")
+		}
+		return nil
+	})
 	portaltest.Refused(t, w.Socket, w.Echo, portal.Mismatch)
 }
 

@@ -18,8 +18,8 @@ const maxDescriptors = 253
 
 // receive reads the portal's answer and makes a connection of the one
 // descriptor in it. Whatever else came along is closed.
-func receive(c *net.UnixConn, target Target) (net.Conn, error) {
-	line, fds, err := readAnswer(c)
+func (l *line) receive(target Target) (net.Conn, error) {
+	answer, fds, err := l.readAnswer()
 	files := make([]*os.File, len(fds))
 	for i, fd := range fds {
 		files[i] = os.NewFile(uintptr(fd), "portal")
@@ -28,7 +28,7 @@ func receive(c *net.UnixConn, target Target) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := understand(line); err != nil {
+	if err := understand(answer); err != nil {
 		return nil, err
 	}
 	if len(files) != 1 {
@@ -38,30 +38,32 @@ func receive(c *net.UnixConn, target Target) (net.Conn, error) {
 }
 
 // readAnswer reads one line and every descriptor that comes with it. The
-// descriptors are the caller's to close even when there is an error.
-// net.UnixConn asks for them with MSG_CMSG_CLOEXEC.
-func readAnswer(c *net.UnixConn) (line []byte, fds []int, err error) {
-	text := make([]byte, maxAnswer)
-	control := make([]byte, syscall.CmsgSpace(4*maxDescriptors))
+// descriptors are the caller's to close even when there is an error; the line
+// is good until the next one is read. net.UnixConn asks for them with
+// MSG_CMSG_CLOEXEC.
+func (l *line) readAnswer() (answer []byte, fds []int, err error) {
+	text, control := l.text[:], l.control[:]
 	for {
-		n, m, flags, _, err := c.ReadMsgUnix(text[len(line):], control)
+		n, m, flags, _, err := l.ReadMsgUnix(text[len(answer):], control)
 		n, m = max(n, 0), max(m, 0) // -1 comes with some errors
 		more, broken := descriptors(control[:m])
 		fds = append(fds, more...)
-		line = text[:len(line)+n]
-		end := bytes.IndexByte(line, '\n')
+		answer = text[:len(answer)+n]
+		end := bytes.IndexByte(answer, '\n')
 		switch {
 		case broken != nil:
 			return nil, fds, broken
 		case flags&syscall.MSG_CTRUNC != 0:
 			return nil, fds, fmt.Errorf("%w: too many descriptors", errAnswer)
+		case end >= 0 && end < len(answer)-1:
+			return nil, fds, fmt.Errorf("%w: more than one line", errAnswer)
 		case end >= 0:
-			return line[:end], fds, nil
-		case len(line) == 0 && (n == 0 && err == nil || err != nil && gone(err)):
+			return answer[:end], fds, nil
+		case len(answer) == 0 && (n == 0 && err == nil || err != nil && gone(err)):
 			return nil, fds, errLeft
 		case err != nil:
 			return nil, fds, err
-		case n == 0 || len(line) == maxAnswer:
+		case n == 0 || len(answer) == maxAnswer:
 			return nil, fds, fmt.Errorf("%w: no whole line", errAnswer)
 		}
 	}

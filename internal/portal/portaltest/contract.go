@@ -41,6 +41,22 @@ func RunPortal(t *testing.T, open func(t *testing.T) World) {
 		}
 		all.Wait()
 	})
+	t.Run("takes one question after another on a line", func(t *testing.T) {
+		w := open(t)
+		var d portal.Dialer
+		for _, to := range []portal.Target{w.Echo, w.Other, w.Echo} {
+			c, err := d.Dial(t.Context(), w.Socket, to)
+			if err != nil {
+				t.Fatal(err)
+			}
+			converse(t, c)
+		}
+		swapped := portal.Target{Container: w.Echo.Container, Address: w.Other.Address, Port: w.Other.Port}
+		if c, err := d.Dial(t.Context(), w.Socket, swapped); err == nil {
+			c.Close()
+			t.Error("a line that was kept is not judged as strictly")
+		}
+	})
 	t.Run("serves others while one caller says nothing", func(t *testing.T) {
 		w := open(t)
 		silent, err := net.Dial("unix", w.Socket)
@@ -100,6 +116,12 @@ func Talk(t *testing.T, socket string, to portal.Target) {
 		t.Errorf("dial: %v", err)
 		return
 	}
+	converse(t, c)
+}
+
+// converse says something to what must be an echo, and closes.
+func converse(t *testing.T, c net.Conn) {
+	t.Helper()
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(10 * time.Second))
 	said := strings.Repeat("ahoy ", 1000)

@@ -32,8 +32,9 @@ type Fake struct {
 	listener *net.UnixListener
 	served   sync.WaitGroup
 
-	mu sync.Mutex // guards at
-	at map[string][]netip.Addr
+	mu    sync.Mutex // guards at and lines
+	at    map[string][]netip.Addr
+	lines map[*net.UnixConn]bool // nil once it is closed
 }
 
 // ID makes the id of a container of a name; the same one every time.
@@ -49,7 +50,7 @@ func Open(t testing.TB) *Fake {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &Fake{Socket: filepath.Join(dir, "portal.sock"), at: map[string][]netip.Addr{}}
+	f := &Fake{Socket: filepath.Join(dir, "portal.sock"), at: map[string][]netip.Addr{}, lines: map[*net.UnixConn]bool{}}
 	f.listener, err = net.ListenUnix("unix", &net.UnixAddr{Name: f.Socket, Net: "unix"})
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +74,12 @@ func (f *Fake) Place(container string, at ...netip.Addr) {
 // handed over go on, which those of a real one would not. It may be called twice.
 func (f *Fake) Close() {
 	f.listener.Close()
+	f.mu.Lock()
+	for c := range f.lines {
+		c.CloseRead() // who is being answered hears it still
+	}
+	f.lines = nil
+	f.mu.Unlock()
 	f.served.Wait()
 }
 
@@ -84,13 +91,40 @@ func (f *Fake) serve() {
 		}
 		f.served.Go(func() {
 			defer c.Close()
-			if no := f.answer(c); no != nil {
-				line, _ := json.Marshal(map[string]any{"ok": false, "kind": no.Kind, "says": no.Says})
-				c.Write(append(line, '\n'))
+			f.follow(c)
+			defer f.unfollow(c)
+			no := f.answer(c)
+			for no == nil {
+				no = f.answer(c)
 			}
+			if no == hungUp {
+				return
+			}
+			line, _ := json.Marshal(map[string]any{"ok": false, "kind": no.Kind, "says": no.Says})
+			c.Write(append(line, '\n')) // who is gone hears nothing
 		})
 	}
 }
+
+// follow notes a line that may be kept, and is not to outlive the fake.
+func (f *Fake) follow(c *net.UnixConn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.lines == nil {
+		c.CloseRead()
+		return
+	}
+	f.lines[c] = true
+}
+
+func (f *Fake) unfollow(c *net.UnixConn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.lines, c)
+}
+
+// hungUp is for a line on which nothing was asked any more.
+var hungUp = &portal.Refusal{Kind: portal.BadRequest, Says: "nothing was asked"}
 
 type request struct {
 	ID      string     `json:"id"`
@@ -103,6 +137,9 @@ func (f *Fake) answer(c *net.UnixConn) *portal.Refusal {
 	c.SetDeadline(time.Now().Add(5 * time.Second))
 	from := bufio.NewReaderSize(c, 4<<10)
 	line, err := from.ReadSlice('\n')
+	if err != nil && len(line) == 0 {
+		return hungUp
+	}
 	r, ok := parse(bytes.TrimSuffix(line, []byte("\n")))
 	if err != nil || !ok || from.Buffered() > 0 {
 		return &portal.Refusal{Kind: portal.BadRequest, Says: "not a request"}
