@@ -55,6 +55,9 @@ var ownSchemas = map[string]object{
 	"init": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
 	}},
+	"upgrade": {"oneOf": []any{
+		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
+	}},
 }
 
 // trimmer makes the schema of what Havre takes out of the specification's:

@@ -76,7 +76,7 @@ func (d declaration) outcome(old Record) Outcome {
 		next := Rollout{State: Pending, Spec: s, Files: filesOf(d.want, s), Secrets: secretsOf(d.want, s, d.found.Secrets), Image: d.found.Images[n], Created: d.now, Declared: &declared}
 		next.Digest = service.Digest(s, next.Image.ID, next.Files, next.Secrets)
 		c := r.take(n, next, old.Removed)
-		plan.Changes, plan.Notes = append(plan.Changes, c), slices.Concat(plan.Notes, sharing(c, s), blind(c, &next))
+		plan.Changes, plan.Notes = append(plan.Changes, c), slices.Concat(plan.Notes, sharing(c, s), blind(c, r.Service(n), &next))
 	}
 	for i := range r.Services {
 		s := &r.Services[i]

@@ -189,6 +189,8 @@ func (r *Record) Apply(a Action, lines []string, now time.Time) {
 		ro.Joins = a.Joins
 	case service.Filled:
 		ro.Started = now // its time to get healthy begins only now
+	case service.Upgraded:
+		ro.Started, ro.Upgraded = now, true
 	case service.Leave:
 		ro.leave(s.Target, now)
 	case service.Activate:

@@ -69,6 +69,7 @@ type Rollout struct {
 	Declared *spec.Service `json:",omitempty"` // Spec as it was written; nil in records from before this was kept
 	Joins    []Join        `json:",omitempty"` // its ends of links with other projects, since its swarm service was made
 	Back     int           `json:",omitempty"` // the rollout that a rollback made it like
+	Upgraded bool          `json:",omitempty"` // its upgrade has done its work
 
 	Trouble *service.Trouble `json:",omitempty"` // how its containers ended badly of late; nil: they did not. Never changed in place
 }

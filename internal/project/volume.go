@@ -296,17 +296,42 @@ func (r *Rollout) InitCommand() []string {
 	return nil
 }
 
-// blind warns of an init that does not see the secrets of its service: it is a
-// plain container, and an engine gives secrets to containers of swarm services
+// UpgradeCommand is the command that brings the data of s to the image of r
+// before r starts; nil is none, or that there is nothing for it to do: what
+// served last had the same image, or r goes back to what was.
+func (s *Service) UpgradeCommand(r *Rollout) []string {
+	if len(r.Spec.UpgradeHook) == 0 || r.Upgraded || r.Back != 0 || r.served() {
+		return nil
+	}
+	for _, old := range slices.Backward(s.Rollouts) {
+		if old.Number < r.Number && old.served() {
+			if old.Image.ID == r.Image.ID {
+				return nil
+			}
+			return r.Spec.UpgradeHook
+		}
+	}
+	return nil
+}
+
+// blind warns of hooks that do not see the secrets of their service: they are
+// plain containers, and an engine gives secrets to containers of swarm services
 // alone.
-func blind(c api.Change, r *Rollout) []problem.Problem {
+func blind(c api.Change, s *Service, r *Rollout) []problem.Problem {
 	mounts := func(k spec.MountKind) bool {
 		return slices.ContainsFunc(r.Spec.Mounts, func(m spec.Mount) bool { return m.Kind == k })
 	}
-	if c.Verb != "create" && c.Verb != "update" || r.InitCommand() == nil || !mounts(spec.SecretFile) || !mounts(spec.Volume) {
+	if c.Verb != "create" && c.Verb != "update" || !mounts(spec.SecretFile) {
 		return nil
 	}
-	p := problem.New(problem.Invalid, "the init of %s, %s, does not see the service's secrets", r.Spec.Name, r.InitCommand()[0]).
-		With("leave what needs them to the service itself, at its first start; or take the init away with x-havre.init: false")
-	return []problem.Problem{*p}
+	var notes []problem.Problem
+	if command := r.InitCommand(); command != nil && mounts(spec.Volume) {
+		notes = append(notes, *problem.New(problem.Invalid, "the init of %s, %s, does not see the service's secrets", r.Spec.Name, command[0]).
+			With("leave what needs them to the service itself, at its first start; or take the init away with x-havre.init: false"))
+	}
+	if command := s.UpgradeCommand(r); command != nil {
+		notes = append(notes, *problem.New(problem.Invalid, "the upgrade of %s, %s, does not see the service's secrets", r.Spec.Name, command[0]).
+			With("leave what needs them to the service itself, when it starts"))
+	}
+	return notes
 }

@@ -39,6 +39,20 @@ var linked = []func(w *world){
 	func(w *world) { w.remove("shop") },
 }
 
+// upgraded is about data that is brought to other images.
+var upgraded = []func(w *world){
+	func(w *world) { w.apply("shop", migrating("filled")) },
+	func(w *world) { w.apply("shop", migrating("up2")) },
+	func(w *world) { w.apply("shop", migrating("downhill")) },
+	func(w *world) { w.apply("shop", migrating("up3")) },
+}
+
+func migrating(image string) spec.Service {
+	s := web("db", image, 0)
+	s.UpgradeHook = []string{"/migrate"}
+	return s
+}
+
 func linking(name, image, to string) spec.Service {
 	s := web(name, image, 0)
 	s.Links = []spec.Link{{To: to}}
@@ -73,7 +87,7 @@ func tell(t *testing.T, story []func(*world), chapter int, crash reconciletest.C
 // What a killed process did not finish the next one finds: design/reconcile.md.
 // To be killed before an act is to be killed after the one before it.
 func TestCrashAtAnyActEndsAlike(t *testing.T) {
-	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked} {
+	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked, "upgraded": upgraded} {
 		for chapter := range story {
 			want, acts := tell(t, story, chapter, reconciletest.Crash{})
 			for at := 0; at <= acts; at++ {

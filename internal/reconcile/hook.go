@@ -12,28 +12,29 @@ import (
 	"havre/internal/spec"
 )
 
-// A service's init runs while one of its volumes is new. That it did its work
-// is believed in this order only: its container has ended well, the volumes
-// are marked as filled, the record is saved, the container goes. Whoever is
+// A service's init runs while one of its volumes is new; its upgrade runs after
+// that, when another image served before. That one did its work is believed in
+// this order only: its container has ended well, the volumes are marked as
+// filled (by an init), the record is saved, the container goes. Whoever is
 // killed in between leaves the container, and the next pass goes on from it.
 
-// initFailed is what an init that did not do its work ends a start with.
-type initFailed struct {
+// hookFailed is what a hook that did not do its work ends a start with.
+type hookFailed struct {
 	reason string
 	lines  []string
 }
 
-func (e *initFailed) Error() string { return e.reason }
+func (e *hookFailed) Error() string { return e.reason }
 
 // linesKept is how many of its last lines are remembered.
 const linesKept = 20
 
-// hooks looks after the inits of one project that are there: those that have
+// hooks looks after the hooks of one project that are there: those that have
 // done their work, and those that nobody wants any more.
 func (w *work) hooks(ctx context.Context, r *project.Record) {
 	for _, h := range w.view.Snapshot.Hooks {
 		if h.Project == r.ID {
-			w.failed("the init of a service of "+r.Name, w.hook(ctx, r, h))
+			w.failed("the "+string(h.Duty)+" of a service of "+r.Name, w.hook(ctx, r, h))
 		}
 	}
 }
@@ -56,8 +57,8 @@ func (w *work) hook(ctx context.Context, r *project.Record, h service.Hook) erro
 	return w.loop.hands.RemoveHook(ctx, h.Container)
 }
 
-// harvest makes the volumes of an init that did its work such that are new no
-// more.
+// harvest takes in what a hook that did its work has done: volumes that are new
+// no more, or data that is as the image wants it.
 func (w *work) harvest(ctx context.Context, r *project.Record, h service.Hook) (done bool, err error) {
 	end, err := w.loop.hands.HookEnding(ctx, h.Container)
 	if problem.KindOf(err) == problem.NotFound || err == nil && end.State != service.Complete {
@@ -67,11 +68,15 @@ func (w *work) harvest(ctx context.Context, r *project.Record, h service.Hook) (
 	if err != nil || ro == nil {
 		return false, err
 	}
-	if err := w.settle(ctx, r, volumesOf(ro.Spec)); err != nil {
-		return false, err
+	did := service.Upgraded
+	if h.Duty == service.Init {
+		did = service.Filled
+		if err := w.settle(ctx, r, volumesOf(ro.Spec)); err != nil {
+			return false, err
+		}
 	}
 	w.busy = true
-	if err := w.save(ctx, r, project.Action{Service: h.Service, Step: service.Step{Verb: service.Filled, Rollout: h.Rollout}}, nil); err != nil {
+	if err := w.save(ctx, r, project.Action{Service: h.Service, Step: service.Step{Verb: did, Rollout: h.Rollout}}, nil); err != nil {
 		return false, err
 	}
 	w.view.Snapshot.Hooks = slices.DeleteFunc(slices.Clone(w.view.Snapshot.Hooks), func(o service.Hook) bool { return o.Container == h.Container })
@@ -100,7 +105,7 @@ func volumesOf(s spec.Service) []string {
 // fill brings new volumes to where the service may start on them, and tells
 // whether they are there. Where others share a volume that is being filled,
 // they wait.
-// Errors: initFailed.
+// Errors: hookFailed.
 func (w *work) fill(ctx context.Context, r *project.Record, d service.Desired, unfilled []string) (bool, error) {
 	if len(unfilled) == 0 {
 		return true, nil
@@ -111,24 +116,45 @@ func (w *work) fill(ctx context.Context, r *project.Record, d service.Desired, u
 		}
 	}
 	ro := r.ByID(d.ID).Rollout(d.Rollout)
-	command := ro.InitCommand()
-	if command == nil {
+	if ro.InitCommand() == nil {
 		return true, w.settle(ctx, r, unfilled)
 	}
+	return false, w.once(ctx, ro, d, service.Init)
+}
+
+// upgrade brings the data of what served before to another image, and tells
+// whether the service may start on it.
+// Errors: hookFailed.
+func (w *work) upgrade(ctx context.Context, r *project.Record, d service.Desired) (bool, error) {
+	s := r.ByID(d.ID)
+	ro := s.Rollout(d.Rollout)
+	if s.UpgradeCommand(ro) == nil {
+		return true, nil
+	}
+	return false, w.once(ctx, ro, d, service.Upgrade)
+}
+
+// once has a hook run, or says how it failed.
+// Errors: hookFailed.
+func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired, duty service.Duty) error {
+	command := ro.Spec.UpgradeHook
+	if duty == service.Init {
+		command = ro.InitCommand()
+	}
 	for _, h := range w.view.Snapshot.Hooks {
-		if h.Service != d.ID || h.State != service.Complete {
+		if h.Service != d.ID || h.Duty != duty || h.State != service.Complete {
 			continue
 		}
 		if err := w.judgeEnd(ctx, ro, h, command); err != nil {
-			return false, err
+			return err
 		}
 		if err := w.loop.hands.RemoveHook(ctx, h.Container); err != nil { // the person asked again
-			return false, err
+			return err
 		}
 	}
 	// Others of this pass must see that it is on its way.
-	w.view.Snapshot.Hooks = append(slices.Clone(w.view.Snapshot.Hooks), service.Hook{Project: r.ID, Service: d.ID, Rollout: d.Rollout, State: service.Running})
-	return false, w.loop.hands.StartHook(ctx, d, command)
+	w.view.Snapshot.Hooks = append(slices.Clone(w.view.Snapshot.Hooks), service.Hook{Duty: duty, Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running})
+	return w.loop.hands.StartHook(ctx, d, duty, command)
 }
 
 func (w *work) shares(r *project.Record, h service.Hook, volumes []string) bool {
@@ -136,7 +162,7 @@ func (w *work) shares(r *project.Record, h service.Hook, volumes []string) bool 
 	return ro != nil && slices.ContainsFunc(volumesOf(ro.Spec), func(v string) bool { return slices.Contains(volumes, v) })
 }
 
-// judgeEnd is the failure of an init that ran for this rollout since it was
+// judgeEnd is the failure of a hook that ran for this rollout since it was
 // last asked for. It is not tried again by itself.
 func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook, command []string) error {
 	if h.Rollout != ro.Number || h.Created.Before(ro.Started.Truncate(1e9)) {
@@ -150,7 +176,7 @@ func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook
 		return err
 	}
 	if end.State == service.Complete {
-		return errors.New("its init has just done its work") // the next pass takes that in
+		return errors.New("its " + string(h.Duty) + " has just done its work") // the next pass takes that in
 	}
 	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)
 	if err != nil {
@@ -160,5 +186,9 @@ func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook
 	if end.ExitCode == 0 && !end.OOM && end.Error == "" {
 		how = "the engine died under it"
 	}
-	return &initFailed{fmt.Sprintf("its init %s did not fill its volumes: %s", command[0], how), lines}
+	vain := "did not fill its volumes"
+	if h.Duty == service.Upgrade {
+		vain = "did not bring its data to the new image"
+	}
+	return &hookFailed{fmt.Sprintf("its %s %s %s: %s", h.Duty, command[0], vain, how), lines}
 }

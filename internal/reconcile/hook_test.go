@@ -92,3 +92,76 @@ func TestOwnInitReplacesTheImages(t *testing.T) {
 		}
 	})
 }
+
+func TestUpgradeRunsOnceInEachUpdateToAnotherImage(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		for i, step := range []struct {
+			image    string
+			upgrades int // so far
+		}{{"filled", 0}, {"up2", 1}, {"up2", 1}, {"good", 2}, {"up2", 3}} {
+			s := migrating(step.image)
+			s.Environment = map[string]string{"STEP": string(rune('0' + i))} // each is a rollout
+			w.apply("shop", s)
+			w.settle()
+			w.restart()
+			w.settle()
+			if n := acts(w, "upgrade /migrate"); n != step.upgrades {
+				t.Errorf("after %d deploys, the last of %s, %d upgrades were started; want %d", i+1, step.image, n, step.upgrades)
+			}
+			if active, state := w.serving("shop", "db"); active != i+1 || state != project.Active {
+				t.Errorf("r%d serves, the last is %s", active, state)
+			}
+		}
+		s := web("db", "data", 0) // without one
+		w.apply("shop", s)
+		w.settle()
+		if n := acts(w, "upgrade "); n != 3 {
+			t.Errorf("%d upgrades were started", n)
+		}
+	})
+}
+
+func TestFailedUpgradeStopsTheDeployAndTheOldOneServes(t *testing.T) {
+	for _, image := range []string{"data", "good"} { // that stops for the update, and that does not
+		t.Run(image, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				w.apply("shop", migrating(image))
+				w.settle()
+				w.apply("shop", migrating("downhill"))
+				w.passFor(time.Minute)
+				r, _ := w.find("shop")
+				ro := r.Service("db").Rollout(2)
+				if ro.State != project.Failed || !strings.Contains(ro.Reason, "upgrade /migrate did not bring its data to the new image") || !strings.Contains(ro.Reason, "code 5") || !slices.Contains(ro.Lines, "no such table") {
+					t.Errorf("%s: %q, %q", ro.State, ro.Reason, ro.Lines)
+				}
+				if active, _ := w.serving("shop", "db"); active != 1 {
+					t.Errorf("r%d serves", active)
+				}
+				if s := w.cluster.State(); len(s.Services) != 1 || s.Inits != 0 || acts(w, "upgrade ") != 1 {
+					t.Errorf("there are %+v after %d upgrades", s, acts(w, "upgrade "))
+				}
+				w.apply("shop", migrating("up2"))
+				w.settle()
+				if active, _ := w.serving("shop", "db"); active != 3 || acts(w, "upgrade ") != 2 {
+					t.Errorf("the mended one: r%d serves after %d upgrades", active, acts(w, "upgrade "))
+				}
+			})
+		})
+	}
+}
+
+func TestServiceWithoutDataServesWhileItsUpgradeRuns(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", migrating("good"))
+		w.settle()
+		w.apply("shop", migrating("up3"))
+		w.passFor(10 * time.Second)
+		if s := w.cluster.State(); len(s.Services) != 1 || s.Inits != 1 {
+			t.Errorf("while the upgrade runs there are %+v", s)
+		}
+		w.settle()
+		if active, _ := w.serving("shop", "db"); active != 2 {
+			t.Errorf("r%d serves", active)
+		}
+	})
+}

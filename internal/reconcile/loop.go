@@ -57,10 +57,10 @@ type Secrets interface {
 	TidySecrets(ctx context.Context) error // removes those that no swarm service mounts, and forgets values that nothing needs
 }
 
-// Hooks runs what fills a service's new volumes before the service starts.
+// Hooks runs what works on a service's volumes before the service starts.
 type Hooks interface {
-	StartHook(ctx context.Context, d service.Desired, command []string) error // may be called twice
-	HookEnding(ctx context.Context, container string) (service.Task, error)   // Complete only if it surely did its work
+	StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error // may be called twice
+	HookEnding(ctx context.Context, container string) (service.Task, error)                      // Complete only if it surely did its work
 	RemoveHook(ctx context.Context, container string) error
 	SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error // it is new no more
 }

@@ -120,7 +120,7 @@ func (w *work) giveUp(ctx context.Context, r *project.Record, a project.Action, 
 	ro := rollout(r, a)
 	lasting := false
 	var lines []string
-	if broken := (*initFailed)(nil); errors.As(why, &broken) {
+	if broken := (*hookFailed)(nil); errors.As(why, &broken) {
 		lasting, lines = true, broken.lines
 	}
 	switch problem.KindOf(why) {
@@ -302,6 +302,9 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 		return err
 	}
 	if filled, err := w.fill(ctx, r, d, unfilled); err != nil || !filled {
+		return err
+	}
+	if upgraded, err := w.upgrade(ctx, r, d); err != nil || !upgraded {
 		return err
 	}
 	return w.loop.hands.StartService(ctx, d)

@@ -18,17 +18,20 @@ import (
 // apps are the images of these tests.
 func apps() map[string]reconciletest.App {
 	return map[string]reconciletest.App{
-		"sha256:good":    {Says: []string{"ready"}},
-		"sha256:better":  {Boot: time.Second},
-		"sha256:data":    {Image: service.Image{Volumes: []string{"/data"}}, Stops: 2 * time.Second},
-		"sha256:data2":   {Image: service.Image{Volumes: []string{"/data"}}, Stops: time.Second},
-		"sha256:filled":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second},
-		"sha256:broken":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second, InitExit: 3, Says: []string{"no disk"}},
-		"sha256:endless": {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour},
-		"sha256:crash":   {Lives: time.Second, Exit: 3, Says: []string{"a", "no database"}},
-		"sha256:deaf":    {Deaf: true},
-		"sha256:once":    {Lives: time.Second},
-		"sha256:check":   {Check: "pass"},
+		"sha256:good":     {Says: []string{"ready"}},
+		"sha256:better":   {Boot: time.Second},
+		"sha256:data":     {Image: service.Image{Volumes: []string{"/data"}}, Stops: 2 * time.Second},
+		"sha256:data2":    {Image: service.Image{Volumes: []string{"/data"}}, Stops: time.Second},
+		"sha256:filled":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second},
+		"sha256:broken":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second, InitExit: 3, Says: []string{"no disk"}},
+		"sha256:endless":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour},
+		"sha256:up2":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 2 * time.Second},
+		"sha256:up3":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 20 * time.Second},
+		"sha256:downhill": {Image: service.Image{Volumes: []string{"/data"}}, UpgradeExit: 5, Says: []string{"no such table"}},
+		"sha256:crash":    {Lives: time.Second, Exit: 3, Says: []string{"a", "no database"}},
+		"sha256:deaf":     {Deaf: true},
+		"sha256:once":     {Lives: time.Second},
+		"sha256:check":    {Check: "pass"},
 	}
 }
 

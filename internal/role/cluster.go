@@ -25,8 +25,8 @@ func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, bo
 	})
 }
 
-func (c cluster) StartHook(ctx context.Context, d service.Desired, command []string) error {
-	return c.engine.StartHook(ctx, d, command)
+func (c cluster) StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error {
+	return c.engine.StartHook(ctx, d, duty, command)
 }
 
 func (c cluster) HookEnding(ctx context.Context, container string) (service.Task, error) {

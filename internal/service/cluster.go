@@ -42,9 +42,19 @@ type Cleaning struct {
 	Keep bool   // files stay and become empty
 }
 
+// Duty is what a hook is for.
+type Duty string
+
+// The duties.
+const (
+	Init    Duty = "init"    // fills new volumes
+	Upgrade Duty = "upgrade" // brings data to another image
+)
+
 // Hook is a container that runs once on a service's volumes before the
 // service does.
 type Hook struct {
+	Duty      Duty
 	Container string // full id
 	Project   spec.ProjectID
 	Service   spec.ServiceID

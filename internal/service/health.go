@@ -175,8 +175,10 @@ func waitsFor(o Observed) string {
 	}
 	t := live[0]
 	switch {
-	case t.Hook:
+	case t.Duty == Init:
 		return "its init fills its new volumes"
+	case t.Duty == Upgrade:
+		return "its upgrade brings its data to the new image"
 	case t.State == Waiting:
 		if t.Error != "" {
 			return "the swarm has not placed it: " + oneLine(t.Error)

@@ -17,6 +17,7 @@ const (
 	Leave    Verb = "leave"    // take it out of the routes, so that Target can have its volumes
 	Remove   Verb = "remove"   // take its swarm service away
 	Filled   Verb = "filled"   // its init has done its work; the record's own, never Next's
+	Upgraded Verb = "upgraded" // its upgrade has done its work; as well
 )
 
 // Step is one thing to do to one rollout.

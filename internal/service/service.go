@@ -89,7 +89,7 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Pull = "" // the image counts, not when it came
-	s.Replicas, s.Disabled, s.InitHook = 0, false, nil
+	s.Replicas, s.Disabled, s.InitHook, s.UpgradeHook = 0, false, nil, nil
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
 		Spec    spec.Service
@@ -154,7 +154,7 @@ type Task struct {
 	Slot      int
 	State     State
 	Wanted    bool       // the swarm wants it to run
-	Hook      bool       // it is not the service yet, but its init
+	Duty      Duty       // "", or it is not the service yet, but a hook
 	Address   netip.Addr // on the project's network; invalid while unknown
 	Health    string     // "healthy", "unhealthy", "starting", or "" without a check
 	HealthLog string     // what the last failed check printed

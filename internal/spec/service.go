@@ -27,6 +27,7 @@ type Service struct {
 	ReadOnly    bool              `json:"readOnly,omitempty"`    // root file system cannot be written
 	Init        bool              `json:"init,omitempty"`        // a small init process reaps children
 	InitHook    []string          `json:"initHook,omitempty"`    // a command that fills its volumes while they are new; nil keeps the image's (/dk/container_init), [""] takes it away
+	UpgradeHook []string          `json:"upgradeHook,omitempty"` // a command that brings its data to a new image, once for each update to another image; nil is none
 	Labels      map[string]string `json:"labels,omitempty"`      // for the person's own tools
 	StopSignal  string            `json:"stopSignal,omitempty"`  // in place of the image's
 	StopGrace   Duration          `json:"stopGrace,omitempty"`   // time between that signal and SIGKILL; 0 means 10 s

@@ -21,29 +21,31 @@ import (
 	"havre/internal/spec"
 )
 
-// hookName is the name of the container of a service's init. There is one at
-// a time: the engine refuses a second one of the name.
-func hookName(d service.Desired) string { return fmt.Sprintf("h-%s-%s-init", d.Project, d.ID) }
+// hookName is the name of the container of a service's hook. There is one of
+// each duty at a time: the engine refuses a second one of the name.
+func hookName(d service.Desired, duty service.Duty) string {
+	return fmt.Sprintf("h-%s-%s-%s", d.Project, d.ID, duty)
+}
 
-// StartHook runs a command once as d's containers would run, with all volumes
-// writable. One that was made for the same rollout and never started is
+// StartHook runs a command once as d's containers would run; an init has all
+// volumes writable. One that was made for the same rollout and never started is
 // started; it does nothing when it runs or has ended.
 //
-// Errors: Conflict when there is one of another rollout.
-func (s *Swarm) StartHook(ctx context.Context, d service.Desired, command []string) error {
-	have, err := s.hook(ctx, d)
+// Errors: Busy when there is one of another rollout.
+func (s *Swarm) StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error {
+	have, err := s.hook(ctx, d, duty)
 	if err != nil {
 		return err
 	}
 	switch {
 	case have == nil:
-		r, err := s.api.ContainerCreate(ctx, hookContainer(d, command))
+		r, err := s.api.ContainerCreate(ctx, hookContainer(d, duty, command))
 		if err != nil {
-			return explain(err, "make the init of %s", d.Spec.Name)
+			return explain(err, "make the %s of %s", duty, d.Spec.Name)
 		}
 		have = &service.Hook{Container: r.ID, Rollout: d.Rollout, State: service.Waiting}
 	case have.Rollout != d.Rollout:
-		return problem.New(problem.Busy, "the init of r%d of %s is still there", have.Rollout, d.Spec.Name)
+		return problem.New(problem.Busy, "the %s of r%d of %s is still there", duty, have.Rollout, d.Spec.Name)
 	case have.State != service.Waiting:
 		return nil
 	}
@@ -51,22 +53,24 @@ func (s *Swarm) StartHook(ctx context.Context, d service.Desired, command []stri
 		return err
 	}
 	_, err = s.api.ContainerStart(ctx, have.Container, client.ContainerStartOptions{})
-	return explain(err, "start the init of %s", d.Spec.Name)
+	return explain(err, "start the %s of %s", duty, d.Spec.Name)
 }
 
-func (s *Swarm) hook(ctx context.Context, d service.Desired) (*service.Hook, error) {
+func (s *Swarm) hook(ctx context.Context, d service.Desired, duty service.Duty) (*service.Hook, error) {
 	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind+"="+kindHook, labelService+"="+string(d.ID))})
 	if err != nil {
-		return nil, explain(err, "look for the init of %s", d.Spec.Name)
+		return nil, explain(err, "look for the %s of %s", duty, d.Spec.Name)
 	}
 	for _, h := range hooksOf(r.Items) {
-		return &h, nil
+		if h.Duty == duty {
+			return &h, nil
+		}
 	}
 	return nil, nil
 }
 
 // hookContainer is d's container with another command, for once.
-func hookContainer(d service.Desired, command []string) client.ContainerCreateOptions {
+func hookContainer(d service.Desired, duty service.Duty, command []string) client.ContainerCreateOptions {
 	m := markOf(d)
 	m.kind = kindHook
 	s := d.Spec
@@ -83,13 +87,13 @@ func hookContainer(d service.Desired, command []string) client.ContainerCreateOp
 		host.Init = &s.Init
 	}
 	for _, t := range translateMounts(d) {
-		if t.Type == mount.TypeBind {
+		if t.Type == mount.TypeBind && duty == service.Init {
 			t.ReadOnly = false // what the service only reads, somebody has to fill
 		}
 		host.Mounts = append(host.Mounts, t)
 	}
 	return client.ContainerCreateOptions{
-		Name: hookName(d),
+		Name: hookName(d, duty),
 		Config: &container.Config{
 			Image: d.Image, Entrypoint: command[:1], Cmd: command[1:], Env: literal(d.Variables), User: s.User, WorkingDir: s.WorkingDir,
 			Labels: m.labels(s.Labels), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
@@ -133,7 +137,10 @@ func hooksOf(all []container.Summary) []service.Hook {
 		if m.kind != kindHook {
 			continue
 		}
-		h := service.Hook{Container: c.ID, Project: m.project, Service: m.service, Rollout: m.rollout, State: service.Running, Created: time.Unix(c.Created, 0)}
+		h := service.Hook{Duty: service.Init, Container: c.ID, Project: m.project, Service: m.service, Rollout: m.rollout, State: service.Running, Created: time.Unix(c.Created, 0)}
+		if slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasSuffix(n, "-"+string(service.Upgrade)) }) {
+			h.Duty = service.Upgrade
+		}
 		switch {
 		case c.State == container.StateCreated:
 			h.State = service.Waiting

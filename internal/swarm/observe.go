@@ -123,7 +123,7 @@ func (v *view) addGhosts() {
 	}
 }
 
-// addHooks shows inits that run as containers of their rollout: they write to
+// addHooks shows hooks that run as containers of their rollout: they write to
 // its volumes.
 func (v *view) addHooks(hooks []service.Hook, all []container.Summary) {
 	for _, h := range hooks {
@@ -132,7 +132,7 @@ func (v *view) addHooks(hooks []service.Hook, all []container.Summary) {
 			continue
 		}
 		o := v.of(readMark(all[i].Labels))
-		o.Tasks = append(o.Tasks, service.Task{ID: h.Container, Container: h.Container, State: service.Starting, Hook: true, Wanted: true, Since: h.Created, Created: h.Created})
+		o.Tasks = append(o.Tasks, service.Task{ID: h.Container, Container: h.Container, State: service.Starting, Duty: h.Duty, Wanted: true, Since: h.Created, Created: h.Created})
 	}
 }
 

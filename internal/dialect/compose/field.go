@@ -240,7 +240,7 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.schedule", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.status", Verdict: Honoured, Says: "enabled (default), or disabled: declared, but it does not run"},
 	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one"},
-	{Path: "services.*.x-havre.upgrade", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
+	{Path: "services.*.x-havre.upgrade", Verdict: Honoured, Says: "a command that brings the service's data to a new image, as a list of words: it runs once in each update to another image, before that starts; false or absent: none"},
 	{Path: "services.*.x-havre.proxy", Verdict: Honoured, Says: "v2: each HTTP and TCP connection to the app begins with the PROXY protocol's version 2"},
 	{Path: "services.*.x-havre.certificate", Verdict: Honoured, Says: "a domain of the project whose certificate is mounted at /run/havre/certificate.pem, the chain and then the key; a new one is a switch"},
 }

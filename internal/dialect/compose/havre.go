@@ -64,6 +64,10 @@ func (h havreKey) read(key, value *yaml.Node) {
 		h.to.Priority = n
 	case "init":
 		h.to.InitHook = h.command(key, value)
+	case "upgrade":
+		if h.to.UpgradeHook = h.command(key, value); slices.Equal(h.to.UpgradeHook, []string{""}) {
+			h.to.UpgradeHook = nil // that of a service it extends
+		}
 	case "certificate":
 		h.certificate(key, value)
 	case "status":
@@ -126,7 +130,7 @@ func (h havreKey) command(key, value *yaml.Node) []string {
 		if value.Value == "false" {
 			return []string{""}
 		}
-		h.Refuse(placed(h.file, value), "x-havre."+key.Value+" is a command or false", "write it like [/app/seed, --all], or leave it out for the image's own")
+		h.Refuse(placed(h.file, value), "x-havre."+key.Value+" is a command or false", "write it like [/app/seed, --all], or leave it out")
 		return nil
 	}
 	var words []string

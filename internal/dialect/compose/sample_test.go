@@ -115,6 +115,7 @@ var samples = map[string]m{
 	"services.*.x-havre.certificate":   havre("certificate", "mail.example.org"),
 	"services.*.x-havre.status":        havre("status", "disabled"),
 	"services.*.x-havre.init":          havre("init", []any{"/app/seed", "--all"}),
+	"services.*.x-havre.upgrade":       havre("upgrade", []any{"/app/migrate", "--all"}),
 
 	"services.*.volumes": web("volumes", []any{"data:/data"}), "services.*.volumes[].type": web("volumes", []any{m{"type": "tmpfs", "target": "/run"}}),
 	"services.*.volumes[].source": volume("source", "data"), "services.*.volumes[].target": volume("target", "/x"), "services.*.volumes[].read_only": volume("read_only", true),

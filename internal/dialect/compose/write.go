@@ -288,6 +288,7 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 		m.put("status", some("disabled"))
 	}
 	m.put("init", command(s.InitHook))
+	m.put("upgrade", command(s.UpgradeHook))
 	if !linked {
 		m.put("links", links(s.Links))
 	}

@@ -31,7 +31,7 @@ func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
 		for _, h := range snap.Hooks {
 			if h.State == service.Running {
 				snap.Services = append(snap.Services, service.Observed{Project: h.Project, ID: h.Service, Rollout: h.Rollout,
-					Tasks: []service.Task{{ID: h.Container, Container: h.Container, State: service.Starting, Hook: true, Wanted: true, Since: h.Created, Created: h.Created}}})
+					Tasks: []service.Task{{ID: h.Container, Container: h.Container, State: service.Starting, Duty: h.Duty, Wanted: true, Since: h.Created, Created: h.Created}}})
 			}
 		}
 		for _, n := range c.networks {

@@ -34,6 +34,9 @@ type App struct {
 
 	Init     time.Duration // how long its init takes; it has one when its Image says so
 	InitExit int           // the init's exit code
+
+	Upgrade     time.Duration // how long its upgrade takes
+	UpgradeExit int
 }
 
 // Cluster is the fake. Fill in the exported fields before it is used.
@@ -54,6 +57,7 @@ type Cluster struct {
 	volumes   map[string]bool           // by source
 	fresh     map[string]bool           // those that are new, by source
 	fills     map[string]int            // how often an init filled one, by source
+	upgrades  []string                  // rollouts whose upgrade has done its work
 	hooks     []*hook
 	images    map[string]bool         // kept ones, by id
 	pages     map[string]project.Page // of the logbook, by container

@@ -12,7 +12,7 @@ import (
 	"havre/internal/spec"
 )
 
-// hook is the container of an init.
+// hook is the container of a hook.
 type hook struct {
 	service.Hook
 	ends time.Time
@@ -26,8 +26,14 @@ func (c *Cluster) hooksNow() []service.Hook {
 	for _, h := range c.hooks {
 		if h.State == service.Running && !c.at.Before(h.ends) {
 			h.State = service.Complete
-			if h.exit == 0 {
+			if h.exit == 0 && h.Duty == service.Init {
 				c.filled(h.d)
+			}
+			if name := h.d.Name(); h.exit == 0 && h.Duty == service.Upgrade {
+				if slices.Contains(c.upgrades, name) {
+					c.broken = append(c.broken, "the upgrade to "+name+" was done twice")
+				}
+				c.upgrades = append(c.upgrades, name)
 			}
 		}
 		all = append(all, h.Hook)
@@ -53,21 +59,40 @@ func (c *Cluster) unfilled(d service.Desired) {
 	}
 	for _, h := range c.hooks {
 		if h.Project == d.Project && h.Service == d.ID && h.State == service.Running {
-			c.broken = append(c.broken, d.Name()+" started beside its init")
+			c.broken = append(c.broken, d.Name()+" started beside its "+string(h.Duty))
 		}
 	}
 }
 
-// StartHook runs an init, unless there is one.
-func (c *Cluster) StartHook(ctx context.Context, d service.Desired, command []string) error {
-	return c.act(ctx, "init "+strings.Join(command, " "), func() error {
-		if slices.ContainsFunc(c.hooks, func(h *hook) bool { return h.Service == d.ID }) {
+// beside notes an upgrade of what others still write to.
+func (c *Cluster) beside(d service.Desired) {
+	for _, s := range c.everything() {
+		if s.d.ID != d.ID || s.live() == 0 {
+			continue
+		}
+		for _, b := range d.Binds {
+			if !b.ReadOnly && slices.ContainsFunc(s.d.Binds, func(o service.Bind) bool { return o.Source == b.Source && !o.ReadOnly }) {
+				c.broken = append(c.broken, "an upgrade runs on "+b.Source+" beside "+s.d.Name())
+			}
+		}
+	}
+}
+
+// StartHook runs a hook, unless there is one.
+func (c *Cluster) StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error {
+	return c.act(ctx, string(duty)+" "+strings.Join(command, " "), func() error {
+		if slices.ContainsFunc(c.hooks, func(h *hook) bool { return h.Service == d.ID && h.Duty == duty }) {
 			return nil
 		}
 		app := c.apps[d.Image]
+		lasts, exit := app.Init, app.InitExit
+		if duty == service.Upgrade {
+			lasts, exit = app.Upgrade, app.UpgradeExit
+			c.beside(d)
+		}
 		c.hooks = append(c.hooks, &hook{
-			Hook: service.Hook{Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
-			ends: c.at.Add(app.Init), exit: app.InitExit, d: d,
+			Hook: service.Hook{Duty: duty, Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
+			ends: c.at.Add(lasts), exit: exit, d: d,
 		})
 		return nil
 	})
