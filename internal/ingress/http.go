@@ -343,10 +343,11 @@ func cookieOf(r *http.Request, name string) string {
 	return c.Value
 }
 
-// hostName is a Host header or server name as tables spell it.
+// hostName is a Host header or server name as tables spell it; one with a port
+// that is none stays as it is, and is nobody's.
 func hostName(host string) string {
 	if strings.IndexByte(host, ':') >= 0 {
-		if h, _, err := net.SplitHostPort(host); err == nil {
+		if h, port, err := net.SplitHostPort(host); err == nil && strings.Trim(port, "0123456789") == "" {
 			host = h
 		}
 	}

@@ -36,7 +36,7 @@ type Settings struct {
 	Interfaces func() ([]Interface, error) // default: the machine's
 	MaxConns   int                         // open at once by each port; default 10000
 	Retry      time.Duration               // between two tries to listen where it did not work; default 2s
-	Trusted    []netip.Prefix              // proxies whose X-Forwarded headers count; default: none
+	Trusted    []netip.Prefix              // proxies whose X-Forwarded headers, or Forwarded, count; default: none
 	Proxies    []netip.Prefix              // proxies that begin each connection with the PROXY protocol's version 2; default: none
 	HeaderTime time.Duration               // in which a client must say what it wants; default 10s
 	BodyIdle   time.Duration               // how long a client may pause in a body, either way; default 2m

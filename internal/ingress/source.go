@@ -33,17 +33,52 @@ func (f *front) trusts(a netip.Addr) bool {
 	return len(f.set.Trusted) > 0 && within(f.set.Trusted, a.WithZone(""))
 }
 
-// believe takes a trusted proxy's word. Of the addresses that it and those
-// before it wrote, the last one that is nobody's of the trusted is the client:
-// what stands left of it the client could have written itself.
+// hop is what one proxy says of who asked it, and how.
+type hop struct{ client, proto, host string }
+
+// believe takes a trusted proxy's word. Forwarded counts only where there is
+// no X-Forwarded-For: most proxies write that one, and many pass on what their
+// client wrote into the other.
 func (f *front) believe(s *source, h http.Header) {
-	hops := strings.Split(strings.Join(h.Values("X-Forwarded-For"), ","), ",")
-	proxy := s.client.Addr()
+	proxy, port := s.client.Addr(), h.Get("X-Forwarded-Port")
+	first := hop{proto: h.Get("X-Forwarded-Proto"), host: h.Get("X-Forwarded-Host")}
+	if h["X-Forwarded-For"] == nil && h["Forwarded"] != nil {
+		first, port = f.walk(s, hopsOf(strings.Join(h["Forwarded"], ","))), ""
+	} else {
+		var hops []hop
+		for client := range strings.SplitSeq(strings.Join(h["X-Forwarded-For"], ","), ",") {
+			hops = append(hops, hop{client: strings.TrimSpace(client)})
+		}
+		f.walk(s, hops)
+	}
+	if s.chain != "" {
+		s.chain += ", " + proxy.String()
+	}
+	switch strings.ToLower(first.proto) {
+	case "https", "wss":
+		s.secure = true
+	case "http", "ws":
+		s.secure = false
+	}
+	if first.host != "" && plainHost(first.host) {
+		s.host = first.host
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
+		s.port = strconv.FormatUint(n, 10)
+	}
+}
+
+// walk goes from the last hop back. Of the addresses that the proxy and those
+// before it wrote, the last one that is nobody's of the trusted is the client:
+// what stands left of it the client could have written itself. It gives the
+// hop at which it stopped.
+func (f *front) walk(s *source, hops []hop) (at hop) {
 	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(strings.TrimSpace(hops[i]))
+		a, err := netip.ParseAddr(hops[i].client)
 		if err != nil {
 			break
 		}
+		at = hops[i]
 		s.client = netip.AddrPortFrom(a.Unmap(), 0)
 		if s.chain != "" {
 			s.chain = ", " + s.chain
@@ -53,21 +88,65 @@ func (f *front) believe(s *source, h http.Header) {
 			break
 		}
 	}
-	if s.chain != "" {
-		s.chain += ", " + proxy.String()
+	return at
+}
+
+// hopsOf reads a Forwarded header, RFC 7239, 4. Of one that is not well formed
+// nothing counts: where its parts begin is anybody's guess.
+func hopsOf(header string) []hop {
+	hops := []hop{{}}
+	for rest := header; ; {
+		rest = strings.TrimLeft(rest, " \t")
+		name, after, found := strings.Cut(rest, "=")
+		if !found || strings.ContainsAny(name, " \t,;\"") {
+			return nil
+		}
+		value, after, ok := forwardedValue(after)
+		if !ok {
+			return nil
+		}
+		now := &hops[len(hops)-1]
+		switch strings.ToLower(name) {
+		case "for":
+			now.client = node(value)
+		case "proto":
+			now.proto = value
+		case "host":
+			now.host = value
+		}
+		rest = strings.TrimLeft(after, " \t")
+		switch {
+		case rest == "":
+			return hops
+		case rest[0] == ',':
+			hops = append(hops, hop{})
+		case rest[0] != ';':
+			return nil
+		}
+		rest = rest[1:]
 	}
-	switch strings.ToLower(h.Get("X-Forwarded-Proto")) {
-	case "https", "wss":
-		s.secure = true
-	case "http", "ws":
-		s.secure = false
+}
+
+// forwardedValue takes a token or what stands in quotes.
+func forwardedValue(s string) (value, after string, ok bool) {
+	if !strings.HasPrefix(s, `"`) {
+		end := strings.IndexAny(s, " \t,;")
+		if end < 0 {
+			end = len(s)
+		}
+		return s[:end], s[end:], end > 0 && !strings.ContainsAny(s[:end], `"\`)
 	}
-	if host := h.Get("X-Forwarded-Host"); host != "" && plainHost(host) {
-		s.host = host
+	value, after, ok = strings.Cut(s[1:], `"`)
+	return value, after, ok && !strings.Contains(value, `\`) // nothing that we believe needs a backslash
+}
+
+// node is the address of RFC 7239, 6: with brackets around an IPv6 address,
+// and perhaps with a port. "" is for those without.
+func node(s string) string {
+	if a, err := netip.ParseAddrPort(s); err == nil {
+		return a.Addr().String()
 	}
-	if n, err := strconv.ParseUint(h.Get("X-Forwarded-Port"), 10, 16); err == nil && n > 0 {
-		s.port = strconv.FormatUint(n, 10)
-	}
+	return strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
 }
 
 // plainHost tells whether a host may stand in a header of ours: nothing in it

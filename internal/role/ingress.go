@@ -35,7 +35,7 @@ type IngressConfig struct {
 	Access      string `json:"access"`        // "on" keeps a log of who came to each service, "off" does not
 	AccessBytes int    `json:"accessBytes"`   // a service's log takes at most twice as much
 
-	Trusted []string `json:"trusted"` // networks of proxies whose X-Forwarded headers count
+	Trusted []string `json:"trusted"` // networks of proxies whose X-Forwarded headers, or Forwarded, count
 	Proxies []string `json:"proxies"` // networks of proxies that begin each connection with the PROXY protocol's version 2
 }
 
