@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -40,7 +41,12 @@ func TestCertificateFromAFileServesItsDomain(t *testing.T) {
 		}
 		resp.Body.Close()
 	}
-	has(t, "doctor", h.must(t, "doctor", "--data", h.data, "-o", "json"), `"name":"certificates","level":"well"`)
+	has(t, "doctor", h.must(t, "doctor", "--data", h.data, "-o", "json"), `"name":"certificates","level":"well"`, "does not trust", "update-ca-certificates")
+	trusts := h.command(t.Context(), "doctor", "--data", h.data, "-o", "json")
+	trusts.Env = append(trusts.Env, "SSL_CERT_FILE="+h.write(t, "root.pem", string(h.authority(t))))
+	if said, err := trusts.Output(); err != nil || !strings.Contains(string(said), "this machine trusts Havre's own authority") {
+		t.Errorf("where the root was put the doctor says %s, %v", said, err)
+	}
 }
 
 // putCertificate puts a file in place as a person does.
