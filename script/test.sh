@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . script/manners.sh
 
-export HAVRE_NEED=${HAVRE_NEED:-docker}
+export HAVRE_NEED=${HAVRE_NEED:-docker,browser}
 stage=setup
 trap '[ $? = 0 ] || echo "tests failed in \"$stage\" after ${SECONDS}s" >&2' EXIT
 

@@ -17,10 +17,10 @@ var tools = []string{"dockerd", "docker", "ip", "iptables", "nsenter", "unshare"
 
 // Need skips the test where what it needs is not to be had, and in the quick
 // loop (-short). It fails the test instead where HAVRE_NEED (words with commas
-// between them) says that it must run. The words are docker and swarm.
+// between them) says that it must run. The words are docker, swarm and browser.
 func Need(t testing.TB, what string) {
 	t.Helper()
-	missing := lacking()
+	missing := lacking(what)
 	switch must := slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), what); {
 	case missing == "" && (must || !testing.Short()):
 	case must:
@@ -34,7 +34,13 @@ func Need(t testing.TB, what string) {
 
 // lacking says what this machine lacks, and the remedy; nothing when it lacks
 // nothing.
-func lacking() string {
+func lacking(what string) string {
+	if what == "browser" {
+		if _, err := exec.LookPath("chromium"); err != nil {
+			return "there is no chromium; get it with: script/setup.sh test"
+		}
+		return ""
+	}
 	if os.Geteuid() != 0 {
 		return "only root can make network namespaces; run the test as root"
 	}
