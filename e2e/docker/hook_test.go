@@ -25,6 +25,10 @@ func TestUpgradeRunsOnceBeforeTheNewImageAndItsFailureBringsTheOldOneBack(t *tes
 		h.write(t, dir+"/Dockerfile", fmt.Sprintf("FROM upgrading:0\nENV VERSION=v%d\n", n))
 		h.must(t, "image", "build", "-t", fmt.Sprintf("upgrading:%d", n), dir)
 	}
+	// An image that is brought up to date by its own program is another image.
+	dir := t.TempDir()
+	h.write(t, dir+"/Dockerfile", "FROM upgrading:3\nUSER 0\nRUN [\"/app\", \"write\", \"/upgraded\", \"yes\"]\nUSER allgo\n")
+	h.must(t, "image", "build", "-t", "upgrading:3", dir)
 	const writes = "write, /vol/rw/steps, up"
 	steps := func() string { return h.must(t, "exec", "upgrading.web", "--", "/app", "cat", "/vol/rw/steps") }
 

@@ -54,6 +54,21 @@ func TestImageThatTheEnvironmentLacksComesFromItsRegistry(t *testing.T) {
 	if got := h.must(t, "image", "ls"); !strings.Contains(got, image) {
 		t.Errorf("the image is not among the environment's:\n%s", got)
 	}
+
+	// Whoever has the image needs its registry no more, unless he wants it asked.
+	r.end()
+	changed := strings.Replace(pulledApp(image, "missing"), "ports:", "environment: {A: b}, ports:", 1)
+	if says := h.apply(t, "pulled", changed); strings.Contains(says, "pulling") || version() != "two" {
+		t.Errorf("without its registry it answers %q:\n%s", version(), says)
+	}
+	h.must(t, "rollback", "pulled.web", "1")
+	if got := version(); got != "one" {
+		t.Errorf("after going back without a registry it answers %q", got)
+	}
+	file := h.write(t, "pulled/compose.yml", pulledApp(image, "always"))
+	if got := h.run(t, "apply", "-f", file, "-p", "pulled", "--yes"); got.code != 1 || !strings.Contains(got.errs, "cannot reach the registry") || version() != "one" {
+		t.Errorf("always, without its registry: exit code %d, it answers %q, and\n%s", got.code, version(), got.errs)
+	}
 }
 
 // version is what the lab's server answers at a host.

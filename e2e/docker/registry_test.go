@@ -60,6 +60,7 @@ type registry struct {
 	program  string // what its images run
 	password string // of user; "" asks for none
 	web      *http.Client
+	end      func() // ends it, like a crash
 }
 
 const user = "somebody"
@@ -83,7 +84,8 @@ func newRegistry(t *testing.T, h *havre, password string) *registry {
 	}
 	r := &registry{program: h.world.App(t), password: password, web: &http.Client{Transport: &http.Transport{DialContext: h.world.Dial}}}
 	var reading sync.WaitGroup
-	t.Cleanup(func() { _ = cmd.Process.Kill(); reading.Wait(); _ = cmd.Wait(); r.web.CloseIdleConnections() })
+	r.end = sync.OnceFunc(func() { _ = cmd.Process.Kill(); reading.Wait(); _ = cmd.Wait(); r.web.CloseIdleConnections() })
+	t.Cleanup(r.end)
 	lines := bufio.NewScanner(says)
 	var all []string
 	for r.at == "" && lines.Scan() {
