@@ -64,11 +64,12 @@ type HostConfig struct {
 	LogConfig      LogConfig     `json:",omitzero"`
 	Init           *bool         `json:",omitzero"`
 	DnsOptions     []DNSOption   `json:",omitzero"`
+	Sysctls        Sysctls       `json:",omitzero"`
 
 	// Never set.
 	Binds, ContainerIDFile, PortBindings, VolumeDriver, VolumesFrom, ConsoleSize, Annotations, CgroupnsMode, Dns,
 	DnsSearch, ExtraHosts, GroupAdd, IpcMode, Cgroup, Links, OomScoreAdj, PidMode, Privileged, PublishAllPorts, StorageOpt,
-	Tmpfs, UTSMode, UsernsMode, ShmSize, Sysctls, Runtime, Umask, Isolation, CpuShares, CgroupParent, BlkioWeight,
+	Tmpfs, UTSMode, UsernsMode, ShmSize, Runtime, Umask, Isolation, CpuShares, CgroupParent, BlkioWeight,
 	BlkioWeightDevice, BlkioDeviceReadBps, BlkioDeviceWriteBps, BlkioDeviceReadIOps, BlkioDeviceWriteIOps, CpuPeriod,
 	CpuQuota, CpuRealtimePeriod, CpuRealtimeRuntime, CpusetCpus, CpusetMems, Devices, DeviceCgroupRules, DeviceRequests,
 	KernelMemory, KernelMemoryTCP, MemoryReservation, MemorySwap, MemorySwappiness, OomKillDisable, Ulimits, CpuCount,

@@ -19,7 +19,7 @@ var (
 		"Mode":{"Replicated":{"Replicas":2}},"UpdateConfig":{"Parallelism":1,"Delay":1,"FailureAction":"pause","Monitor":1,"MaxFailureRatio":0,"Order":"start-first"},"EndpointSpec":{"Mode":"dnsrr"}}`
 	create = `{"Hostname":"web","Domainname":"","User":"1:2","AttachStdin":false,"AttachStdout":true,"AttachStderr":true,"Tty":true,"OpenStdin":false,"StdinOnce":false,
 		"Env":["A=b"],"Cmd":["x"],"Entrypoint":[],"Image":"` + image + `","Volumes":null,"WorkingDir":"/w","OnBuild":null,"Labels":{"a":"b"},"StopSignal":"SIGTERM","StopTimeout":1,
-		"HostConfig":{"DnsOptions":["ndots:1"],"Binds":null,"ContainerIDFile":"","LogConfig":{"Type":"local","Config":{"max-size":"1m"}},"NetworkMode":"` + net + `","PortBindings":null,
+		"HostConfig":{"DnsOptions":["ndots:1"],"Sysctls":{"net.ipv4.tcp_tw_reuse":"1"},"Binds":null,"ContainerIDFile":"","LogConfig":{"Type":"local","Config":{"max-size":"1m"}},"NetworkMode":"` + net + `","PortBindings":null,
 		"RestartPolicy":{"Name":"no","MaximumRetryCount":0},"AutoRemove":true,"ConsoleSize":[0,0],"CapAdd":["CAP_CHOWN"],"CapDrop":["ALL"],"Privileged":false,"ReadonlyRootfs":true,
 		"SecurityOpt":["no-new-privileges"],"Memory":1,"NanoCpus":2,"PidsLimit":3,"Init":true,"Mounts":[{"Type":"bind","Source":"/v","Target":"/t"}]},
 		"NetworkingConfig":{"EndpointsConfig":{"` + net + `":{"IPAMConfig":null,"Links":null,"Aliases":["web"],"GwPriority":0,"DNSNames":null,"MacAddress":""}}}}`

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -48,6 +49,9 @@ func createOnce(q question, c *dockercall.ContainerCreate, kind string) (dockerc
 	}
 	if n := host.RestartPolicy.Name; n != "" && n != "no" {
 		return nil, refuse(RestartPolicy, "a %s runs once", kind)
+	}
+	if len(host.Sysctls) > 0 {
+		return nil, refuse(SysctlRule, "a %s makes no kernel settings", kind)
 	}
 	if err := judgeOnlyNetwork(q, p, s); err != nil {
 		return nil, err
@@ -139,6 +143,10 @@ func judgePortalProcess(q question, s dockercall.ContainerBody) error {
 	return nil
 }
 
+// portalSysctls let a portal connect to one container more than 28,000 times
+// a minute where clients are the first to close.
+var portalSysctls = dockercall.Sysctls{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
+
 func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 	bind := dockercall.Mount{Type: dockercall.BindMount, Source: q.bounds.Portals + "/" + env, Target: "/portal"}
 	if q.bounds.Portals == "" || !slices.Equal(h.Mounts, []dockercall.Mount{bind}) {
@@ -152,6 +160,9 @@ func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 	// know, and an answer from outside would be believed.
 	if !slices.Equal(h.DnsOptions, []dockercall.DNSOption{"ndots:1"}) {
 		return refuse(PortalShape, "a portal asks the engine for ids with the DNS option ndots:1")
+	}
+	if !maps.Equal(h.Sysctls, portalSysctls) {
+		return refuse(PortalShape, "a portal makes the kernel settings that give it source ports, and no others")
 	}
 	if h.Memory < 8<<20 || h.Memory > 256<<20 || h.AutoRemove {
 		return refuse(PortalShape, "a portal has from 8 to 256 MiB of memory and stays when it ends")

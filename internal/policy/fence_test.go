@@ -20,7 +20,8 @@ func portalOf(environment string) *dockercall.ContainerCreate {
 		HostConfig: &dockercall.HostConfig{
 			NetworkMode: net, ReadonlyRootfs: true, CapDrop: []dockercall.Capability{"ALL"}, SecurityOpt: []dockercall.SecurityOpt{"no-new-privileges"},
 			DnsOptions: []dockercall.DNSOption{"ndots:1"}, Memory: 32 << 20,
-			Mounts: []dockercall.Mount{{Type: dockercall.BindMount, Source: "/d/portal/" + environment, Target: "/portal"}},
+			Sysctls: dockercall.Sysctls{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
+			Mounts:  []dockercall.Mount{{Type: dockercall.BindMount, Source: "/d/portal/" + environment, Target: "/portal"}},
 		},
 	}}
 }

@@ -123,6 +123,13 @@ func (s *Swarm) portalsIn(ctx context.Context, environment string) ([]service.Po
 	return portalsOf(r.Items), nil
 }
 
+// portalSysctls let a portal connect to one container more often than the
+// kernel's 28,000 source ports last for a minute: where the client is the
+// first to close, each stays taken for that long.
+func portalSysctls() map[string]string {
+	return map[string]string{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
+}
+
 // portalContainer is the portal's container: no privilege, nothing to write
 // to but the shared directory, back after a restart of the engine.
 func portalContainer(environment, firstNetwork string, m material) client.ContainerCreateOptions {
@@ -138,6 +145,7 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 			NetworkMode:    container.NetworkMode(firstNetwork),
 			ReadonlyRootfs: true,
 			DNSOptions:     []string{"ndots:1"}, // ids are the engine's to answer, never the machine's name servers'
+			Sysctls:        portalSysctls(),
 			CapDrop:        []string{"ALL"},
 			SecurityOpt:    []string{"no-new-privileges"},
 			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},
