@@ -115,11 +115,16 @@ func ip(t *testing.T, line string) {
 	}
 }
 
-func accessOnRealNetworks(t *testing.T) {
+// realNetwork is one between the machine, which has the link, and clients.
+type realNetwork struct{ link, machine, client string }
+
+// realNetworks makes a local network, one that looks like the engine's, and a
+// foreign one. The clients are outside.
+func realNetworks(t *testing.T) (*outside, []realNetwork) {
 	ip(t, "link set lo up")
 	o := newOutside(t)
 	o.do(func() { ip(t, "link set lo up") })
-	nets := []struct{ link, machine, client string }{
+	nets := []realNetwork{
 		{"eth0", "192.168.50.1", "192.168.50.7"},
 		{"docker_gwbridge", "172.18.0.1", "172.18.0.7"},
 		{"wan0", "203.0.113.1", "203.0.113.7"},
@@ -134,6 +139,11 @@ func accessOnRealNetworks(t *testing.T) {
 			ip(t, fmt.Sprintf("link set %s up", peer))
 		})
 	}
+	return o, nets
+}
+
+func accessOnRealNetworks(t *testing.T) {
+	o, nets := realNetworks(t)
 	w := open(t, func(s *ingress.Settings) { s.Bind = netip.Addr{} })
 	hi, page := w.says("hi"), w.serves(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(w, r.Header.Get("X-Forwarded-For"))
