@@ -20,7 +20,10 @@ import (
 
 // patience is how long the tests of one package may take. One that waits for
 // ever has noticed, too.
-const patience = "4m"
+const (
+	patience       = "90s"
+	enginePatience = "8m"
+)
 
 func main() {
 	if err := run(); err != nil {
@@ -118,8 +121,12 @@ func (a ask) try(ctx context.Context, dir, overlay string) error {
 		}
 		env = append(env, "HAVRE_BIN="+bin, "HAVRE_NEED=docker")
 	}
+	most := patience
+	if a.engine {
+		most = enginePatience
+	}
 	for _, name := range a.names {
-		test := exec.CommandContext(ctx, "go", "test", "-vet=off", "-timeout", patience, "-overlay", overlay, "-run", expression(name), a.pkg)
+		test := exec.CommandContext(ctx, "go", "test", "-vet=off", "-timeout", most, "-overlay", overlay, "-run", expression(name), a.pkg)
 		test.Env = env
 		out, err := test.CombinedOutput()
 		switch said := string(out); {

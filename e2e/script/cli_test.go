@@ -87,6 +87,7 @@ func serve(env *testscript.Env) error {
 	env.Setenv("HAVRE_URL", "unix://"+socket)
 	env.Setenv("HAVRE_TOKEN", token)
 	env.Setenv("TERM", "xterm")
+	env.Setenv("GORACE", os.Getenv("GORACE")+" atexit_sleep_ms=0") // else each command rests a second before it ends
 	return nil
 }
 

@@ -115,6 +115,8 @@ func (g *Guard) refuse(w http.ResponseWriter, caller policy.Caller, q asked, err
 	writeError(w, code, message{Message: fmt.Sprintf("refused: %s [rule %s]", p.Says, p.Rule), Rule: p.Rule})
 }
 
+// status is what Docker answers with. The API's statuses (api.StatusOf) tell
+// more kinds apart, and are nothing that the guard should depend on.
 func status(k problem.Kind) int {
 	switch k {
 	case problem.Invalid:

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -121,6 +123,36 @@ func TestEveryNoticeArrivesThoughTheTellerIsKilled(t *testing.T) {
 	}
 	if left, err := s.Notices(t.Context()); err != nil || len(left) > 0 {
 		t.Errorf("%d notices are left, %v", len(left), err)
+	}
+}
+
+// The worst moment to be killed is while the other side listens.
+func TestNoticeThatTheTellerDiedOverComesAgain(t *testing.T) {
+	teller := make(chan *os.Process, 1)
+	deadly := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		_ = (<-teller).Kill() // it lives: it waits for our answer
+		panic(http.ErrAbortHandler)
+	}))
+	defer deadly.Close()
+	file := filepath.Join(t.TempDir(), "havre.db")
+	c := exec.Command(os.Args[0])
+	c.Env = append(os.Environ(), watchingFile+"="+file, watchingURL+"="+deadly.URL)
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	teller <- c.Process
+	_ = c.Wait() // killed, as it should
+	s, err := store.Open(t.Context(), file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	r := openReceiver(t)
+	if err := watchOf(s, r.url).Deliver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.taken()); n != 1 {
+		t.Errorf("%d notices came, want the one that was on its way", n)
 	}
 }
 
