@@ -12,3 +12,6 @@ func Turns(atOnce int) chan struct{} { return make(chan struct{}, atOnce) }
 func Checker(lines []string, turn chan struct{}) func(*http.Request, netip.Addr) (string, int) {
 	return newUsers(lines, turn).check
 }
+
+// Carry copies from one connection to another.
+var Carry = carry
