@@ -54,6 +54,10 @@ var ownSchemas = map[string]object{
 	"status":      {"enum": []any{"enabled", "disabled"}},
 	"init": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
+		object{"type": "object", "properties": object{
+			"command": object{"oneOf": []any{object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}}}},
+			"timeout": object{"type": "string"},
+		}, "additionalProperties": false},
 	}},
 	"upgrade": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},

@@ -296,6 +296,14 @@ func (r *Rollout) InitCommand() []string {
 	return nil
 }
 
+// initPatience is how long an init may take that does not say.
+const initPatience = time.Hour
+
+// InitLimit is how long the init of r may take.
+func (r *Rollout) InitLimit() time.Duration {
+	return cmp.Or(time.Duration(r.Spec.InitTimeout), initPatience)
+}
+
 // UpgradeCommand is the command that brings the data of s to the image of r
 // before r starts; nil is none, or that there is nothing for it to do: what
 // served last had the same image, or r goes back to what was.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"havre/internal/problem"
 	"havre/internal/project"
@@ -48,9 +49,12 @@ func (w *work) hook(ctx context.Context, r *project.Record, h service.Hook) erro
 		}
 	}
 	if i >= 0 {
-		if s := r.Present()[i]; !s.Stopped && s.Target == h.Rollout && s.Active != h.Rollout {
+		s := r.Present()[i]
+		ro := s.Rollout(h.Rollout)
+		ended := h.Duty == service.Init && h.State == service.Running && ro != nil && ro.State == project.Failed
+		if !s.Stopped && s.Target == h.Rollout && s.Active != h.Rollout && !ended {
 			w.busy = w.busy || h.State == service.Running
-			return nil
+			return w.overdue(ctx, r, s, h)
 		}
 	}
 	w.busy = true
@@ -152,9 +156,27 @@ func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired,
 			return err
 		}
 	}
+	if duty == service.Init && ro.State == project.Failed {
+		return nil // nobody asked again
+	}
 	// Others of this pass must see that it is on its way.
 	w.view.Snapshot.Hooks = append(slices.Clone(w.view.Snapshot.Hooks), service.Hook{Duty: duty, Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running})
 	return w.loop.hands.StartHook(ctx, d, duty, command)
+}
+
+// overdue gives a rollout up whose init runs for longer than it may. That it
+// failed is saved first; then its container goes.
+func (w *work) overdue(ctx context.Context, r *project.Record, s *project.Service, h service.Hook) error {
+	ro := s.Rollout(h.Rollout)
+	if h.Duty != service.Init || h.State != service.Running || ro.State != project.Pending || time.Since(h.Created) <= ro.InitLimit() {
+		return nil
+	}
+	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)
+	if err != nil {
+		lines = nil // the reason is worth more than they are
+	}
+	why := fmt.Sprintf("its init %s did not fill its volumes within %v, and was ended; x-havre.init.timeout says how long it may take", ro.InitCommand()[0], ro.InitLimit())
+	return w.giveUp(ctx, r, project.Action{Service: s.ID, Name: s.Name, Step: service.Step{Rollout: h.Rollout}}, &hookFailed{why, lines})
 }
 
 func (w *work) shares(r *project.Record, h service.Hook, volumes []string) bool {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"havre/internal/project"
+	"havre/internal/spec"
 )
 
 func acts(w *world, prefix string) int {
@@ -50,6 +51,35 @@ func TestFailedInitStopsTheDeployAndIsKept(t *testing.T) {
 		}
 		if got := w.cluster.State().Services; len(got) != 0 {
 			t.Errorf("the service started all the same: %v", got)
+		}
+		w.apply("shop", web("db", "filled", 0))
+		w.settle()
+		if active, _ := w.serving("shop", "db"); active != 2 || acts(w, "init ") != 2 {
+			t.Errorf("the mended one: r%d serves after %d inits", active, acts(w, "init "))
+		}
+	})
+}
+
+func TestInitThatTakesTooLongFailsTheDeployAndEnds(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		db := web("db", "endless", 0)
+		db.InitTimeout = spec.Duration(time.Minute)
+		w.apply("shop", db)
+		w.passFor(50 * time.Second)
+		if n := w.cluster.State().Inits; n != 1 {
+			t.Fatalf("%d inits run", n)
+		}
+		w.passFor(time.Minute)
+		r, _ := w.find("shop")
+		ro := r.Service("db").Rollout(1)
+		if ro.State != project.Failed || !strings.Contains(ro.Reason, "init /dk/container_init did not fill its volumes within 1m0s") || !slices.Contains(ro.Lines, "filling") {
+			t.Errorf("%s: %q, %q", ro.State, ro.Reason, ro.Lines)
+		}
+		if s := w.cluster.State(); s.Inits != 0 || len(s.Services) != 0 {
+			t.Errorf("%d inits and %v are left", s.Inits, s.Services)
+		}
+		if n := acts(w, "init "); n != 1 {
+			t.Errorf("nobody asked again, and the init was started %d times", n)
 		}
 		w.apply("shop", web("db", "filled", 0))
 		w.settle()

@@ -24,7 +24,7 @@ func apps() map[string]reconciletest.App {
 		"sha256:data2":    {Image: service.Image{Volumes: []string{"/data"}}, Stops: time.Second},
 		"sha256:filled":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second},
 		"sha256:broken":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second, InitExit: 3, Says: []string{"no disk"}},
-		"sha256:endless":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour},
+		"sha256:endless":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour, Says: []string{"filling"}},
 		"sha256:up2":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 2 * time.Second},
 		"sha256:up3":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 20 * time.Second},
 		"sha256:downhill": {Image: service.Image{Volumes: []string{"/data"}}, UpgradeExit: 5, Says: []string{"no such table"}},

@@ -89,7 +89,7 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Pull = "" // the image counts, not when it came
-	s.Replicas, s.Disabled, s.InitHook, s.UpgradeHook = 0, false, nil, nil
+	s.Replicas, s.Disabled, s.InitHook, s.InitTimeout, s.UpgradeHook = 0, false, nil, 0, nil
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
 		Spec    spec.Service

@@ -28,6 +28,7 @@ type Service struct {
 	Init        bool              `json:"init,omitempty"`        // a small init process reaps children
 	InitHook    []string          `json:"initHook,omitempty"`    // a command that fills its volumes while they are new; nil keeps the image's (/dk/container_init), [""] takes it away
 	UpgradeHook []string          `json:"upgradeHook,omitempty"` // a command that brings its data to a new image, once for each update to another image; nil is none
+	InitTimeout Duration          `json:"initTimeout,omitempty"` // how long that may take; 0 is an hour
 	Labels      map[string]string `json:"labels,omitempty"`      // for the person's own tools
 	StopSignal  string            `json:"stopSignal,omitempty"`  // in place of the image's
 	StopGrace   Duration          `json:"stopGrace,omitempty"`   // time between that signal and SIGKILL; 0 means 10 s

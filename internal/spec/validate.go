@@ -263,6 +263,9 @@ func (f *finder) amounts(at string, s Service) {
 	if s.StopGrace < 0 {
 		f.invalid(at+".stopGrace", "leave it out for 10s", "a time below zero")
 	}
+	if s.InitTimeout < 0 {
+		f.invalid(at+".initTimeout", "leave it out for an hour", "a time below zero")
+	}
 	switch s.Restart.Policy {
 	case "", Always, OnFailure, Never:
 	default:

@@ -63,7 +63,7 @@ func (h havreKey) read(key, value *yaml.Node) {
 		}
 		h.to.Priority = n
 	case "init":
-		h.to.InitHook = h.command(key, value)
+		h.init(key, value)
 	case "upgrade":
 		if h.to.UpgradeHook = h.command(key, value); slices.Equal(h.to.UpgradeHook, []string{""}) {
 			h.to.UpgradeHook = nil // that of a service it extends
@@ -122,6 +122,22 @@ func (h havreKey) certificate(key, value *yaml.Node) {
 		h.Origins["secrets."+name] = placed(h.file, value)
 	}
 	h.to.Mounts = append(h.to.Mounts, spec.Mount{Kind: spec.SecretFile, Source: name, Target: whereCertificate, ReadOnly: true})
+}
+
+// init reads a command, or {command, timeout}.
+func (h havreKey) init(key, value *yaml.Node) {
+	h.to.InitHook, h.to.InitTimeout = nil, 0
+	if value.Kind != yaml.MappingNode {
+		h.to.InitHook = h.command(key, value)
+		return
+	}
+	if _, command := child(value, "command"); command != nil && !empty(command) {
+		h.to.InitHook = h.command(key, command)
+	}
+	h.to.InitTimeout = h.time(value, "timeout")
+	if _, timeout := child(value, "timeout"); timeout != nil && !empty(timeout) {
+		h.Origins["services."+h.to.Name+".initTimeout"] = placed(h.file, timeout)
+	}
 }
 
 // command is a list of words, or one; false takes away what the image has.

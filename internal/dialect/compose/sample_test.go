@@ -116,6 +116,8 @@ var samples = map[string]m{
 	"services.*.x-havre.status":        havre("status", "disabled"),
 	"services.*.x-havre.init":          havre("init", []any{"/app/seed", "--all"}),
 	"services.*.x-havre.upgrade":       havre("upgrade", []any{"/app/migrate", "--all"}),
+	"services.*.x-havre.init.command":  havre("init", m{"command": []any{"/app/seed", "--all"}}),
+	"services.*.x-havre.init.timeout":  havre("init", m{"timeout": "5m"}),
 
 	"services.*.volumes": web("volumes", []any{"data:/data"}), "services.*.volumes[].type": web("volumes", []any{m{"type": "tmpfs", "target": "/run"}}),
 	"services.*.volumes[].source": volume("source", "data"), "services.*.volumes[].target": volume("target", "/x"), "services.*.volumes[].read_only": volume("read_only", true),

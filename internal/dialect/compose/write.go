@@ -287,7 +287,14 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	if s.Disabled {
 		m.put("status", some("disabled"))
 	}
-	m.put("init", command(s.InitHook))
+	if s.InitTimeout == 0 {
+		m.put("init", command(s.InitHook))
+	} else {
+		own := mapping{}
+		own.put("command", command(s.InitHook))
+		own.put("timeout", length(s.InitTimeout))
+		m.put("init", own.node())
+	}
 	m.put("upgrade", command(s.UpgradeHook))
 	if !linked {
 		m.put("links", links(s.Links))
