@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -82,6 +83,17 @@ func (v *visitor) Read(b []byte) (int, error) {
 	return v.TCPConn.Read(b)
 }
 
+// WriteTo gives what was read already first, too: that of the connection below
+// would leave it out.
+func (v *visitor) WriteTo(to io.Writer) (int64, error) {
+	n, err := to.Write(v.head)
+	if v.head = v.head[n:]; err != nil {
+		return int64(n), err
+	}
+	more, err := v.TCPConn.WriteTo(to)
+	return int64(n) + more, err
+}
+
 // Close closes the connection and makes room for another.
 func (v *visitor) Close() error {
 	if v.gone.CompareAndSwap(false, true) {
@@ -98,7 +110,7 @@ func (f *front) newDoor(k key) *door {
 	case tcpDoor:
 		d.enter = func(v *visitor) { f.serving.Go(func() { f.serveTCP(v) }) }
 	case httpDoor:
-		d.enter = f.plain.take
+		d.enter = f.takeHTTP
 	case httpsDoor:
 		d.enter = f.takeTLS
 	}
@@ -287,7 +299,7 @@ func newInlet() *inlet {
 	return &inlet{make(chan net.Conn), ctx, cancel}
 }
 
-func (n *inlet) take(v *visitor) {
+func (n *inlet) take(v net.Conn) {
 	select {
 	case n.visitors <- v:
 	case <-n.ctx.Done():

@@ -2,6 +2,7 @@ package ingress
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"havre/internal/http1"
 	"havre/internal/problem"
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -25,6 +27,8 @@ type front struct {
 	now      atomic.Pointer[view]
 	plain    *inlet // where HTTP connections go in
 	secure   *inlet // where HTTPS connections go in
+	tls      *tls.Config
+	quick    *http1.Server // has the connections of both first
 	serving  sync.WaitGroup
 	inside   sync.WaitGroup // visitors; those of upgraded connections no http.Server waits for
 	guests   guests

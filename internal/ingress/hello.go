@@ -20,7 +20,7 @@ var errHeard = errors.New("the client's first words were heard")
 // nobody is looked at twice.
 func (f *front) takeTLS(v *visitor) {
 	if len(f.now.Load().pass) == 0 {
-		f.secure.take(v)
+		f.serving.Go(func() { f.shake(v) })
 		return
 	}
 	f.serving.Go(func() { f.sort(v) })
@@ -42,7 +42,7 @@ func (f *front) sort(v *visitor) {
 	passed := func() *way { return lookup(f.now.Load().pass, name) }
 	if passed() == nil {
 		v.head = said
-		f.secure.take(v)
+		f.shake(v)
 		return
 	}
 	f.through(v, passed, said) // the client's words, as they are

@@ -39,7 +39,12 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	plain, secure := f.server(h), f.server(h)
 	plain.Protocols.SetUnencryptedHTTP2(true)
 	secure.Protocols.SetHTTP2(true)
-	secure.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: f.certificate, GetConfigForClient: f.proveTLS}
+	f.tls = &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetCertificate: f.certificate, GetConfigForClient: f.proveTLS,
+	}
+	secure.TLSConfig = f.tls
+	f.quick = f.newQuick(h)
 	var serving sync.WaitGroup
 	run := func(serve func() error) {
 		serving.Go(func() {
@@ -49,7 +54,7 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 		})
 	}
 	run(func() error { return plain.Serve(f.plain) })
-	run(func() error { return secure.ServeTLS(f.secure, "", "") })
+	run(func() error { return secure.Serve(f.secure) })
 	return func() {
 		cancel(nil)
 		ctx, done := context.WithTimeout(context.Background(), goodbyeTime)
@@ -81,7 +86,7 @@ func (f *front) server(h http.Handler) *http.Server {
 }
 
 func withDoor(ctx context.Context, c net.Conn) context.Context {
-	if t, ok := c.(*tls.Conn); ok {
+	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // of TLS
 		c = t.NetConn()
 	}
 	if v, ok := c.(*visitor); ok {

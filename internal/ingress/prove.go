@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/mholt/acmez/v3"
@@ -88,6 +89,7 @@ func (f *front) prove(v *visit, r *http.Request) bool {
 		return false
 	}
 	v.Header().Set("Content-Type", "application/octet-stream")
+	v.Header().Set("Content-Length", strconv.Itoa(len(text)))
 	io.WriteString(v, text) // who has gone asks again
 	return true
 }

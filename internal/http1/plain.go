@@ -1,0 +1,175 @@
+package http1
+
+import (
+	"bytes"
+	"io"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+)
+
+// methods are those of plain requests.
+var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+
+// plain reads one request from the beginning of b and tells how much of b it
+// is. It gives nil for whatever is not the plain, frequent kind: that is not
+// refused, but left to net/http. What it takes has one meaning only, and the
+// one that net/http would find, too; FuzzPlainIsWhatNetHTTPUnderstands compares.
+//
+// Plain is a request that is in b as a whole: RFC 9112 in its narrowest form,
+// with a path for a target, one Host, a body whose length is said at most once,
+// and nothing that changes how the connection goes on.
+func plain(b []byte) (r *http.Request, size int) {
+	end := bytes.Index(b, []byte("\r\n\r\n"))
+	if end < 0 {
+		return nil, 0
+	}
+	line, rest, _ := strings.Cut(string(b[:end+2]), "\r\n") // the last header's line has its end
+	r = firstLine(line)
+	if r == nil {
+		return nil, 0
+	}
+	length, ok := fields(r, rest)
+	size = end + 4 + length
+	if !ok || size > len(b) {
+		return nil, 0
+	}
+	if r.Body = http.NoBody; length > 0 {
+		r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(b[end+4 : size]))) // whoever sends it may outlive the answer
+	}
+	r.ContentLength = int64(length)
+	return r, size
+}
+
+func firstLine(line string) *http.Request {
+	method, rest, _ := strings.Cut(line, " ")
+	target, version, _ := strings.Cut(rest, " ")
+	if version != "HTTP/1.1" || !has(methods[:], method) || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
+		return nil
+	}
+	for i := range len(target) {
+		if c := target[i]; c <= ' ' || c >= 0x7f || c == '#' {
+			return nil
+		}
+	}
+	u, err := url.ParseRequestURI(target)
+	if err != nil {
+		return nil
+	}
+	return &http.Request{Method: method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RequestURI: target}
+}
+
+func has(list []string, word string) bool {
+	for _, w := range list {
+		if w == word {
+			return true
+		}
+	}
+	return false
+}
+
+// fields fills in r's host and header from lines, and gives the body's length.
+func fields(r *http.Request, lines string) (length int, ok bool) {
+	n := strings.Count(lines, "\n")
+	r.Header = make(http.Header, n)
+	values, said := make([]string, 0, n), false
+	for lines != "" {
+		var line string
+		line, lines, _ = strings.Cut(lines, "\r\n")
+		name, value, ok := field(line)
+		if !ok {
+			return 0, false
+		}
+		switch name {
+		case "Host":
+			if r.Host != "" || !plainHost(value) {
+				return 0, false
+			}
+			r.Host = value
+			continue
+		case "Content-Length":
+			if length, ok = number(value); !ok || said {
+				return 0, false
+			}
+			said = true
+		case "Connection":
+			if !strings.EqualFold(value, "keep-alive") {
+				return 0, false
+			}
+		case "Transfer-Encoding", "Trailer", "Te", "Upgrade", "Expect", "Pragma", "Http2-Settings":
+			return 0, false
+		}
+		if before, there := r.Header[name]; there {
+			r.Header[name] = append(before, value)
+			continue
+		}
+		values = append(values, value)
+		r.Header[name] = values[len(values)-1 : len(values) : len(values)]
+	}
+	return length, r.Host != ""
+}
+
+// field reads one line of a header: RFC 9112, 5, without folding, and without
+// bytes that are not ASCII.
+func field(line string) (name, value string, ok bool) {
+	colon := strings.IndexByte(line, ':')
+	if colon < 1 || !token(line[:colon]) {
+		return "", "", false
+	}
+	value = strings.Trim(line[colon+1:], " \t")
+	for i := range len(value) {
+		if c := value[i]; (c < ' ' && c != '\t') || c >= 0x7f {
+			return "", "", false
+		}
+	}
+	return textproto.CanonicalMIMEHeaderKey(line[:colon]), value, true
+}
+
+// token tells whether s is one: RFC 9110, 5.6.2.
+func token(s string) bool {
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
+		case strings.IndexByte("!#$%&'*+.^`|~", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return s != ""
+}
+
+func plainHost(h string) bool {
+	for i := range len(h) {
+		switch c := h[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte(".-_:[]", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return h != ""
+}
+
+// number reads a length in digits and nothing else; what is longer than any
+// buffer is no plain one.
+func number(s string) (n int, ok bool) {
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return 0, false
+		}
+		n = 10*n + int(s[i]-'0')
+	}
+	return n, s != "" && len(s) <= 5
+}
+
+// Begins tells whether b is how a request may begin, as far as it goes; it is
+// for who expects something else.
+func Begins(b []byte) bool {
+	for _, m := range methods {
+		if n := min(len(b), len(m)+1); n > 0 && string(b[:n]) == (m + " ")[:n] {
+			return true
+		}
+	}
+	return false
+}
