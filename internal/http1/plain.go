@@ -36,11 +36,27 @@ func plain(b []byte) (r *http.Request, size int) {
 		return nil, 0
 	}
 	if r.Body = http.NoBody; length > 0 {
-		r.Body = io.NopCloser(bytes.NewReader(bytes.Clone(b[end+4 : size]))) // whoever sends it may outlive the answer
+		r.Body = &body{bytes.Clone(b[end+4 : size])} // whoever sends it may outlive the answer
 	}
 	r.ContentLength = int64(length)
 	return r, size
 }
+
+// body is one that came as a whole. Like net/http's it says with the last
+// bytes that they are the last.
+type body struct{ rest []byte }
+
+// Read reads on.
+func (b *body) Read(p []byte) (n int, err error) {
+	n = copy(p, b.rest)
+	if b.rest = b.rest[n:]; len(b.rest) == 0 {
+		err = io.EOF
+	}
+	return n, err
+}
+
+// Close does nothing.
+func (b *body) Close() error { return nil }
 
 func firstLine(line string) *http.Request {
 	method, rest, _ := strings.Cut(line, " ")

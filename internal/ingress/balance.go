@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/netip"
+	"net/textproto"
 	"net/url"
 	"slices"
 	"sync"
@@ -80,7 +82,7 @@ func newBackend(at place, f *front) *backend {
 // newH2C speaks HTTP/2 without TLS. Of a request that was sent it sends
 // another only where the container said that it did not begin with it (RFC
 // 9113, 8.7).
-func newH2C(dial func(context.Context) (*guest, error)) *http.Transport {
+func newH2C(dial func(context.Context) (*guest, error)) kept {
 	t := &http.Transport{IdleConnTimeout: keptFor, DisableCompression: true, Protocols: new(http.Protocols)}
 	t.Protocols.SetUnencryptedHTTP2(true)
 	t.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
@@ -93,7 +95,34 @@ func newH2C(dial func(context.Context) (*guest, error)) *http.Transport {
 		}
 		return c, nil
 	}
-	return t
+	return h2c{t}
+}
+
+// h2c is that transport, which also brings early answers.
+type h2c struct{ *http.Transport }
+
+// RoundTrip sends r; it may come from several goroutines of its transport what is early, but not late.
+func (t h2c) RoundTrip(r *http.Request) (*http.Response, error) {
+	v, over, mu := visitOf(r), false, sync.Mutex{}
+	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if !over {
+			v.early(status, http.Header(h))
+		}
+		return nil
+	}}
+	if _, named := r.Header["User-Agent"]; !named {
+		r.Header["User-Agent"] = []string{""} // net/http would give its own name
+	}
+	if httptrace.ContextClientTrace(r.Context()) == nil { // else net/http's proxy hears of it
+		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+	}
+	answer, err := t.Transport.RoundTrip(r)
+	mu.Lock()
+	over = true
+	mu.Unlock()
+	return answer, err
 }
 
 // fared notes whether b took a connection.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"slices"
@@ -40,6 +41,7 @@ type front struct {
 	tallies  tallies
 	buffers  buffers
 	press    *press
+	proxy    *httputil.ReverseProxy
 	proofs   atomic.Pointer[proofs]
 	hashing  chan struct{} // taken by each check of a password
 

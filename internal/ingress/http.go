@@ -5,18 +5,15 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
 	"strings"
 	"sync"
 	"time"
 
 	"havre/internal/route"
-	"havre/internal/spec"
 )
 
 // Clients may be slow to read and to send bodies, not to send headers.
@@ -106,15 +103,7 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 // in, is anybody there. So nobody learns from outside what a private service
 // does at the moment.
 func (f *front) handler() http.Handler {
-	proxy := &httputil.ReverseProxy{
-		Rewrite:        rewrite,
-		Transport:      inTurn{f},
-		ModifyResponse: f.finish,
-		FlushInterval:  -1, // what the app sends is seen when it sends it
-		BufferPool:     &f.buffers,
-		ErrorLog:       slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
-		ErrorHandler:   f.proxyFailed,
-	}
+	f.proxy = f.newProxy()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		v := &visit{
 			ResponseWriter: rw, asked: r, front: f, door: r.Context().Value(doorOf{}).(*door),
@@ -145,8 +134,9 @@ func (f *front) handler() http.Handler {
 			v.body = &upload{ReadCloser: r.Body, visit: v, until: c, most: int64(v.way.front.Body)}
 			v.body.cleanTrailer()
 			r.Body = v.body
+			defer v.body.closed.Store(true)
 		}
-		proxy.ServeHTTP(v, r)
+		f.forward(v, r)
 	})
 }
 
@@ -263,91 +253,6 @@ func twofold(u *url.URL) bool {
 	return !strings.HasPrefix(raw, "/")
 }
 
-// proxyFailed answers when no container did. The reason stays here: it names
-// containers and addresses.
-func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) {
-	v := visitOf(r)
-	if fault := v.body.blamed(); fault != 0 {
-		refuse(v, r, fault)
-		return
-	}
-	if r.Context().Err() != nil {
-		panic(http.ErrAbortHandler) // the client left, or we do
-	}
-	v.door.failed.Add(1)
-	f.set.Log.Debug("no answer", "service", v.way.service, "request", v.id, "err", err)
-	status := http.StatusBadGateway
-	if errors.Is(err, errNoTarget) {
-		status = http.StatusServiceUnavailable
-	}
-	refuse(v, r, status)
-}
-
-// rewrite makes the request that the container gets. Where the client is, and
-// how it came, is what we saw: its own word on that is dropped.
-func rewrite(p *httputil.ProxyRequest) {
-	v, h := visitOf(p.In), p.Out.Header
-	for name := range h {
-		if speaksOfClients(name) {
-			delete(h, name)
-		}
-	}
-	delete(h, "Http2-Settings") // RFC 9113, 3.1: nobody's any more
-	if !mayUpgrade(h.Get("Upgrade")) {
-		delete(h, "Upgrade")
-		delete(h, "Connection")
-	}
-	v.from.tell(h)
-	h["X-Request-Id"] = []string{v.id}
-	if v.way.users != nil {
-		h.Del("Authorization") // it was for us
-		h.Set("X-Forwarded-User", v.user)
-	}
-	p.Out.URL.Scheme = "http"
-	p.Out.URL.Host = "container"           // which one, its transport knows
-	p.Out.URL.RawQuery = p.In.URL.RawQuery // as the client wrote it, not as Go would
-	p.Out.Host = p.In.Host
-	p.Out.Trailer = p.In.Trailer // the same map: it is filled when the body has ended
-	if path := v.way.path; v.way.front.Strip && path != "" {
-		h["X-Forwarded-Prefix"] = []string{path}
-		raw := p.In.URL.EscapedPath()
-		p.Out.URL.Path = strings.TrimPrefix(p.In.URL.Path, path)
-		p.Out.URL.RawPath = ""
-		if strings.HasPrefix(raw, path+"/") { // else it was written in another way, and is written anew
-			p.Out.URL.RawPath = raw[len(path):]
-		}
-	}
-}
-
-// mayUpgrade tells whether an app may be asked to speak something else: not
-// HTTP/2, in which requests would come to it that nobody judged.
-func mayUpgrade(to string) bool {
-	to = strings.ToLower(to)
-	return !strings.Contains(to, "h2") && !strings.Contains(to, "http")
-}
-
-// finish does to an answer what the service asked for.
-func (f *front) finish(answer *http.Response) error {
-	v := visitOf(answer.Request)
-	answer.Header.Del("X-Request-Id") // ours stands there already
-	if w := v.way; w.front.Sticky == spec.ByCookie && len(w.backends) > 1 && v.backend != nil && cookieOf(answer.Request, w.name) != v.backend.cookie {
-		c := http.Cookie{Name: w.name, Value: v.backend.cookie, Path: w.path + "/", HttpOnly: true, Secure: v.from.secure, SameSite: http.SameSiteLaxMode}
-		answer.Header.Add("Set-Cookie", c.String())
-	}
-	if !v.way.front.Plain {
-		f.press.apply(answer)
-	}
-	return nil
-}
-
-func cookieOf(r *http.Request, name string) string {
-	c, err := r.Cookie(name)
-	if err != nil {
-		return ""
-	}
-	return c.Value
-}
-
 // hostName is a Host header or server name as tables spell it; one with a port
 // that is none stays as it is, and is nobody's.
 func hostName(host string) string {
@@ -358,76 +263,3 @@ func hostName(host string) string {
 	}
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
-
-// inTurn is the transport to a way's containers. Another one is tried only
-// where a container did not take the connection at all: what may have reached
-// an app is sent to nobody else, and not to the same one again.
-type inTurn struct{ front *front }
-
-// RoundTrip sends r to one of the containers of the way that its visit goes,
-// or of the one that took its place while the request was held.
-func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
-	v := visitOf(r)
-	for held := t.front.hold(); ; {
-		answer, err := once(r, v)
-		if err == nil || !errors.As(err, new(unreached)) {
-			return answer, err
-		}
-		now, status := t.front.find(v.asked)
-		if status != 0 || now == v.way && !held.wait(r.Context(), v.way) {
-			return nil, err
-		}
-		v.along(now)
-	}
-}
-
-// once tries each container once. Its error is unreached when none was.
-func once(r *http.Request, v *visit) (*http.Response, error) {
-	errs := []error{}
-	cookie := ""
-	if v.way.front.Sticky == spec.ByCookie {
-		cookie = cookieOf(r, v.way.name)
-	}
-	for _, b := range v.way.choice(cookie, v.from.client.Addr()) {
-		v.choose(b)
-		try := r
-		if r.Body != nil && r.Body != http.NoBody {
-			try = r.WithContext(r.Context())
-			try.Body = io.NopCloser(r.Body) // a transport closes it even when it never connected
-		}
-		answer, err := b.transport.RoundTrip(try)
-		missed := err != nil && errors.As(err, new(unreached))
-		if !moved(err) {
-			b.fared(!missed)
-		}
-		if err == nil {
-			answer.Request = r
-			return answer, nil
-		}
-		errs = append(errs, err)
-		if !missed || r.Context().Err() != nil {
-			return nil, err
-		}
-	}
-	v.choose(nil)
-	if len(errs) == 0 {
-		return nil, unreached{errNoTarget}
-	}
-	return nil, unreached{errors.Join(errs...)}
-}
-
-const bufferSize = 32 << 10
-
-// buffers lends what bodies are copied through. The zero value is ready.
-type buffers struct{ pool sync.Pool }
-
-// Get lends a buffer.
-func (b *buffers) Get() []byte {
-	if p, ok := b.pool.Get().(*[bufferSize]byte); ok {
-		return p[:]
-	}
-	return make([]byte, bufferSize)
-}
-
-// Put takes it back.
-func (b *buffers) Put(p []byte) { b.pool.Put((*[bufferSize]byte)(p)) }

@@ -214,10 +214,11 @@ func (v *visit) choose(b *backend) {
 // comes for long. Time as a whole it may have as much as it needs.
 type upload struct {
 	io.ReadCloser
-	visit *visit
-	until *http.ResponseController
-	most  int64 // 0 is no limit
-	ended atomic.Bool
+	visit  *visit
+	until  *http.ResponseController
+	most   int64 // 0 is no limit
+	ended  atomic.Bool
+	closed atomic.Bool // the answer is over, and with it the client's part
 
 	mu  sync.Mutex // held while something is read, so that its fault is known before anybody asks
 	set time.Time
@@ -252,6 +253,9 @@ func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	v := u.visit
+	if u.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
 	if now := time.Now(); now.Sub(u.set) > time.Second {
 		u.until.SetReadDeadline(now.Add(v.front.set.BodyIdle)) // HTTP/1 and 2 can
 		u.set = now

@@ -8,9 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptrace"
 	"net/http/httputil"
-	"net/textproto"
 	"strconv"
 	"strings"
 	"sync"
@@ -225,9 +223,7 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		case answer.StatusCode == http.StatusContinue:
 			say(proceed, true)
 		default:
-			if err := early(r, answer); err != nil {
-				return nil, err
-			}
+			early(r, answer)
 		}
 	}
 	return nil, errors.New("too many early answers")
@@ -257,11 +253,8 @@ func say(proceed chan<- bool, wanted bool) {
 	}
 }
 
-func early(r *http.Request, answer *http.Response) error {
-	if t := httptrace.ContextClientTrace(r.Context()); t != nil && t.Got1xxResponse != nil {
-		return t.Got1xxResponse(answer.StatusCode, textproto.MIMEHeader(answer.Header))
-	}
-	return nil
+func early(r *http.Request, answer *http.Response) {
+	visitOf(r).early(answer.StatusCode, answer.Header)
 }
 
 // deliver makes the answer's body give the connection back at its end.
@@ -320,6 +313,9 @@ func (b *answerBody) Read(p []byte) (int, error) {
 	}
 	return n, err
 }
+
+// more tells whether something of the rest has come already.
+func (b *answerBody) more() bool { return !b.of.ended && b.of.strand.in.Buffered() > 0 }
 
 // Close ends the exchange; a body that was not read whole takes its
 // connection with it.
