@@ -149,6 +149,20 @@ func (a *answer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// ReadFrom sends what comes from r, which for a body of known length on plain
+// TCP may go from kernel to kernel. Of other answers it sends nothing.
+func (a *answer) ReadFrom(r io.Reader) (int64, error) {
+	to, ok := a.conn.Conn.(io.ReaderFrom)
+	if a.send(nil); !ok || a.failed != nil || a.silent || a.chunked {
+		return 0, a.failed
+	}
+	n, err := to.ReadFrom(r)
+	if a.written += n; err != nil {
+		a.failed = err
+	}
+	return n, err
+}
+
 // send sends what was gathered, and p behind it.
 func (a *answer) send(p []byte) {
 	if a.failed != nil {

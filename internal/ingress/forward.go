@@ -45,7 +45,7 @@ func (f *front) forward(v *visit, r *http.Request) {
 		h["Trailer"] = append(h["Trailer"], name)
 	}
 	v.WriteHeader(answer.StatusCode)
-	if v.relay(answer.Body) != nil {
+	if v.relay(answer) != nil {
 		panic(http.ErrAbortHandler) // all that is left is to let the client see that it is not whole
 	}
 	if len(answer.Trailer) > 0 {
@@ -60,12 +60,12 @@ func (f *front) forward(v *visit, r *http.Request) {
 }
 
 // relay passes a body on. What the app sends is seen when it sends it.
-func (v *visit) relay(body io.Reader) error {
+func (v *visit) relay(answer *http.Response) error {
 	buffer := v.front.buffers.Get()
 	defer v.front.buffers.Put(buffer)
-	own, _ := body.(*answerBody)
+	own, _ := answer.Body.(*answerBody)
 	for {
-		n, err := body.Read(buffer)
+		n, err := answer.Body.Read(buffer)
 		if n > 0 {
 			if _, err := v.Write(buffer[:n]); err != nil {
 				return err
@@ -76,12 +76,40 @@ func (v *visit) relay(body io.Reader) error {
 			return nil // the server sends what it has
 		case err != nil:
 			return err
+		case own != nil && !own.more() && answer.ContentLength-v.out > unhurried && v.splices():
+			return v.splice(own, answer.ContentLength-v.out)
 		case own == nil || !own.more():
 			if err := v.FlushError(); err != nil {
 				return err
 			}
 		}
 	}
+}
+
+// splices tells whether both sides are plain TCP, and the loop is ours.
+func (v *visit) splices() bool {
+	_, ok := v.ResponseWriter.(io.ReaderFrom)
+	return ok && v.asked.TLS == nil && v.asked.ProtoMajor == 1
+}
+
+// splice passes the rest of a body from kernel to kernel, in pieces that each
+// may take their time.
+func (v *visit) splice(body *answerBody, rest int64) error {
+	to := v.ResponseWriter.(io.ReaderFrom)
+	for rest > 0 {
+		v.hurry()
+		piece := min(rest, unhurried)
+		n, err := to.ReadFrom(io.LimitReader(body.of.strand.TCPConn, piece))
+		v.out, rest = v.out+n, rest-n
+		if err == nil && n < piece {
+			err = io.ErrUnexpectedEOF
+		}
+		if err != nil {
+			return err
+		}
+	}
+	body.of.finish(body.reuse)
+	return nil
 }
 
 // early passes an answer of status 1xx on, which comes before the real one.
