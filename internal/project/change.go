@@ -122,6 +122,10 @@ func (r *Record) take(name string, next Rollout, gone bool) api.Change {
 	}
 	had.overtake()
 	c.Volumes = volumesOf(next.Spec)
+	if !fresh {
+		there := volumesOf(had.Spec)
+		c.Volumes = slices.DeleteFunc(c.Volumes, func(name string) bool { return slices.Contains(there, name) })
+	}
 	next.Number = s.Last() + 1
 	c.Rollout = next.Number
 	s.Target = next.Number

@@ -342,9 +342,9 @@ func TestScalingBeginsThePatienceAnew(t *testing.T) {
 
 func TestPlanSaysWhenTheOldOneStopsFirst(t *testing.T) {
 	r := serving(declared(t, fresh(), shop(svc("db", volume("data", "/data")))).Record)
-	o := declared(t, r, shop(svc("db", volume("data", "/data"), image("db:2"))))
-	if c := o.Plan.Changes[0]; !c.Stops || !slices.Equal(c.Volumes, []string{"data"}) {
-		t.Errorf("got %+v", c)
+	o := declared(t, r, shop(svc("db", volume("data", "/data"), volume("more", "/more"), image("db:2"))))
+	if c := o.Plan.Changes[0]; !c.Stops || !slices.Equal(c.Volumes, []string{"more"}) {
+		t.Errorf("got %+v; want that the old one stops, and the volume that is not there yet", c)
 	}
 	o = declared(t, o.Record, shop(svc("db", image("db:3"))))
 	if o.Plan.Changes[0].Stops {
