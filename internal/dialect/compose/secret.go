@@ -229,12 +229,14 @@ func (c *checker) stand(section, name string) {
 	if section == "configs" {
 		field, value = "content", &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "-"}
 	}
-	for _, t := range c.forest.all(section, name) {
-		if t.root.Kind != yaml.MappingNode {
-			t.root.Kind, t.root.Tag, t.root.Value = yaml.MappingNode, "!!map", ""
-		}
-		remove(t.root, field)
-		t.root.Content = append(t.root.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field}, value)
+	all := c.forest.all(section, name)
+	if len(all) == 0 {
 		return
 	}
+	root := all[0].root
+	if root.Kind != yaml.MappingNode {
+		root.Kind, root.Tag, root.Value = yaml.MappingNode, "!!map", ""
+	}
+	remove(root, field)
+	root.Content = append(root.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: field}, value)
 }
