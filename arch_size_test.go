@@ -36,9 +36,6 @@ var excused = map[string]string{
 	"internal/project/log.go:Logs":       pipe,
 	"internal/project/log.go:followLogs": pipe,
 
-	"internal/swarm/portal_test.go:TestPortalFollowsTheNetworks":        debt,
-	"internal/swarm/portal_test.go:TestRemovedNetworkTakesThePortalOff": debt,
-
 	"e2e/script/cli_test.go:TestCommands":  "its scripts have the names",
 	"internal/swarm/exec_test.go:TestExec": "its cases have the names",
 
@@ -53,7 +50,6 @@ var excused = map[string]string{
 // Reasons that several share.
 const (
 	pipe   = "context, target, options, and both ends of the pipe"
-	debt   = "skips without the built portal; has to fail where HAVRE_NEED says that it must run"
 	asks   = "a test's own shorthand"
 	sends  = "context, where, what, and the answer's place: each call has them all"
 	fails  = "it fails, too, where HAVRE_NEED says that it must run"

@@ -16,6 +16,11 @@ type mutation struct {
 	tests []ask
 }
 
+// onlyEngine tells whether nobody notices without an engine.
+func (m mutation) onlyEngine() bool {
+	return !slices.ContainsFunc(m.tests, func(a ask) bool { return !a.engine })
+}
+
 // edit replaces the one place where old stands in file. Lines, without the
 // newline of the last one.
 type edit struct {

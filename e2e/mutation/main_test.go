@@ -114,11 +114,12 @@ func TestLinesThatAreGoneOrStandTwiceAreSaid(t *testing.T) {
 
 func TestOnlyTheTestsOwnFailureIsNoticed(t *testing.T) {
 	for said, want := range map[string]bool{
-		"--- FAIL: TestA (0.00s)\nFAIL":           true,
-		"    --- FAIL: TestA (0.00s)\nFAIL":       true,
-		"--- FAIL: TestAB (0.00s)\nFAIL":          false,
-		"FAIL\thavre/internal/a [build failed]\n": false,
-		"panic: test timed out after 4m0s\n":      true,
+		"--- FAIL: TestA (0.00s)\nFAIL":                                                       true,
+		"    --- FAIL: TestA (0.00s)\nFAIL":                                                   true,
+		"--- FAIL: TestAB (0.00s)\nFAIL":                                                      false,
+		"FAIL\thavre/internal/a [build failed]\n":                                             false,
+		"panic: test timed out after 4m0s\n":                                                  true,
+		"--- FAIL: TestA (0.00s)\n    a_test.go:1: needs docker, as HAVRE_NEED says: no root": false,
 	} {
 		if got := noticed(said, "TestA"); got != want {
 			t.Errorf("%q: noticed %v", said, got)

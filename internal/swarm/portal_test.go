@@ -23,11 +23,18 @@ func (w world) portal(t *testing.T) service.Portal {
 	return snap.Portals[0]
 }
 
-func TestPortalFollowsTheNetworks(t *testing.T) {
-	if _, err := portal.Image(); err != nil {
-		t.Skip(err) // the program is built into it by make
-	}
+// built gives the world, where the portal's program has to be built in.
+func built(t *testing.T) world {
+	t.Helper()
 	w := open(t)
+	if _, err := portal.Image(); err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func TestPortalFollowsTheNetworks(t *testing.T) {
+	w := built(t)
 	one := w.project(t, "portal22", "10.87.20.0/24")
 	two := w.project(t, "portal23", "10.87.21.0/24")
 	two.Variables = []string{"TCP=25", "HTTP=none"}
@@ -98,10 +105,7 @@ func dial(t *testing.T, w world, d service.Desired) {
 }
 
 func TestRemovedNetworkTakesThePortalOff(t *testing.T) {
-	if _, err := portal.Image(); err != nil {
-		t.Skip(err)
-	}
-	w := open(t)
+	w := built(t)
 	one := w.project(t, "portal24", "10.87.22.0/24")
 	two := w.project(t, "portal25", "10.87.23.0/24")
 	t.Cleanup(func() {
