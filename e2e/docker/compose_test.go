@@ -59,6 +59,7 @@ type inspected struct {
 	}
 	HostConfig struct {
 		ReadonlyRootfs              bool
+		Dns                         []string
 		Memory, NanoCpus, PidsLimit int64
 		LogConfig                   struct {
 			Type   string
@@ -117,6 +118,9 @@ func TestConfinementIsPassedOn(t *testing.T) {
 	}
 	if check := c.Config.Healthcheck; fmt.Sprint(check.Test) != "[CMD /app healthcheck]" || check.Interval != 2*time.Second || check.Retries != 9 {
 		t.Errorf("the image's test with other times: %+v", check)
+	}
+	if !slices.Equal(c.HostConfig.Dns, []string{"192.0.2.53"}) {
+		t.Errorf("name servers: %v", c.HostConfig.Dns)
 	}
 	if l := c.HostConfig.LogConfig; l.Type != "local" || l.Config["max-size"] != "2m" || l.Config["max-file"] != "4" {
 		t.Errorf("log %+v", l)
