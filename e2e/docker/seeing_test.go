@@ -63,6 +63,7 @@ func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	if err != nil || len(s.Tasks) == 0 {
 		t.Fatalf("%+v, %v", s, err)
 	}
+	h.followsOverKills(t, "seen.web", "http://127.0.0.1:18090/", "v1")
 	ears, mail, hook := hear(t, h.world)
 	h.alerting(t, mail, hook) // the server that comes after the kill reads it
 	if err := syscall.Kill(h.pid(t, "server"), syscall.SIGKILL); err != nil {

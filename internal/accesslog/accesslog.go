@@ -4,25 +4,15 @@
 package accesslog
 
 import (
-	"bufio"
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
-	"io/fs"
 	"log/slog"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"havre/internal/api"
-	"havre/internal/problem"
 )
 
 // Book is the access logs of all services. Make it with New, run it with Run.
@@ -46,7 +36,7 @@ const (
 	waiting  = 8192 // lines that wait to be written
 	pause    = 500 * time.Millisecond
 	fileLife = 30 * 24 * time.Hour // of a log that nothing is added to
-	mostOpen = 256
+	mostHeap = 256 << 10           // bytes that wait for the next pause
 )
 
 // New makes a book in a directory that exists. Each service's file grows to
@@ -70,17 +60,10 @@ func (b *Book) Add(service string, line api.Access) {
 	}
 }
 
-// file is a log that is open.
-type file struct {
-	f    *os.File
-	w    *bufio.Writer
-	size int64
-}
-
 // Run writes until ctx is done.
 func (b *Book) Run(ctx context.Context) error {
-	open := map[string]*file{}
-	defer func() { b.closeAll(open) }()
+	heap := &heap{lines: map[string][]byte{}}
+	defer func() { b.flush(heap) }()
 	b.sweep(time.Now())
 	tick, day := time.NewTicker(pause), time.NewTicker(24*time.Hour)
 	defer tick.Stop()
@@ -91,89 +74,21 @@ func (b *Book) Run(ctx context.Context) error {
 			return ctx.Err()
 		case e := <-b.work:
 			if e.done != nil {
-				b.flush(open)
+				b.flush(heap)
 				close(e.done)
 				continue
 			}
-			if err := b.write(open, e); err != nil {
-				b.lost.Add(1)
+			if heap.add(e); heap.size >= mostHeap {
+				b.flush(heap)
 			}
 		case <-tick.C:
-			b.flush(open)
+			b.flush(heap)
 			if n := b.lost.Swap(0); n > 0 {
 				b.log.Warn("lines of access logs were left out", "lines", n)
 			}
 		case now := <-day.C:
-			b.closeAll(open)
 			b.sweep(now)
 		}
-	}
-}
-
-func (b *Book) write(open map[string]*file, e entry) error {
-	f := open[e.service]
-	if f == nil {
-		if len(open) >= mostOpen {
-			b.closeAll(open)
-		}
-		var err error
-		if f, err = b.open(e.service); err != nil {
-			return err
-		}
-		open[e.service] = f
-	}
-	text, err := json.Marshal(e.line)
-	if err != nil {
-		return err
-	}
-	n, err := f.w.Write(append(text, '\n'))
-	f.size += int64(n)
-	if err != nil || f.size < b.most {
-		return err
-	}
-	delete(open, e.service)
-	if err := errors.Join(f.w.Flush(), f.f.Close()); err != nil {
-		return err
-	}
-	return os.Rename(b.path(e.service), b.path(e.service)+".1")
-}
-
-func (b *Book) path(service string) string { return filepath.Join(b.dir, service+".jsonl") }
-
-func (b *Book) open(service string) (*file, error) {
-	f, err := os.OpenFile(b.path(service), os.O_APPEND|os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	info, err := f.Stat()
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	o := &file{f, bufio.NewWriterSize(f, 16<<10), info.Size()}
-	var end [1]byte
-	if _, err := f.ReadAt(end[:], o.size-1); o.size > 0 && err == nil && end[0] != '\n' {
-		_ = o.w.WriteByte('\n') // a kill cut the last line; the buffer is empty, so there is room
-	}
-	return o, nil
-}
-
-func (b *Book) flush(open map[string]*file) {
-	for name, f := range open {
-		if f.w.Flush() != nil {
-			b.lost.Add(1)
-			_ = f.f.Close() // the next line opens it again
-			delete(open, name)
-		}
-	}
-}
-
-func (b *Book) closeAll(open map[string]*file) {
-	b.flush(open)
-	for name, f := range open {
-		if err := f.f.Close(); err != nil {
-			b.log.Warn("close an access log", "service", name, "problem", err)
-		}
-		delete(open, name)
 	}
 }
 
@@ -185,63 +100,4 @@ func (b *Book) sweep(now time.Time) {
 			_ = os.Remove(f) // tomorrow tries again
 		}
 	}
-}
-
-// Last gives the newest lines of a service, oldest first: at most n, 0 is all
-// that are kept, and none from before since. Run must be running.
-// Errors: Invalid for what is no service's full name.
-func (b *Book) Last(ctx context.Context, service string, n int, since time.Time) ([]api.Access, error) {
-	if !nameForm.MatchString(service) {
-		return nil, problem.New(problem.Invalid, "%q is no service's full name", service)
-	}
-	done := make(chan struct{})
-	select {
-	case b.work <- entry{done: done}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	select {
-	case <-done:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	all := []api.Access{}
-	for _, name := range []string{b.path(service) + ".1", b.path(service)} {
-		text, err := os.ReadFile(name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		for line := range bytes.Lines(text) {
-			var a api.Access
-			// A kill may have cut a line in its middle.
-			if json.Unmarshal(line, &a) == nil && !a.Time.Before(since) {
-				all = append(all, a)
-			}
-		}
-	}
-	if n > 0 && len(all) > n {
-		all = slices.Clone(all[len(all)-n:])
-	}
-	return all, nil
-}
-
-// ServeHTTP answers on the ingress's control socket: ?service= &n= &since=.
-func (b *Book) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := r.URL.Query()
-	n, err := strconv.Atoi(q.Get("n"))
-	since, err2 := time.Parse(time.RFC3339Nano, q.Get("since"))
-	if err != nil || err2 != nil || n < 0 {
-		http.Error(w, "n or since is wrong", http.StatusBadRequest)
-		return
-	}
-	all, err := b.Last(r.Context(), q.Get("service"), n, since)
-	if err != nil {
-		http.Error(w, strings.ReplaceAll(problem.Of(err).Says, "\n", " "), http.StatusBadRequest)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(all) // who has gone cannot be told
 }

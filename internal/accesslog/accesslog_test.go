@@ -34,7 +34,7 @@ func last(t *testing.T, b *accesslog.Book, n int, since time.Time) []api.Access 
 	if err != nil {
 		t.Fatal(err)
 	}
-	return all
+	return all.Lines
 }
 
 func TestWhatWasAddedIsReadAlsoByTheNextOne(t *testing.T) {

@@ -2,6 +2,14 @@ package api
 
 import "time"
 
+// AccessPage is a part of an access log, and where the next one begins.
+type AccessPage struct {
+	Lines []Access `json:"lines" doc:"oldest first, in the order in which they ended"`
+	Next  string   `json:"next" doc:"what after is for the next part"`
+	More  bool     `json:"more,omitempty" doc:"there is more already"`
+	Lost  bool     `json:"lost,omitempty" doc:"lines after the position are not kept any more"`
+}
+
 // Access is a request or a connection that came to a service and is over.
 type Access struct {
 	Time     time.Time `json:"time" doc:"when it began"`

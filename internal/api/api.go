@@ -22,6 +22,7 @@ const (
 	PathWhy       = "GET /v1/services/{name}/why"       // → Why
 	PathLogs      = "GET /v1/services/{name}/logs"      // ?follow= ?since= ?tail= ?rollout= → stream of Line
 	PathAccess    = "GET /v1/services/{name}/access"    // ?since= ?tail= → []Access
+	PathAccessOn  = "GET /v1/services/{name}/access/on" // ?since= ?tail=, or ?after= → AccessPage
 	PathExec      = "GET /v1/services/{name}/exec"      // websocket, see exec.go
 	PathHistory   = "GET /v1/services/{name}/rollouts"  // → []Rollout, newest first
 	PathDiff      = "GET /v1/services/{name}/diff"      // ?from= ?to= ?secrets= → Diff

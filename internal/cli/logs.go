@@ -42,8 +42,8 @@ func newLogs(c *console) *cobra.Command {
 				return err
 			}
 			if access {
-				if t.Project || o.Follow {
-					return usage(cmd, "--access is of one service, and of what is over").With("leave -f and the slash out")
+				if t.Project {
+					return usage(cmd, "--access is of one service").With("leave the slash out")
 				}
 				return c.access(cmd.Context(), cl, t, o)
 			}

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"havre/internal/api"
@@ -68,10 +67,9 @@ func (c *control) Status(ctx context.Context) (route.Status, error) {
 	return s, err
 }
 
-// Access reads a service's access log.
-func (c *control) Access(ctx context.Context, service string, n int, since time.Time) ([]api.Access, error) {
-	q := url.Values{"service": {service}, "n": {strconv.Itoa(n)}, "since": {since.Format(time.RFC3339Nano)}}
-	var all []api.Access
+// Access reads a service's access log, as accesslog.Book answers.
+func (c *control) Access(ctx context.Context, q url.Values) (api.AccessPage, error) {
+	var all api.AccessPage
 	err := c.ask(ctx, http.MethodGet, "/access?"+q.Encode(), nil, &all)
 	return all, err
 }
@@ -82,6 +80,9 @@ func (c *control) Counts(ctx context.Context) ([]route.Count, error) {
 	err := c.ask(ctx, http.MethodGet, "/counts", nil, &n)
 	return n.Counts, err
 }
+
+// longestAnswer is many times an access log of the usual size.
+const longestAnswer = 64 << 20
 
 func (c *control) ask(ctx context.Context, method, path string, question, answer any) error {
 	var body io.Reader
@@ -101,7 +102,7 @@ func (c *control) ask(ctx context.Context, method, path string, question, answer
 		return problem.New(problem.Unavailable, "the ingress does not answer").Because(err).With("look with: havre status")
 	}
 	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 8<<20))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, longestAnswer))
 	if err != nil {
 		return problem.New(problem.Unavailable, "the answer of the ingress broke off").Because(err)
 	}

@@ -2,7 +2,9 @@ package role
 
 import (
 	"context"
+	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -120,10 +122,20 @@ func (b *backend) used(ctx context.Context, services []api.Service) map[string]s
 }
 
 // Access reads a service's access log.
-func (b *backend) Access(ctx context.Context, t api.Target, o api.LogOptions) ([]api.Access, error) {
+func (b *backend) Access(ctx context.Context, t api.Target, o api.LogOptions, after string) (api.AccessPage, error) {
 	s, err := b.Find(ctx, t)
 	if err != nil {
-		return nil, err
+		return api.AccessPage{}, err
 	}
-	return b.ingress.Access(ctx, s.Environment+"."+s.Project+"."+s.Name, o.Tail, o.Since)
+	q := url.Values{"service": {s.Environment + "." + s.Project + "." + s.Name}}
+	if after != "" {
+		if n, err := strconv.ParseInt(after, 10, 64); err != nil || n < 0 {
+			return api.AccessPage{}, problem.New(problem.Invalid, "%q is no position of an access log", after).With("use next of the part before")
+		}
+		q.Set("after", after)
+	} else {
+		q.Set("n", strconv.Itoa(o.Tail))
+		q.Set("since", o.Since.Format(time.RFC3339Nano))
+	}
+	return b.ingress.Access(ctx, q)
 }

@@ -206,9 +206,10 @@ type Alerts interface {
 // Access tells who came to a service.
 type Access interface {
 	// Access gives the newest, oldest first; tail and Since narrow, Follow is
-	// not looked at.
-	// Errors: NotFound; Conflict when the name could mean several.
-	Access(ctx context.Context, t api.Target, o api.LogOptions) ([]api.Access, error)
+	// not looked at. With after, which is Next of a page, what came later.
+	// Errors: NotFound; Conflict when the name could mean several; Invalid when
+	// after is no position.
+	Access(ctx context.Context, t api.Target, o api.LogOptions, after string) (api.AccessPage, error)
 }
 
 // Events tells what happened.

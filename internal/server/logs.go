@@ -44,11 +44,32 @@ func (s *Server) access(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	all, err := s.set.Backend.Access.Access(r.Context(), t, o)
+	page, err := s.set.Backend.Access.Access(r.Context(), t, o, "")
 	if err != nil {
 		return err
 	}
-	return answer(w, append([]api.Access{}, all...))
+	return answer(w, append([]api.Access{}, page.Lines...))
+}
+
+// accessOn reads on in the access log of a service.
+func (s *Server) accessOn(w http.ResponseWriter, r *http.Request) error {
+	if s.set.Backend.Access == nil {
+		return absent("access logs")
+	}
+	t, err := target(r, false)
+	if err != nil {
+		return err
+	}
+	o, err := logOptions(r)
+	if err != nil {
+		return err
+	}
+	page, err := s.set.Backend.Access.Access(r.Context(), t, o, r.URL.Query().Get("after"))
+	if err != nil {
+		return err
+	}
+	page.Lines = append([]api.Access{}, page.Lines...)
+	return answer(w, page)
 }
 
 func (s *Server) endLogs(out *stream, r *http.Request, err error) error {

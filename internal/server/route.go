@@ -71,6 +71,9 @@ func (s *Server) routes() []route {
 		{path: api.PathLogs, does: "what a service printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(false)},
 		{path: api.PathAccess, does: "who came to a service, oldest first, as far as it is kept", query: []param{environmentParam(),
 			{"since", "RFC 3339 time; nothing older", "string"}, {"tail", "at most so many of the last", "integer"}}, answer: []api.Access{}, serve: s.access},
+		{path: api.PathAccessOn, does: "the same, and what came later than a part that was read before", query: []param{environmentParam(),
+			{"since", "RFC 3339 time; nothing older", "string"}, {"tail", "at most so many of the last", "integer"},
+			{"after", "next of the part before; since and tail are of the first one", "string"}}, answer: api.AccessPage{}, serve: s.accessOn},
 		{path: api.PathExec, does: "run a command in a container of a service, over a websocket (" + api.ExecProtocol + ")", query: named, serve: s.exec},
 		{path: api.PathHistory, does: "list a service's rollouts, newest first", query: named, answer: []api.Rollout{}, serve: s.history},
 		{path: api.PathDiff, does: "compare two rollouts of a service", answer: api.Diff{}, serve: s.diff, query: []param{

@@ -37,6 +37,7 @@ type Fake struct {
 	events  []api.Event
 	silent  []api.Silence
 	read    int           // how often Usage was asked
+	visits  int           // how often Access was asked to read on
 	changed chan struct{} // closed and replaced at each change
 }
 
