@@ -22,6 +22,7 @@ type answer struct {
 	chunked bool
 	silent  bool   // there is no body, whatever is written
 	last    bool   // nothing comes after it on this connection
+	copied  []Line // sent after header
 	out     []byte // what the client has not got yet
 	failed  error
 }
@@ -31,6 +32,10 @@ const answerSize = 16 << 10
 
 // Header is what WriteHeader will send.
 func (a *answer) Header() http.Header { return a.header }
+
+// Copy makes WriteHeader send lines after those of Header, as they are: those
+// of a plain answer whose body has that length.
+func (a *answer) Copy(lines []Line, length int64) { a.copied, a.length = lines, length }
 
 // WriteHeader begins the answer. Of statuses below 200 any number may come first.
 func (a *answer) WriteHeader(status int) {
@@ -50,7 +55,8 @@ func (a *answer) WriteHeader(status int) {
 	a.frame()
 	a.begin(status)
 	a.lines()
-	if _, dated := a.header["Date"]; !dated {
+	dated := a.copy()
+	if _, there := a.header["Date"]; !there && !dated {
 		a.out = append(append(append(a.out, "Date: "...), a.conn.date()...), "\r\n"...)
 	}
 	if a.chunked {
@@ -65,6 +71,9 @@ func (a *answer) frame() {
 	delete(h, "Transfer-Encoding")
 	a.last = h.Get("Connection") == "close"
 	a.silent = a.head
+	if a.copied != nil {
+		return // it is said there
+	}
 	switch a.status {
 	case http.StatusNotModified:
 		delete(h, "Content-Type")
@@ -106,8 +115,17 @@ func (a *answer) lines() {
 	}
 }
 
+// copy writes what is copied, and tells whether a Date is in it.
+func (a *answer) copy() (dated bool) {
+	for _, l := range a.copied {
+		a.line(l.Name, l.Value)
+		dated = dated || l.Name == "Date"
+	}
+	return dated
+}
+
 func (a *answer) line(name, value string) {
-	if strings.ContainsAny(value, "\r\n") {
+	if strings.IndexByte(value, '\r') >= 0 || strings.IndexByte(value, '\n') >= 0 {
 		value = strings.NewReplacer("\r", " ", "\n", " ").Replace(value)
 	}
 	a.out = append(append(append(append(a.out, name...), ": "...), value...), "\r\n"...)

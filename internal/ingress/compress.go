@@ -108,7 +108,12 @@ func compressible(answer *http.Response) bool {
 		slices.ContainsFunc(h.Values("Cache-Control"), func(v string) bool { return strings.Contains(strings.ToLower(v), "no-transform") }) {
 		return false
 	}
-	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
+	return shrinks(h.Get("Content-Type"))
+}
+
+// shrinks tells whether what has this type gets smaller.
+func shrinks(kind string) bool {
+	kind, _, _ = strings.Cut(kind, ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	if kind == "text/event-stream" {
 		return false

@@ -20,6 +20,7 @@ func (f *front) forward(v *visit, r *http.Request) {
 		f.proxy.ServeHTTP(v, r)
 		return
 	}
+	v.copies, _ = v.ResponseWriter.(copier)
 	answer, err := inTurn{f}.RoundTrip(v.outgoing(r))
 	if err != nil {
 		f.proxyFailed(v, r, err)
@@ -28,6 +29,9 @@ func (f *front) forward(v *visit, r *http.Request) {
 	defer answer.Body.Close()
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		f.proxyFailed(v, r, errors.New("the answer switches to what nobody asked for"))
+		return
+	}
+	if v.straight(answer) {
 		return
 	}
 	f.finish(answer)
@@ -57,6 +61,31 @@ func (f *front) forward(v *visit, r *http.Request) {
 		}
 		h[name] = append(h[name], values...)
 	}
+}
+
+// straight passes on an answer whose lines need not be touched. Else it gives
+// them as a Header.
+func (v *visit) straight(answer *http.Response) bool {
+	if v.lines == nil {
+		return false
+	}
+	kind, asIs := "", v.way.front.Sticky != spec.ByCookie
+	for _, l := range v.lines.Lines {
+		if l.Name == "Content-Type" {
+			kind = l.Value
+		}
+		asIs = asIs && l.Name != "X-Request-Id" && !hopByHop(l.Name)
+	}
+	if !asIs || !v.way.front.Plain && answer.ContentLength >= worthwhile && shrinks(kind) {
+		answer.Header = v.lines.Header()
+		return false
+	}
+	v.copies.Copy(v.lines.Lines, answer.ContentLength)
+	v.WriteHeader(answer.StatusCode)
+	if v.relay(answer) != nil {
+		panic(http.ErrAbortHandler) // as above
+	}
+	return true
 }
 
 // relay passes a body on. What the app sends is seen when it sends it.

@@ -1,11 +1,20 @@
 package ingress
 
 import (
+	"bufio"
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"maps"
 	"net"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
 	"sync"
+	"syscall"
+	"time"
 
 	"havre/internal/problem"
 	"havre/internal/route"
@@ -78,3 +87,183 @@ func (g *guests) open() map[string]int {
 }
 
 func moved(err error) bool { return errors.Is(err, errMoved) }
+
+// strand is one connection with what is buffered of it.
+type strand struct {
+	*guest
+	raw   syscall.RawConn
+	head  []byte        // of the request
+	ahead []byte        // what was read and not used yet, of room
+	in    *bufio.Reader // where net/http reads; it reads ahead first
+	out   *bufio.Writer // where bodies go
+	left  int           // bytes of a header that may come yet; below 0 while there is no header
+	until time.Time     // not kept after
+	kept  bool          // it had a request before
+	room  [4 << 10]byte
+	talk
+}
+
+// talk is what is done while nobody else may read: the poller tells of all
+// that comes after its beginning, so nothing needs to be tried in vain.
+type talk struct {
+	looks func(fd uintptr) bool
+	alive bool // what it found
+
+	asks   func(fd uintptr) bool
+	asked  bool
+	unsent []byte
+	failed error
+}
+
+// errNotQuiet is for a kept connection that the other side closed, or on which
+// it spoke unasked: what it said then would be taken for the next answer. Nothing
+// was sent on it.
+var errNotQuiet = errors.New("the connection is not quiet")
+
+func (s *strand) quiet() bool {
+	s.alive = false
+	return s.pending() == 0 && s.raw.Read(s.looks) == nil && s.alive
+}
+
+func (s *strand) look(fd uintptr) bool {
+	var b [1]byte
+	_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+	s.alive = errors.Is(err, syscall.EAGAIN)
+	return true
+}
+
+// send sends head, which is a whole request, and reads ahead the beginning of
+// the answer.
+func (s *strand) send() error {
+	s.asked, s.alive, s.unsent, s.failed = false, true, nil, nil
+	err := s.raw.Read(s.asks)
+	switch {
+	case err != nil:
+		return err
+	case !s.alive:
+		return errNotQuiet
+	case s.failed != nil:
+		return s.failed
+	case len(s.unsent) > 0:
+		_, err = s.TCPConn.Write(s.unsent)
+	}
+	return err
+}
+
+// ask is called first to send, then when there may be something to read. It
+// is done when it is true.
+func (s *strand) ask(fd uintptr) bool {
+	if !s.asked {
+		if s.asked = true; s.kept && s.look(fd) && !s.alive {
+			return true
+		}
+		n, err := syscall.Write(int(fd), s.head)
+		if err != nil && err != syscall.EAGAIN && err != syscall.EINTR {
+			s.failed = os.NewSyscallError("write", err)
+			return true
+		}
+		s.unsent = s.head[max(n, 0):]
+		return len(s.unsent) > 0
+	}
+	n, err := syscall.Read(int(fd), s.room[:])
+	for err == syscall.EINTR {
+		n, err = syscall.Read(int(fd), s.room[:])
+	}
+	switch {
+	case err == syscall.EAGAIN:
+		return false
+	case err != nil:
+		s.failed = os.NewSyscallError("read", err)
+	case n == 0:
+		s.failed = io.ErrUnexpectedEOF
+	default:
+		s.ahead = s.room[:n]
+	}
+	return true
+}
+
+// pending is how much was read that is nobody's yet.
+func (s *strand) pending() int {
+	n := len(s.ahead)
+	if s.in != nil {
+		n += s.in.Buffered()
+	}
+	return n
+}
+
+// Read reads from the connection, of a header no more than it may have.
+func (s *strand) Read(p []byte) (int, error) {
+	if s.left == 0 {
+		return 0, errors.New("the header of the answer is too large")
+	}
+	if s.left > 0 && len(p) > s.left {
+		p = p[:s.left]
+	}
+	var n int
+	var err error
+	if len(s.ahead) > 0 {
+		n = copy(p, s.ahead)
+		s.ahead = s.ahead[n:]
+	} else {
+		n, err = s.guest.Read(p)
+	}
+	if s.left > 0 {
+		s.left -= n
+	}
+	return n, err
+}
+
+// framing are the headers that writeHead writes itself.
+func framing(name string) bool {
+	switch name {
+	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
+		return true
+	}
+	return false
+}
+
+// writeHead writes the request line and the header. net/http's server has
+// refused everything in them that could end a line; to be sure it is looked
+// for once more, because behind it a request could hide.
+func (s *strand) writeHead(r *http.Request) error {
+	w, uri := s.head, r.URL.RequestURI()
+	bad := func(t string) bool {
+		return strings.IndexByte(t, '\r') >= 0 || strings.IndexByte(t, '\n') >= 0 || strings.IndexByte(t, 0) >= 0
+	}
+	if bad(r.Method) || bad(uri) || bad(r.Host) {
+		return errors.New("the request's first lines hold what ends a line")
+	}
+	for _, part := range [...]string{r.Method, " ", uri, " HTTP/1.1\r\nHost: ", r.Host, "\r\n"} {
+		w = append(w, part...)
+	}
+	for name, values := range r.Header {
+		if framing(name) || name == "User-Agent" && len(values) == 1 && values[0] == "" {
+			continue
+		}
+		for _, v := range values {
+			if bad(name) || bad(v) {
+				return fmt.Errorf("header %q holds what ends a line", name)
+			}
+			w = append(append(append(append(w, name...), ": "...), v...), "\r\n"...)
+		}
+	}
+	none := r.Body == nil || r.Body == http.NoBody
+	switch {
+	case none && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"):
+		w = append(w, "Content-Length: 0\r\n"...)
+	case none:
+	case r.ContentLength >= 0:
+		w = append(strconv.AppendInt(append(w, "Content-Length: "...), r.ContentLength, 10), "\r\n"...)
+	default:
+		w = append(w, "Transfer-Encoding: chunked\r\n"...)
+		names := []string{}
+		for name := range r.Trailer {
+			names = append(names, name)
+		}
+		if len(names) > 0 {
+			w = append(w, "Trailer: "+strings.Join(names, ", ")+"\r\n"...)
+		}
+	}
+	s.head = append(w, "\r\n"...)
+	return nil
+}

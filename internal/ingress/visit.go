@@ -13,6 +13,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"havre/internal/http1"
 )
 
 // visit is one request on its way: who asks, where it goes, and what was
@@ -36,6 +38,13 @@ type visit struct {
 	set     time.Time    // when the deadline for writing was
 	stall   stall        // of HTTP/2
 	fault   atomic.Int32 // of the client's body: the status that says it
+	copies  copier       // takes lines as they are; nil when it is not our loop
+	lines   *http1.Head  // that the answer has instead of its Header
+}
+
+// copier is what our loop's answers go to.
+type copier interface {
+	Copy(lines []http1.Line, length int64)
 }
 
 // visitKey is the context's key for a request's visit.

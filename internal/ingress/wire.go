@@ -12,8 +12,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"havre/internal/http1"
 )
 
 // What a container may take of us, and how long a connection to it is kept.
@@ -40,19 +41,6 @@ type wire struct {
 	retired bool
 }
 
-// strand is one connection with what is buffered of it.
-type strand struct {
-	*guest
-	raw   syscall.RawConn
-	in    *bufio.Reader
-	out   *bufio.Writer
-	left  int       // bytes of a header that may come yet; below 0 while there is no header
-	until time.Time // not kept after
-
-	alive bool // what look found
-	look  func(fd uintptr) bool
-}
-
 // unreached wraps an error before which nothing of the request was sent.
 type unreached struct{ error }
 
@@ -61,18 +49,22 @@ func (u unreached) Unwrap() error { return u.error }
 
 // RoundTrip sends r once. Its error is unreached when nothing was sent.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	s, err := w.get(r)
-	if err != nil {
-		return nil, unreached{err}
-	}
-	e := &exchange{wire: w, strand: s}
-	e.stop = context.AfterFunc(r.Context(), func() { s.SetDeadline(time.Unix(1, 0)) })
-	answer, err := e.run(r)
-	if err != nil {
+	for {
+		s, err := w.get(r)
+		if err != nil {
+			return nil, unreached{err}
+		}
+		e := &exchange{wire: w, strand: s}
+		e.stop = context.AfterFunc(r.Context(), func() { s.SetDeadline(time.Unix(1, 0)) })
+		answer, err := e.run(r)
+		if err == nil {
+			return answer, nil
+		}
 		e.finish(false)
-		return nil, err
+		if err != errNotQuiet {
+			return nil, err
+		}
 	}
-	return answer, nil
 }
 
 func (w *wire) get(r *http.Request) (*strand, error) {
@@ -86,7 +78,8 @@ func (w *wire) get(r *http.Request) (*strand, error) {
 		s := w.idle[n-1]
 		w.idle[n-1], w.idle = nil, w.idle[:n-1]
 		w.mu.Unlock()
-		if time.Now().Before(s.until) && s.quiet() {
+		if time.Now().Before(s.until) {
+			s.kept = true
 			return s, nil
 		}
 		s.Close()
@@ -101,39 +94,11 @@ func (w *wire) get(r *http.Request) (*strand, error) {
 		return nil, err
 	}
 	s := &strand{guest: c, raw: raw, left: -1}
-	s.in, s.out = bufio.NewReaderSize(s, 4<<10), bufio.NewWriterSize(c, 4<<10)
-	s.look = func(fd uintptr) bool {
-		var b [1]byte
-		_, _, err := syscall.Recvfrom(int(fd), b[:], syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
-		s.alive = errors.Is(err, syscall.EAGAIN)
-		return true
-	}
+	s.looks, s.asks = s.look, s.ask
 	if w.greet {
-		s.out.Write(greeting(visitOf(r).ends())) // an error stays until Flush
+		s.head = append(s.head, greeting(visitOf(r).ends())...)
 	}
 	return s, nil
-}
-
-// quiet tells whether the other side neither closed an idle connection nor
-// spoke unasked: what it said then would be taken for the next answer.
-func (s *strand) quiet() bool {
-	s.alive = false
-	return s.in.Buffered() == 0 && s.raw.Read(s.look) == nil && s.alive
-}
-
-// Read reads from the connection, of a header no more than it may have.
-func (s *strand) Read(p []byte) (int, error) {
-	if s.left == 0 {
-		return 0, errors.New("the header of the answer is too large")
-	}
-	if s.left > 0 && len(p) > s.left {
-		p = p[:s.left]
-	}
-	n, err := s.guest.Read(p)
-	if s.left > 0 {
-		s.left -= n
-	}
-	return n, err
 }
 
 func (w *wire) put(s *strand) {
@@ -142,6 +107,9 @@ func (w *wire) put(s *strand) {
 	if w.retired || w.greet || len(w.idle) >= maxIdle {
 		s.Close()
 		return
+	}
+	if s.head = s.head[:0]; cap(s.head) > len(s.room) {
+		s.head = nil
 	}
 	w.idle = append(w.idle, s)
 }
@@ -180,6 +148,8 @@ type exchange struct {
 	stop   func() bool
 	sent   chan error // of the body; nil when there is none
 	ended  bool
+	answer http.Response
+	lines  [12]http1.Line
 }
 
 func (e *exchange) run(r *http.Request) (*http.Response, error) {
@@ -189,10 +159,20 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 	}
 	var proceed chan bool // nil where the body need not wait for a word
 	if r.Body == nil || r.Body == http.NoBody {
-		if err := s.out.Flush(); err != nil {
+		if err := s.send(); err != nil {
 			return nil, err
 		}
+		if answer := e.plain(r); answer != nil {
+			return answer, nil
+		}
 	} else {
+		if s.kept && !s.quiet() {
+			return nil, errNotQuiet
+		}
+		if s.out == nil {
+			s.out = bufio.NewWriterSize(s.guest, 4<<10)
+		}
+		s.out.Write(s.head) // an error stays until Flush
 		if strings.EqualFold(r.Header.Get("Expect"), "100-continue") {
 			proceed = make(chan bool, 1)
 			if err := s.out.Flush(); err != nil {
@@ -201,6 +181,9 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		}
 		e.sent = make(chan error, 1)
 		go func() { e.sent <- s.writeBody(r, e.wire.lent, proceed) }() // finish asks for it; the connection's end is its end
+	}
+	if s.in == nil {
+		s.in = bufio.NewReaderSize(s, 4<<10)
 	}
 	for range maxEarlyAnswers {
 		s.left = maxAnswerHeader
@@ -218,7 +201,7 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 			return answer, nil
 		case answer.StatusCode >= 200:
 			say(proceed, false)
-			e.deliver(answer)
+			e.deliver(answer, answer.Header.Get("Keep-Alive"))
 			return answer, nil
 		case answer.StatusCode == http.StatusContinue:
 			say(proceed, true)
@@ -228,6 +211,51 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 	}
 	return nil, errors.New("too many early answers")
 }
+
+// plain gives the answer that was read ahead, if it is plain.
+func (e *exchange) plain(r *http.Request) *http.Response {
+	s, head := e.strand, &http1.Head{Lines: e.lines[:0]}
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	size := head.Read(s.ahead)
+	if size == 0 {
+		return nil
+	}
+	s.ahead = s.ahead[size:]
+	e.answer = http.Response{StatusCode: head.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: head.Length, Body: http.NoBody, Request: r}
+	if v := visitOf(r); v.copies != nil {
+		v.lines = head
+	} else {
+		e.answer.Header = head.Header()
+	}
+	if head.Length > 0 {
+		e.answer.Body = &measured{s, head.Length}
+	}
+	e.deliver(&e.answer, head.KeepAlive)
+	return &e.answer
+}
+
+// measured is a body of which so much comes yet.
+type measured struct {
+	from *strand
+	rest int64
+}
+
+// Read reads on; with the last bytes it says so.
+func (m *measured) Read(p []byte) (int, error) {
+	n, err := m.from.Read(p[:min(int64(len(p)), m.rest)])
+	switch m.rest -= int64(n); {
+	case m.rest == 0:
+		err = io.EOF
+	case err == io.EOF:
+		err = io.ErrUnexpectedEOF
+	}
+	return n, err
+}
+
+// Close does nothing: the exchange ends with the body around it.
+func (m *measured) Close() error { return nil }
 
 func switched(r *http.Request, answer *http.Response) bool {
 	to := r.Header.Get("Upgrade")
@@ -258,10 +286,10 @@ func early(r *http.Request, answer *http.Response) {
 }
 
 // deliver makes the answer's body give the connection back at its end.
-func (e *exchange) deliver(answer *http.Response) {
+func (e *exchange) deliver(answer *http.Response, keep string) {
 	reuse := !answer.Close
 	e.strand.until = time.Now().Add(keptFor)
-	if _, after, ok := strings.Cut(answer.Header.Get("Keep-Alive"), "timeout="); ok {
+	if _, after, ok := strings.Cut(keep, "timeout="); ok {
 		n, _, _ := strings.Cut(after, ",")
 		if seconds, err := strconv.Atoi(strings.TrimSpace(n)); err == nil && seconds < 60 {
 			e.strand.until = time.Now().Add(time.Duration(seconds)*time.Second - time.Second/2)
@@ -288,7 +316,7 @@ func (e *exchange) finish(reuse bool) {
 			reuse = false
 		}
 	}
-	if !e.stop() || !reuse || e.strand.in.Buffered() > 0 { // a word too many: nobody asked for it
+	if !e.stop() || !reuse || e.strand.pending() > 0 { // a word too many: nobody asked for it
 		e.strand.Close()
 		return
 	}
@@ -315,7 +343,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 }
 
 // more tells whether something of the rest has come already.
-func (b *answerBody) more() bool { return !b.of.ended && b.of.strand.in.Buffered() > 0 }
+func (b *answerBody) more() bool { return !b.of.ended && b.of.strand.pending() > 0 }
 
 // Close ends the exchange; a body that was not read whole takes its
 // connection with it.
@@ -344,62 +372,6 @@ func (u *upgraded) WriteTo(to io.Writer) (int64, error) {
 
 // CloseWrite says that nothing more comes.
 func (u *upgraded) CloseWrite() error { return u.TCPConn.CloseWrite() }
-
-// framing are the headers that writeHead writes itself.
-func framing(name string) bool {
-	switch name {
-	case "Host", "Content-Length", "Transfer-Encoding", "Trailer":
-		return true
-	}
-	return false
-}
-
-// writeHead writes the request line and the header. net/http's server has
-// refused everything in them that could end a line; to be sure it is looked
-// for once more, because behind it a request could hide.
-func (s *strand) writeHead(r *http.Request) error {
-	w, uri := s.out, r.URL.RequestURI()
-	bad := func(t string) bool { return strings.ContainsAny(t, "\r\n\x00") }
-	if bad(r.Method) || bad(uri) || bad(r.Host) {
-		return errors.New("the request's first lines hold what ends a line")
-	}
-	for _, part := range [...]string{r.Method, " ", uri, " HTTP/1.1\r\nHost: ", r.Host, "\r\n"} {
-		w.WriteString(part) // an error stays until Flush
-	}
-	for name, values := range r.Header {
-		if framing(name) || name == "User-Agent" && len(values) == 1 && values[0] == "" {
-			continue
-		}
-		for _, v := range values {
-			if bad(name) || bad(v) {
-				return fmt.Errorf("header %q holds what ends a line", name)
-			}
-			w.WriteString(name)
-			w.WriteString(": ")
-			w.WriteString(v)
-			w.WriteString("\r\n")
-		}
-	}
-	none := r.Body == nil || r.Body == http.NoBody
-	switch {
-	case none && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"):
-		w.WriteString("Content-Length: 0\r\n")
-	case none:
-	case r.ContentLength >= 0:
-		w.WriteString("Content-Length: " + strconv.FormatInt(r.ContentLength, 10) + "\r\n")
-	default:
-		w.WriteString("Transfer-Encoding: chunked\r\n")
-		names := []string{}
-		for name := range r.Trailer {
-			names = append(names, name)
-		}
-		if len(names) > 0 {
-			w.WriteString("Trailer: " + strings.Join(names, ", ") + "\r\n")
-		}
-	}
-	_, err := w.WriteString("\r\n")
-	return err
-}
 
 // writeBody sends the body, when the other side wants it.
 func (s *strand) writeBody(r *http.Request, lent *buffers, proceed <-chan bool) error {
