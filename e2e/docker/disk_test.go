@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/api"
 	"havre/internal/lab"
 )
 
@@ -82,13 +85,45 @@ func TestFullDiskHarmsNothing(t *testing.T) {
 		t.Errorf("stop: exit code %d, want 1: %s%s", r.code, r.out, r.errs)
 	}
 	has(t, "stop", r.errs, "disk", "full", "havre doctor")
+	r = h.run(t, "apply", "-f", next, "-p", "tight", "--yes")
+	if r.code != 1 {
+		t.Errorf("apply: exit code %d, want 1", r.code)
+	}
+	has(t, "apply without any room", r.errs, "100 % full", h.data, "make room", "du -xh")
 	h.serves(t, "v1")
+	kept := h.read(t, "ingress/table.json")
+	gone := h.running(t, "tight.web")
+	h.world.Docker(t, "kill", gone) // the next one has another address
+	h.answers(t, "http://127.0.0.1:18130/", "v1")
+	if now := h.read(t, "ingress/table.json"); now != kept {
+		t.Errorf("without room the kept table has become\n%s", now)
+	}
 	empty()
 
+	eventually(t, func() string { // nobody asks for it
+		if id := h.running(t, "tight.web"); id == gone || !strings.Contains(h.read(t, "ingress/table.json"), id) {
+			return "the ingress does not keep the table of now, with " + id
+		}
+		return ""
+	})
 	h.kill(t, "server")
+	h.kill(t, "ingress")
 	h.serves(t, "v1")
 	h.must(t, "apply", "-f", next, "-p", "tight", "--yes")
 	h.serves(t, "v2")
+}
+
+// running is the container of a service that runs, "" when none does.
+func (h *havre) running(t *testing.T, name string) string {
+	t.Helper()
+	s, err := h.service(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if i := slices.IndexFunc(s.Tasks, func(task api.Task) bool { return task.State == "running" }); i >= 0 {
+		return s.Tasks[i].Container
+	}
+	return ""
 }
 
 // serves wants a service to answer, and all that reads to work.

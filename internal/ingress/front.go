@@ -88,19 +88,25 @@ func (f *front) load() {
 	f.follow(t)
 }
 
-// put keeps t, then follows it.
+// put keeps t, then follows it. One that cannot be kept is followed all the
+// same: on a full disk a container that was replaced shall serve on, and nobody
+// shall come in by a table that is no more. The server is told, and puts it
+// again until it is kept.
+// Errors: Unavailable when it is not kept.
 func (f *front) put(t route.Table) (route.Applied, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.replaced() {
 		return route.Applied{}, problem.New(problem.Unavailable, "another ingress took over").With("ask again")
 	}
-	if err := save(f.set.TableFile, t.Encode()); err != nil {
-		return route.Applied{}, fmt.Errorf("keep the table: %w", err)
-	}
+	err := save(f.set.TableFile, t.Encode())
 	f.version++
 	f.spoiled = ""
 	f.follow(t)
+	if err != nil {
+		return route.Applied{}, problem.New(problem.Unavailable, "the ingress follows its table but cannot keep it").
+			With("make room on its disk or mend it; havre doctor tells which").Because(err)
+	}
 	return route.Applied{Problems: f.problems()}, nil
 }
 
@@ -330,6 +336,7 @@ func save(file string, b []byte) error {
 	}
 	_, err = f.Write(b)
 	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		os.Remove(next) // half a file takes room that is lacking already
 		return err
 	}
 	if err := os.Rename(next, file); err != nil {
