@@ -101,6 +101,34 @@ func (h *havre) tellsOfAnOutage(t *testing.T, ears *heard) {
 	})
 }
 
+// keepsItsRules: a configuration that is broken changes nothing, and is told.
+func (h *havre) keepsItsRules(t *testing.T, ears *heard) {
+	t.Helper()
+	file := filepath.Join(h.data, "config", "server.json")
+	good, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`{"alert": {`, string(good)} {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		state := "well"
+		if text != string(good) {
+			state = "unwell"
+		}
+		lab.Eventually(t, "people to hear that the configuration is "+state, func(context.Context) error {
+			return ears.says(`"about":"server","state":"` + state + `"`)
+		})
+		if out := h.must(t, "alert", "ls"); strings.Contains(out, "configuration/server") != (state == "unwell") {
+			t.Errorf("%s: alert ls shows %s", state, out)
+		}
+	}
+	if out := h.must(t, "events", "--kind", "alert"); !strings.Contains(out, "configuration/server") {
+		t.Errorf("no event: %s", out)
+	}
+}
+
 // alerting writes a server's configuration that tells both channels.
 func (h *havre) alerting(t *testing.T, mail, hook string) {
 	t.Helper()

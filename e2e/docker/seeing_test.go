@@ -65,7 +65,6 @@ func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	}
 	h.followsOverKills(t, "seen.web", "http://127.0.0.1:18090/", "v1")
 	ears, mail, hook := hear(t, h.world)
-	h.alerting(t, mail, hook) // the server that comes after the kill reads it
 	if err := syscall.Kill(h.pid(t, "server"), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +85,9 @@ func TestWhatHappensIsToldOnceThoughTheServerIsKilled(t *testing.T) {
 	if begun[1] != 1 || begun[2] != 1 {
 		t.Errorf("deploys were told so often: %v", begun)
 	}
+	h.alerting(t, mail, hook) // the server that runs takes it up
 	h.tellsOfAnOutage(t, ears)
+	h.keepsItsRules(t, ears)
 }
 
 func TestRestartsAreTold(t *testing.T) {

@@ -55,6 +55,9 @@ const (
 	Certificate = "certificate" // one ends in less than so many days
 	Disk        = "disk"        // the disk with Havre's data is full to so many percent
 	Log         = "log"         // so many lines of a service match within so long
+	Node        = "node"        // the engine or the ingress does not answer
+	// Configuration is that a changed file cannot be taken up. It is always watched.
+	Configuration = "configuration"
 )
 
 // Rule says what is wrong enough.
@@ -78,15 +81,20 @@ func DefaultRules() []Rule {
 		{Name: "crash-loop", When: CrashLoop},
 		{Name: "certificate", When: Certificate, Days: 7},
 		{Name: "disk", When: Disk, Percent: 90},
+		{Name: "node", When: Node, For: "1m"},
 	}
 }
 
 // InForce are the rules that count.
 func (c Config) InForce() []Rule {
-	if len(c.Rules) == 0 {
-		return DefaultRules()
+	rules := c.Rules
+	if len(rules) == 0 {
+		rules = DefaultRules()
 	}
-	return c.Rules
+	if slices.ContainsFunc(rules, func(r Rule) bool { return r.When == Configuration }) {
+		return rules
+	}
+	return append(slices.Clone(rules), Rule{Name: Configuration, When: Configuration})
 }
 
 // Every is how often what is still wrong is told again; 0 is never.
@@ -167,7 +175,7 @@ func goodSpan(s string) bool {
 func (r Rule) wrong() string {
 	_, badPattern := regexp.Compile(r.Pattern)
 	switch {
-	case !slices.Contains([]string{Down, CrashLoop, Certificate, Disk, Log}, r.When):
+	case !slices.Contains([]string{Down, CrashLoop, Certificate, Disk, Log, Node, Configuration}, r.When):
 		return fmt.Sprintf("when: %q is nothing that is watched", r.When)
 	case !goodSpan(r.For) || !goodSpan(r.Within):
 		return "for or within is no time"
@@ -175,6 +183,8 @@ func (r Rule) wrong() string {
 		return "a number is out of range"
 	case r.When == Log && strings.Count(r.Service, ".") != 2:
 		return "service: name one in full, as prod.shop.web"
+	case r.Name == Configuration && r.When != Configuration:
+		return "name: that one is taken"
 	case badPattern != nil:
 		return "pattern: " + badPattern.Error()
 	}

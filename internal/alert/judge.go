@@ -16,8 +16,11 @@ type Situation struct {
 	Services     map[string]State     // by environment.project.service
 	Certificates map[string]time.Time // by host: when it ends
 	DiskPath     string
-	DiskPercent  int            // used; -1: unknown
-	Lines        map[string]int // by rule: lines that matched within its window
+	DiskPercent  int               // used; -1: unknown
+	Lines        map[string]int    // by rule: lines that matched within its window
+	Parts        map[string]string // the engine, the ingress: why it does not answer
+	Blind        bool              // services, their certificates and their lines are not known yet
+	Broken       string            // why a changed configuration does not count; "": it does
 }
 
 // State is how a service is.
@@ -95,14 +98,21 @@ func (c Config) Judge(s Situation, before []Alert, silences []Silence) Verdict {
 			again := !a.Told.IsZero()
 			due := !again || c.Every() > 0 && s.Now.Sub(a.Told) >= c.Every()
 			if !a.Begun.IsZero() && due && !silent(a, silences, s.Now) {
-				a.Told = s.Now
-				v.Notices = append(v.Notices, c.notices(r, a, Notice{State: "unwell", Says: a.Says, Again: again, Made: s.Now})...)
+				told := c.notices(r, a, Notice{State: "unwell", Says: a.Says, Again: again, Made: s.Now})
+				if len(told) > 0 {
+					a.Told = s.Now
+				}
+				v.Notices = append(v.Notices, told...)
 			}
 			v.Alerts = append(v.Alerts, a)
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(old)) {
 		a := old[name]
+		if when := c.rule(a.Rule).When; s.Blind && !slices.Contains([]string{Disk, Node, Configuration}, when) {
+			v.Alerts = append(v.Alerts, a)
+			continue
+		}
 		if !a.Begun.IsZero() {
 			v.Events = append(v.Events, event(a, "well", "it is over"))
 		}
@@ -170,6 +180,14 @@ func (r Rule) wrongs(s Situation) map[string]string {
 	case Disk:
 		if s.DiskPercent >= or(r.Percent, 90) {
 			found[s.DiskPath] = fmt.Sprintf("its disk is full to %d %%", s.DiskPercent)
+		}
+	case Node:
+		for part, says := range s.Parts {
+			found[part] = "it does not answer: " + says
+		}
+	case Configuration:
+		if s.Broken != "" {
+			found["server"] = "the changed configuration is not taken up, the former one stays: " + s.Broken
 		}
 	case Log:
 		if n := s.Lines[r.Name]; n >= or(r.Count, 10) {

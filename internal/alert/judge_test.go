@@ -58,6 +58,8 @@ func TestEachThingThatIsWrongIsToldAndItsEndToo(t *testing.T) {
 		{alert.Rule{Name: "a", When: alert.CrashLoop}, looping, "ops a " + web},
 		{alert.Rule{Name: "a", When: alert.Certificate, Days: 3}, alert.Situation{Certificates: map[string]time.Time{"a.test": start.Add(71 * time.Hour)}}, "ops a a.test"},
 		{alert.Rule{Name: "a", When: alert.Disk, Percent: 80}, alert.Situation{DiskPath: "/data", DiskPercent: 80}, "ops a /data"},
+		{alert.Rule{Name: "a", When: alert.Node}, alert.Situation{Parts: map[string]string{"engine": "no answer"}}, "ops a engine"},
+		{alert.Rule{Name: "a", When: alert.Configuration}, alert.Situation{Broken: "no JSON"}, "ops a server"},
 		{alert.Rule{Name: "a", When: alert.Log, Service: web, Count: 3}, alert.Situation{Lines: map[string]int{"a": 3}}, "ops a " + web},
 	} {
 		c.rule.Channels = []string{"ops"}
@@ -78,6 +80,21 @@ func TestEachThingThatIsWrongIsToldAndItsEndToo(t *testing.T) {
 		if got := s.told(alert.Situation{}); len(got) > 0 || len(s.alerts) > 0 {
 			t.Errorf("%s: told %q after the end", c.rule.When, got)
 		}
+	}
+}
+
+func TestWhatIsNotKnownYetIsNotOver(t *testing.T) {
+	s := &story{c: alert.Config{Channels: channels[:1]}, now: start}
+	bad := alert.Situation{Services: map[string]alert.State{web: {State: "healthy", Looping: "it exited"}}, Parts: map[string]string{"engine": "x"}}
+	s.told(bad)
+	if got := s.told(bad); !slices.Equal(got, []string{"ops node engine unwell"}) {
+		t.Errorf("told %q", got)
+	}
+	if got := s.told(alert.Situation{Blind: true}); !slices.Equal(got, []string{"ops node engine well"}) || len(s.alerts) != 1 {
+		t.Errorf("blind: told %q, left %v", got, s.alerts)
+	}
+	if got := s.told(alert.Situation{}); !slices.Equal(got, []string{"ops crash-loop " + web + " well"}) {
+		t.Errorf("told %q", got)
 	}
 }
 
@@ -177,6 +194,7 @@ func TestEveryMistakeOfAConfigurationIsNamed(t *testing.T) {
 		"out of range":              rule(alert.Rule{Name: "x", When: alert.Disk, Percent: 101}),
 		"in full":                   rule(alert.Rule{Name: "x", When: alert.Log, Service: "web"}),
 		"pattern":                   rule(alert.Rule{Name: "x", When: alert.Log, Service: web, Pattern: "("}),
+		"that one is taken":         rule(alert.Rule{Name: "configuration", When: alert.Disk}),
 		"no channel is named \"y\"": rule(alert.Rule{Name: "x", When: alert.Down, Channels: []string{"y"}}),
 	} {
 		if wrong := c.Validate(); len(wrong) == 0 || !strings.Contains(wrong.Error(), want) {

@@ -29,14 +29,17 @@ type Sender interface {
 // Watch judges again and again, and has notices delivered: each at least once,
 // whoever is killed when. Make it with all fields set.
 type Watch struct {
-	Config  Config
+	Config  Config                                     // to begin with
+	Reread  func() (c Config, changed bool, err error) // asks for a newer one each time before Judge; may be nil
 	Keeper  Keeper
 	Queue   Queue
 	Sender  Sender
-	Look    func(ctx context.Context) (Situation, error)
-	Happens func() // is called when there are new events; may be nil
+	Look    func(ctx context.Context, c Config) (Situation, error) // is not asked while there are no channels
+	Happens func()                                                 // is called when there are new events; may be nil
 	Every   time.Duration
 	Log     *slog.Logger
+
+	current current
 }
 
 // How notices are tried: each for so long at most, again after firstPause, then
@@ -48,12 +51,8 @@ const (
 	noticesLife = 72 * time.Hour
 )
 
-// Run judges and delivers until ctx is done. Without channels it does nothing.
+// Run judges and delivers until ctx is done.
 func (w *Watch) Run(ctx context.Context) error {
-	if len(w.Config.Channels) == 0 {
-		<-ctx.Done()
-		return ctx.Err()
-	}
 	var both sync.WaitGroup
 	both.Go(func() { w.repeat(ctx, w.Judge) })
 	both.Go(func() { w.repeat(ctx, w.Deliver) })
@@ -74,17 +73,23 @@ func (w *Watch) repeat(ctx context.Context, do func(context.Context) error) {
 	}
 }
 
-// Judge looks once.
+// Judge looks once. While there are no channels only the configuration itself
+// is judged.
 func (w *Watch) Judge(ctx context.Context) error {
-	s, err := w.Look(ctx)
-	if err != nil {
-		return err
+	c, broken := w.take()
+	s := Situation{Now: time.Now().UTC()}
+	if len(c.Channels) > 0 {
+		var err error
+		if s, err = w.Look(ctx, c); err != nil {
+			return err
+		}
 	}
+	s.Broken = broken
 	before, silences, err := w.Keeper.Alerts(ctx, s.Now)
 	if err != nil {
 		return err
 	}
-	v := w.Config.Judge(s, before, silences)
+	v := c.Judge(s, before, silences)
 	if len(v.Alerts) == 0 && len(before) == 0 {
 		return nil
 	}
@@ -103,13 +108,17 @@ func (w *Watch) Judge(ctx context.Context) error {
 // Deliver tries once what is due. A channel that does not take one notice is
 // not asked to take the next, so that they come in order.
 func (w *Watch) Deliver(ctx context.Context) error {
+	config := w.Current()
+	if len(config.Channels) == 0 {
+		return nil
+	}
 	all, err := w.Queue.Notices(ctx)
 	if err != nil {
 		return err
 	}
 	stuck := map[string]bool{}
 	for _, n := range all {
-		c, there := w.Config.channel(n.Channel)
+		c, there := config.channel(n.Channel)
 		switch now := time.Now(); {
 		case !there || now.Sub(n.Made) > noticesLife:
 			w.Log.Warn("a notice was given up", "channel", n.Channel, "alert", n.Alert, "says", n.Says)
@@ -156,7 +165,7 @@ func (c Config) channel(name string) (Channel, bool) {
 // It gives what each said; nil is taken.
 func (w *Watch) Test(ctx context.Context, channel string) map[string]error {
 	said := map[string]error{}
-	for _, c := range w.Config.Channels {
+	for _, c := range w.Current().Channels {
 		if channel != "" && channel != c.Name {
 			continue
 		}

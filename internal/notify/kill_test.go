@@ -55,7 +55,7 @@ func watch(ctx context.Context, file, url string) error {
 		return err
 	}
 	for n := len(before) + 1; ; n++ {
-		w.Look = func(context.Context) (alert.Situation, error) {
+		w.Look = func(context.Context, alert.Config) (alert.Situation, error) {
 			st := alert.Situation{Now: time.Now().UTC(), Services: map[string]alert.State{}}
 			for i := range n {
 				st.Services[fmt.Sprintf("prod.p.s%03d", i)] = alert.State{State: "failing"}

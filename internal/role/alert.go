@@ -1,8 +1,13 @@
 package role
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io/fs"
+	"maps"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -20,21 +25,23 @@ const alertsEvery = 5 * time.Second
 
 // newWatch wires alerts to what this machine knows.
 func newWatch(c alert.Config, b *backend, db *store.Store) *alert.Watch {
+	file := &alertFile{layout: b.layout}
 	host, err := os.Hostname()
 	if err != nil {
 		host = "localhost"
 	}
 	l := &lines{b: b, from: map[string]time.Time{}, hits: map[string][]time.Time{}}
 	return &alert.Watch{
-		Config: c, Keeper: db, Queue: db, Sender: notify.Sender{Host: host, Instance: host}, Happens: b.journal.Wake, Every: alertsEvery, Log: b.log,
-		Look: func(ctx context.Context) (alert.Situation, error) { return b.situation(ctx, c, l) },
+		Config: c, Reread: file.reread, Keeper: db, Queue: db, Sender: notify.Sender{Host: host, Instance: host}, Happens: b.journal.Wake, Every: alertsEvery, Log: b.log,
+		Look: func(ctx context.Context, c alert.Config) (alert.Situation, error) { return b.situation(ctx, c, l) },
 	}
 }
 
 func (b *backend) situation(ctx context.Context, c alert.Config, l *lines) (alert.Situation, error) {
 	s := alert.Situation{Now: time.Now().UTC(), Services: map[string]alert.State{}, Certificates: b.seer.certs.Ends(), DiskPath: b.layout.Data, DiskPercent: fullness(b.layout.Data)}
-	if b.loop.Sight().At.IsZero() {
-		return s, problem.New(problem.Unavailable, "the loop has not looked yet")
+	s.Parts = b.silentParts(ctx)
+	if s.Blind = b.loop.Sight().At.IsZero(); s.Blind {
+		return s, nil
 	}
 	services, err := b.List(ctx, "", "")
 	if err != nil {
@@ -47,6 +54,53 @@ func (b *backend) situation(ctx context.Context, c alert.Config, l *lines) (aler
 	}
 	s.Lines = l.count(ctx, c.InForce())
 	return s, nil
+}
+
+// alertFile is the server's configuration file, of which alerts are taken up
+// while the server runs.
+type alertFile struct {
+	layout Layout
+	read   bool // it was read before
+	there  bool
+	text   []byte
+}
+
+// reread gives what the file says of alerts when it is not what it was. It is
+// small, so that it is read whole: no change is overlooked.
+// Errors: those of Load; NotFound when it was removed, as editors do for a
+// moment.
+func (f *alertFile) reread() (c alert.Config, changed bool, err error) {
+	text, err := os.ReadFile(f.layout.Config("server"))
+	there := !errors.Is(err, fs.ErrNotExist)
+	if err != nil && there {
+		text = []byte(err.Error()) // which is told once
+	}
+	if f.read && there == f.there && bytes.Equal(text, f.text) {
+		return c, false, nil
+	}
+	first := !f.read
+	f.read, f.there, f.text = true, there, text
+	if !there && !first {
+		return c, true, problem.New(problem.NotFound, "%s is gone", f.layout.Config("server")).With("write it again, or end the server to do without")
+	}
+	whole, err := Load(f.layout, "server", defaultServer())
+	if err != nil {
+		return c, true, err
+	}
+	return whole.Alert, true, nil
+}
+
+// silentParts tells why the engine or the ingress does not answer.
+func (b *backend) silentParts(ctx context.Context) map[string]string {
+	silent := map[string]string{}
+	for _, part := range []func(context.Context) api.Part{b.enginePart, b.ingressPart} {
+		soon, cancel := context.WithTimeout(ctx, 5*time.Second)
+		if p := part(soon); !p.Well {
+			silent[p.Name] = p.Says
+		}
+		cancel()
+	}
+	return silent
 }
 
 // fullness is how full the disk of a directory is for us, in percent; -1 when
@@ -64,9 +118,14 @@ func fullness(dir string) int {
 type lines struct {
 	b *backend
 
-	mu   sync.Mutex // guards what follows
-	from map[string]time.Time
-	hits map[string][]time.Time // by rule
+	mu   sync.Mutex           // guards what follows
+	from map[string]time.Time // by what is counted, as hits
+	hits map[string][]time.Time
+}
+
+// counted is what a rule counts: one that was changed begins anew.
+func counted(r alert.Rule) string {
+	return strings.Join([]string{r.Name, r.Service, r.Pattern, r.Within}, "\x00")
 }
 
 // mostHits of a rule are remembered; more say nothing more.
@@ -75,12 +134,15 @@ const mostHits = 10_000
 func (l *lines) count(ctx context.Context, rules []alert.Rule) map[string]int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	found := map[string]int{}
+	found, counts := map[string]int{}, map[string]bool{}
 	for _, r := range rules {
 		if r.When == alert.Log {
 			found[r.Name] = l.rule(ctx, r)
+			counts[counted(r)] = true
 		}
 	}
+	maps.DeleteFunc(l.from, func(key string, _ time.Time) bool { return !counts[key] })
+	maps.DeleteFunc(l.hits, func(key string, _ []time.Time) bool { return !counts[key] })
 	return found
 }
 
@@ -89,12 +151,12 @@ func (l *lines) count(ctx context.Context, rules []alert.Rule) map[string]int {
 func (l *lines) rule(ctx context.Context, r alert.Rule) int {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	begin := time.Now().Add(-r.Window())
-	from, re := l.from[r.Name], r.Expression()
+	key, begin := counted(r), time.Now().Add(-r.Window())
+	from, re := l.from[key], r.Expression()
 	if from.Before(begin) {
 		from = begin
 	}
-	hits, last := l.hits[r.Name], from
+	hits, last := l.hits[key], from
 	err := l.b.Logs(ctx, api.Target{Name: r.Service}, api.LogOptions{Since: from}, func(line api.Line) error {
 		if line.Time.After(from) && len(hits) < mostHits && re.MatchString(line.Text) {
 			hits = append(hits, line.Time)
@@ -105,15 +167,15 @@ func (l *lines) rule(ctx context.Context, r alert.Rule) int {
 		return nil
 	})
 	if err == nil {
-		l.from[r.Name], l.hits[r.Name] = last, hits
+		l.from[key], l.hits[key] = last, hits
 	}
-	kept := l.hits[r.Name][:0:0]
-	for _, at := range l.hits[r.Name] {
+	kept := l.hits[key][:0:0]
+	for _, at := range l.hits[key] {
 		if at.After(begin) {
 			kept = append(kept, at)
 		}
 	}
-	l.hits[r.Name] = kept
+	l.hits[key] = kept
 	return len(kept)
 }
 
@@ -129,7 +191,7 @@ func (b *backend) Alerts(ctx context.Context) (api.Alerts, error) {
 		return api.Alerts{}, err
 	}
 	all := api.Alerts{Waiting: len(waiting)}
-	for _, c := range b.watch.Config.Channels {
+	for _, c := range b.watch.Current().Channels {
 		all.Channels = append(all.Channels, c.Name)
 	}
 	for _, s := range silences {
@@ -169,7 +231,7 @@ func (b *backend) TestAlerts(ctx context.Context, channel string) ([]api.Tested,
 		return nil, problem.New(problem.NotFound, "no channel is named %s", channel).With("list them with: havre alert ls")
 	}
 	var all []api.Tested
-	for _, c := range b.watch.Config.Channels {
+	for _, c := range b.watch.Current().Channels {
 		if err, tried := said[c.Name]; tried {
 			t := api.Tested{Channel: c.Name, OK: err == nil}
 			if err != nil {

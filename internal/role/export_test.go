@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"havre/internal/alert"
 	"havre/internal/cert"
 	"havre/internal/doctor"
 	"havre/internal/project"
@@ -73,6 +74,9 @@ func Holder(ours string, p project.Port) (string, bool) { return machine{ours: o
 
 // TrimLog cuts a log that is too long.
 func TrimLog(file string) { trimLog(file) }
+
+// AlertFile reads again what the server's configuration says of alerts.
+func AlertFile(l Layout) func() (alert.Config, bool, error) { return (&alertFile{layout: l}).reread }
 
 // Sources are where certificates come from.
 type Sources struct {

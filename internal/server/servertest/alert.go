@@ -13,6 +13,9 @@ func (f *Fake) Alerts(context.Context) (api.Alerts, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	all := api.Alerts{Silences: append([]api.Silence{}, f.silent...), Channels: []string{"chat", "ops"}}
+	if f.ill != "" {
+		all.Alerts = append(all.Alerts, api.Alert{Name: "node/engine", Rule: "node", About: "engine", Says: "it does not answer: " + f.ill, Since: f.now(), State: "pending"})
+	}
 	for _, k := range f.kept {
 		if k.state == "failing" {
 			all.Alerts = append(all.Alerts, api.Alert{Name: "service-down/" + k.full(), Rule: "service-down", About: k.full(), Says: "failing: " + f.trouble[k.spec.Name].says, Since: k.since, State: "unwell", ToldAt: k.since})
