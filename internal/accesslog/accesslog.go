@@ -60,10 +60,10 @@ func (b *Book) Add(service string, line api.Access) {
 	}
 }
 
-// Run writes until ctx is done.
+// Run writes until ctx is done, and then what was added before.
 func (b *Book) Run(ctx context.Context) error {
 	heap := &heap{lines: map[string][]byte{}}
-	defer func() { b.flush(heap) }()
+	defer func() { b.rest(heap) }()
 	b.sweep(time.Now())
 	tick, day := time.NewTicker(pause), time.NewTicker(24*time.Hour)
 	defer tick.Stop()
@@ -88,6 +88,24 @@ func (b *Book) Run(ctx context.Context) error {
 			}
 		case now := <-day.C:
 			b.sweep(now)
+		}
+	}
+}
+
+// rest writes what nobody has taken up yet.
+func (b *Book) rest(h *heap) {
+	for {
+		select {
+		case e := <-b.work:
+			if e.done == nil {
+				h.add(e)
+				continue
+			}
+			b.flush(h)
+			close(e.done)
+		default:
+			b.flush(h)
+			return
 		}
 	}
 }
