@@ -42,11 +42,39 @@ func run(args []string) error {
 
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
-	listener, err := takeOver(*socket)
+	self, err := os.Hostname() // of a container: its id
+	if err != nil {
+		return err
+	}
+	stand, err := takeOver(*socket, self)
+	if errors.Is(err, errReplaced) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", *socket, err)
 	}
-	return newPortal(engineNames).serve(ctx, listener)
+	return newPortal(engineNames).hold(ctx, stand)
+}
+
+// errStopped makes the engine start this portal again when it comes back
+// itself: it does that only with what did not end well. A portal that was
+// replaced ends well, and stays ended.
+var errStopped = errors.New("told to stop")
+
+// hold serves until the name is another portal's, and then stays for as long
+// as a connection does. What was handed over would die with this process.
+func (p *portal) hold(ctx context.Context, s *stand) error {
+	held, end := s.untilLost(ctx)
+	defer end()
+	if err := p.serve(held, s.UnixListener); err != nil {
+		return err
+	}
+	if !s.lost() {
+		return errStopped
+	}
+	drain(ctx, anyConnected)
+	s.leave()
+	return nil
 }
 
 // stayResident keeps the program within its 8 MiB: one portal runs for each

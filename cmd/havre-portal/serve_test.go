@@ -26,13 +26,13 @@ func start(t *testing.T, p *portal) string {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "s")
-	l, err := takeOver(socket)
+	l, err := takeOver(socket, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
-	go func() { ended <- p.serve(ctx, l) }()
+	go func() { ended <- p.serve(ctx, l.UnixListener) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {
@@ -221,7 +221,7 @@ func TestLeftoversAtTheSocketsNameDoNotHinder(t *testing.T) {
 	if err := os.Symlink("/etc/passwd", path); err != nil {
 		t.Fatal(err)
 	}
-	l, err := takeOver(path)
+	l, err := takeOver(path, "a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func TestLeftoversAtTheSocketsNameDoNotHinder(t *testing.T) {
 	if err := os.MkdirAll(filepath.Join(sub, "x"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := takeOver(sub); err == nil {
+	if _, err := takeOver(sub, "a"); err == nil {
 		t.Error("a directory was taken over")
 	}
 	if left, _ := filepath.Glob(sub + ".*"); len(left) > 0 {

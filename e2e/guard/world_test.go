@@ -215,7 +215,7 @@ func (s *site) stock(t testing.TB) {
 	service := strings.NewReplacer("ccccccc2", serviceID, `"Replicas": 0`, `"Replicas": 1`).Replace(guardtest.Bodies()["service.json"])
 	s.must(t, "POST", "/v1.41/services/create", service, &made)
 	s.vars["SVC"] = made.ID
-	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod", guardtest.Bodies()["portal.json"], &made)
+	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod.1", guardtest.Bodies()["portal.json"], &made)
 	s.vars["PORTAL"] = made.Id
 	probe := strings.NewReplacer(`"1s"`, `"1h"`, `"Mounts": []`, `"Mounts": [{"Type": "bind", "Source": "$DATA/volume/prod/$PROJECT/data", "Target": "/vol/rw"}]`).
 		Replace(guardtest.Bodies()["probe.json"])

@@ -40,7 +40,7 @@ var (
 	volumeForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 	aliasForm    = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$`)
 	idLike       = regexp.MustCompile(`^([0-9a-f]{12,64}|[0-9a-z]{25})$`)
-	objectForm   = regexp.MustCompile(`^h-[a-z0-9]+(-[a-z0-9]+)*$`)
+	objectForm   = regexp.MustCompile(`^h-[a-z0-9]+(-[a-z0-9]+)*(\.[0-9]+)?$`) // portals are numbered
 	variableForm = regexp.MustCompile(`^[^=\x00\s]+$`)
 	userForm     = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?$`)
 	signalForm   = regexp.MustCompile(`^((SIG)?[A-Z0-9]+([+-][0-9]+)?)$`)

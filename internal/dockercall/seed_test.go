@@ -45,7 +45,7 @@ var seeds = []seed{
 	{"POST", "/v1.41/services/" + svc + "/update", "version=7", service},
 	{"DELETE", "/v1.41/services/" + svc, "", ""},
 	{"GET", "/v1.41/tasks", `filters={"service":{"` + svc + `":true}}`, ""},
-	{"POST", "/v1.41/containers/create", "name=h-portal-prod", create},
+	{"POST", "/v1.41/containers/create", "name=h-portal-prod.1", create},
 	{"GET", "/v1.41/containers/json", "all=1&limit=3", ""},
 	{"GET", "/v1.41/containers/" + box + "/json", "", ""},
 	{"POST", "/v1.41/containers/" + box + "/start", "", ""},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"havre/internal/dockercall"
@@ -107,9 +108,9 @@ func createPortal(q question, c *dockercall.ContainerCreate) (dockercall.Call, e
 		return nil, err
 	}
 	env := labels[dockercall.EnvironmentLabel]
-	name := string(c.Name)
-	if name != "h-portal-"+env && !strings.HasPrefix(name, "h-portal-"+env+"-") {
-		return nil, refuse(NameMismatch, "the portal of %s is named h-portal-%s-…", env, env)
+	generation, ok := strings.CutPrefix(string(c.Name), "h-portal-"+env+".")
+	if _, err := strconv.ParseUint(generation, 10, 31); !ok || err != nil {
+		return nil, refuse(NameMismatch, "the portal of %s is named h-portal-%s.NUMBER", env, env)
 	}
 	if q.facts.Portal == "" || c.Spec.Image != q.facts.Portal {
 		return nil, refuse(ImageOfPortal, "this is not the portal's image")
@@ -163,6 +164,9 @@ func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 	}
 	if !maps.Equal(h.Sysctls, portalSysctls) {
 		return refuse(PortalShape, "a portal makes the kernel settings that give it source ports, and no others")
+	}
+	if h.RestartPolicy != (dockercall.RestartPlain{Name: "on-failure"}) {
+		return refuse(RestartPolicy, "a portal is started again after a failure only: one that was replaced stays ended")
 	}
 	if h.Memory < 8<<20 || h.Memory > 256<<20 || h.AutoRemove {
 		return refuse(PortalShape, "a portal has from 8 to 256 MiB of memory and stays when it ends")

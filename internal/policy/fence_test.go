@@ -15,11 +15,11 @@ func of(environment, project, kind string) map[string]string {
 const portalImage dockercall.ImageID = "sha256:2222222222222222222222222222222222222222222222222222222222222222"
 
 func portalOf(environment string) *dockercall.ContainerCreate {
-	return &dockercall.ContainerCreate{Name: dockercall.ObjectName("h-portal-" + environment), Spec: dockercall.ContainerBody{
+	return &dockercall.ContainerCreate{Name: dockercall.ObjectName("h-portal-" + environment + ".1"), Spec: dockercall.ContainerBody{
 		Image: portalImage, User: "65534:7", Labels: dockercall.Labels{"havre.env": environment, "havre.kind": "portal"},
 		HostConfig: &dockercall.HostConfig{
 			NetworkMode: net, ReadonlyRootfs: true, CapDrop: []dockercall.Capability{"ALL"}, SecurityOpt: []dockercall.SecurityOpt{"no-new-privileges"},
-			DnsOptions: []dockercall.DNSOption{"ndots:1"}, Memory: 32 << 20,
+			DnsOptions: []dockercall.DNSOption{"ndots:1"}, Memory: 32 << 20, RestartPolicy: dockercall.RestartPlain{Name: "on-failure"},
 			Sysctls: dockercall.Sysctls{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
 			Mounts:  []dockercall.Mount{{Type: dockercall.BindMount, Source: "/d/portal/" + environment, Target: "/portal"}},
 		},

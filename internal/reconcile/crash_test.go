@@ -47,6 +47,17 @@ var upgraded = []func(w *world){
 	func(w *world) { w.apply("shop", migrating("up3")) },
 }
 
+// ported is about Havres with other portals, after each other.
+var ported = []func(w *world){
+	func(w *world) { w.apply("shop", web("web", "good", 4001)); w.apply("store", web("db", "data", 0)) },
+	func(w *world) { w.changePortal(" 2", true) },
+	func(w *world) { w.remove("store") },
+	func(w *world) { w.changePortal(" 3", false) },
+	func(w *world) { w.cluster.HangUp() },
+	func(w *world) { w.changePortal(" 2", true) },
+	func(w *world) { w.remove("shop") },
+}
+
 func migrating(image string) spec.Service {
 	s := web("db", image, 0)
 	s.UpgradeHook = []string{"/migrate"}
@@ -87,7 +98,7 @@ func tell(t *testing.T, story []func(*world), chapter int, crash reconciletest.C
 // What a killed process did not finish the next one finds: design/reconcile.md.
 // To be killed before an act is to be killed after the one before it.
 func TestCrashAtAnyActEndsAlike(t *testing.T) {
-	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked, "upgraded": upgraded} {
+	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked, "upgraded": upgraded, "another portal": ported} {
 		for chapter := range story {
 			want, acts := tell(t, story, chapter, reconciletest.Crash{})
 			for at := 0; at <= acts; at++ {

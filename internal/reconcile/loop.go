@@ -38,7 +38,8 @@ type Fences interface {
 	RemoveNetwork(ctx context.Context, id string) error
 }
 
-// Portals keeps one portal per environment, attached to networks by id.
+// Portals keeps one portal per environment, attached to networks by id, and
+// those that were replaced for as long as service.TendPortals lets them stay.
 type Portals interface {
 	EnsurePortal(ctx context.Context, environment string, networks []string) error
 	RemovePortal(ctx context.Context, environment string) error

@@ -411,17 +411,18 @@ func (w *work) portals(ctx context.Context) {
 		w.failed("portal of "+env, w.loop.hands.EnsurePortal(ctx, env, nets))
 	}
 	for _, p := range w.view.Snapshot.Portals {
-		if _, wanted := want[p.Environment]; !wanted {
+		if _, wanted := want[p.Environment]; !wanted { // again for each generation: what is gone is gone
 			w.failed("portal of "+p.Environment, w.loop.hands.RemovePortal(ctx, p.Environment))
 		}
 	}
 }
 
-// serves tells whether the portal of env runs on exactly these networks.
+// serves tells whether the portal of env runs on exactly these networks, and
+// those before it need nothing.
 func (w *work) serves(env string, nets []string) bool {
-	return slices.ContainsFunc(w.view.Snapshot.Portals, func(p service.Portal) bool {
-		return p.Environment == env && p.Running && slices.Equal(slices.Sorted(slices.Values(p.Networks)), nets)
-	})
+	have := slices.DeleteFunc(slices.Clone(w.view.Snapshot.Portals), func(p service.Portal) bool { return p.Environment != env })
+	next := service.TendPortals(have, "", nets, w.view.Now)
+	return next.Idle() && slices.Equal(slices.Sorted(slices.Values(next.Keep.Networks)), nets)
 }
 
 // routes tells the ingress where everything is, and remembers what it could not do.

@@ -69,15 +69,6 @@ type Target struct {
 	Service spec.ServiceID
 }
 
-// Portal is the container that dials into an environment's networks.
-type Portal struct {
-	Container   string // full id
-	Environment string
-	Image       string // id
-	Running     bool
-	Networks    []string // ids it is attached to
-}
-
 // Image is what an image says about itself.
 type Image struct {
 	ID       string            // sha256:…

@@ -5,7 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"syscall"
+	"time"
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
@@ -26,8 +29,24 @@ const (
 // portalTarget is where a portal has the directory that it shares with the ingress.
 const portalTarget = "/portal"
 
-// portalName is the container's name; there is one for each environment.
-func portalName(environment string) string { return "h-portal-" + environment }
+// portalName is the container's name. A new portal stands beside the old one
+// until that one's connections end, so a name has a generation.
+func portalName(environment string, generation int) string {
+	return fmt.Sprintf("h-portal-%s.%d", environment, generation)
+}
+
+// generationOf reads a portal's name, as the engine lists it. Without a number
+// it is of a Havre that replaced portals at once.
+func generationOf(names []string, environment string) int {
+	for _, n := range names {
+		if digits, ok := strings.CutPrefix(n, "/h-portal-"+environment+"."); ok {
+			if g, err := strconv.Atoi(digits); err == nil {
+				return g
+			}
+		}
+	}
+	return 0
+}
 
 // portalsOf picks the portals out of a list of containers.
 func portalsOf(all []container.Summary) []service.Portal {
@@ -37,7 +56,10 @@ func portalsOf(all []container.Summary) []service.Portal {
 		if m.kind != kindPortal {
 			continue
 		}
-		p := service.Portal{Container: c.ID, Environment: m.environment, Image: c.ImageID, Running: c.State == container.StateRunning}
+		p := service.Portal{
+			Container: c.ID, Environment: m.environment, Generation: generationOf(c.Names, m.environment), Image: c.ImageID,
+			Running: c.State == container.StateRunning, Created: time.Unix(c.Created, 0),
+		}
 		if c.NetworkSettings != nil {
 			for _, n := range c.NetworkSettings.Networks {
 				p.Networks = append(p.Networks, n.NetworkID)
@@ -49,9 +71,10 @@ func portalsOf(all []container.Summary) []service.Portal {
 	return portals
 }
 
-// EnsurePortal makes the environment's portal run, attached to exactly the
-// networks with these ids. With no networks there is no portal. Connections
-// through a portal that stays are not disturbed.
+// EnsurePortal makes a portal of the guard's image serve the environment,
+// attached to exactly the networks with these ids. With no networks there is no
+// portal. Connections through a portal that stays are not disturbed; those
+// through one that is replaced go on as long as service.TendPortals lets it stay.
 //
 // Errors: NotFound when a network is gone.
 func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks []string) error {
@@ -66,23 +89,26 @@ func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks [
 	if err != nil {
 		return err
 	}
-	var keep *service.Portal
-	for _, p := range have {
-		if keep == nil && p.Running && p.Image == want.Image {
-			keep = &p
-			continue
-		}
-		if err := s.removeContainer(ctx, p.Container); err != nil {
-			return err
+	w := service.TendPortals(have, want.Image, networks, time.Now())
+	if err := s.removePortals(ctx, w.Gone); err != nil {
+		return err
+	}
+	if w.Keep == nil {
+		err = s.startPortal(ctx, service.Portal{Environment: environment, Generation: w.Next}, networks, want)
+	} else {
+		err = s.attach(ctx, *w.Keep, networks)
+	}
+	if err != nil {
+		return err
+	}
+	for container, off := range w.Detach {
+		for _, network := range off {
+			if err := s.disconnect(ctx, container, network); err != nil {
+				return err
+			}
 		}
 	}
-	if keep == nil {
-		keep, err = s.startPortal(ctx, environment, networks[0], want)
-		if err != nil {
-			return err
-		}
-	}
-	return s.attach(ctx, *keep, networks)
+	return s.removePortals(ctx, w.Over)
 }
 
 // portalUser is nobody; the group is the ingress's, which may use its socket.
@@ -131,15 +157,16 @@ func portalSysctls() map[string]string {
 }
 
 // portalContainer is the portal's container: no privilege, nothing to write
-// to but the shared directory, back after a restart of the engine.
-func portalContainer(environment, firstNetwork string, m material) client.ContainerCreateOptions {
+// to but the shared directory. It comes back after a crash, its own or the
+// engine's, but not when it ended well: then it was replaced.
+func portalContainer(p service.Portal, firstNetwork string, m material) client.ContainerCreateOptions {
 	pids := int64(portalPids)
 	return client.ContainerCreateOptions{
-		Name: portalName(environment),
+		Name: portalName(p.Environment, p.Generation),
 		Config: &container.Config{
 			Image:  m.Image,
 			User:   fmt.Sprintf("%d:%d", portalUser, m.Group),
-			Labels: mark{kind: kindPortal, environment: environment}.labels(nil),
+			Labels: mark{kind: kindPortal, environment: p.Environment}.labels(nil),
 		},
 		HostConfig: &container.HostConfig{
 			NetworkMode:    container.NetworkMode(firstNetwork),
@@ -148,7 +175,7 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 			Sysctls:        portalSysctls(),
 			CapDrop:        []string{"ALL"},
 			SecurityOpt:    []string{"no-new-privileges"},
-			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyAlways},
+			RestartPolicy:  container.RestartPolicy{Name: container.RestartPolicyOnFailure},
 			LogConfig:      container.LogConfig{Type: logDriver.Name, Config: logDriver.Options},
 			Resources:      container.Resources{Memory: portalMemory, PidsLimit: &pids},
 			Mounts:         []mount.Mount{{Type: mount.TypeBind, Source: m.Directory, Target: portalTarget}},
@@ -159,15 +186,19 @@ func portalContainer(environment, firstNetwork string, m material) client.Contai
 	}
 }
 
-func (s *Swarm) startPortal(ctx context.Context, environment, firstNetwork string, m material) (*service.Portal, error) {
-	r, err := s.api.ContainerCreate(ctx, portalContainer(environment, firstNetwork, m))
+// startPortal attaches before it starts: from its first moment on a portal gets
+// all questions, about all of the networks.
+func (s *Swarm) startPortal(ctx context.Context, p service.Portal, networks []string, m material) error {
+	r, err := s.api.ContainerCreate(ctx, portalContainer(p, networks[0], m))
 	if err != nil {
-		return nil, explain(err, "make the portal of %s", environment)
+		return explain(err, "make the portal of %s", p.Environment)
 	}
-	if _, err := s.api.ContainerStart(ctx, r.ID, client.ContainerStartOptions{}); err != nil {
-		return nil, explain(err, "start the portal of %s", environment)
+	p.Container, p.Networks = r.ID, networks[:1]
+	if err := s.attach(ctx, p, networks); err != nil {
+		return err
 	}
-	return &service.Portal{Container: r.ID, Environment: environment, Networks: []string{firstNetwork}}, nil
+	_, err = s.api.ContainerStart(ctx, r.ID, client.ContainerStartOptions{})
+	return explain(err, "start the portal of %s", p.Environment)
 }
 
 // attach connects before it disconnects: a container without any network
@@ -202,14 +233,18 @@ func (s *Swarm) disconnect(ctx context.Context, containerID, networkID string) e
 	return err
 }
 
-// RemovePortal ends the environment's portal, and every connection through
-// it. It is no error when there is none.
+// RemovePortal ends the environment's portals, and every connection through
+// them. It is no error when there is none.
 func (s *Swarm) RemovePortal(ctx context.Context, environment string) error {
 	have, err := s.portalsIn(ctx, environment)
 	if err != nil {
 		return err
 	}
-	for _, p := range have {
+	return s.removePortals(ctx, have)
+}
+
+func (s *Swarm) removePortals(ctx context.Context, all []service.Portal) error {
+	for _, p := range all {
 		if err := s.removeContainer(ctx, p.Container); err != nil {
 			return err
 		}

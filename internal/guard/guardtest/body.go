@@ -67,7 +67,7 @@ const portalBody = `{
 	"HostConfig": {
 		"NetworkMode": "$NET", "ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "DnsOptions": ["ndots:1"], "Memory": 33554432,
 		"Sysctls": {"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
-		"RestartPolicy": {"Name": "always"},
+		"RestartPolicy": {"Name": "on-failure"},
 		"Mounts": [{"Type": "bind", "Source": "$DATA/portal/prod", "Target": "/portal"}]
 	}
 }`

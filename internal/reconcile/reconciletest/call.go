@@ -181,41 +181,14 @@ func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
 				return problem.New(problem.Busy, "network %s is still used", id)
 			}
 		}
-		for env, p := range c.portals {
+		for i := range c.portals {
+			p := &c.portals[i]
 			p.Networks = slices.DeleteFunc(slices.Clone(p.Networks), func(n string) bool { return n == id })
-			if len(p.Networks) == 0 { // an engine could not connect it to another one
-				c.broken = append(c.broken, "the portal of "+env+" lost its last network")
+			if len(p.Networks) == 0 && p.Running { // an engine could not connect it to another one
+				c.broken = append(c.broken, "the portal of "+p.Environment+" lost its last network")
 			}
-			c.portals[env] = p
 		}
 		c.networks = slices.DeleteFunc(c.networks, func(n service.Network) bool { return n.ID == id })
-		return nil
-	})
-}
-
-// EnsurePortal makes an environment's portal run on exactly these networks.
-// Errors: NotFound when a network is gone.
-func (c *Cluster) EnsurePortal(ctx context.Context, environment string, networks []string) error {
-	return c.act(ctx, "portal of "+environment, func() error {
-		for _, id := range networks {
-			if !slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == id && n.Environment == environment }) {
-				return problem.New(problem.NotFound, "no network %s", id)
-			}
-		}
-		p, there := c.portals[environment]
-		if !there {
-			p = service.Portal{Container: c.box(), Environment: environment, Running: true}
-		}
-		p.Networks = slices.Sorted(slices.Values(networks))
-		c.portals[environment] = p
-		return nil
-	})
-}
-
-// RemovePortal ends an environment's portal.
-func (c *Cluster) RemovePortal(ctx context.Context, environment string) error {
-	return c.act(ctx, "remove portal", func() error {
-		delete(c.portals, environment)
 		return nil
 	})
 }

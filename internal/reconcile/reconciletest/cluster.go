@@ -51,7 +51,9 @@ type Cluster struct {
 	serial    int
 	services  map[string]*swarmService // by swarm id
 	networks  []service.Network
-	portals   map[string]service.Portal // by environment
+	portals   []service.Portal
+	portal    string                    // the image of new portals
+	through   map[string]bool           // portals through which a connection leads, by container
 	configs   map[string]spec.ProjectID // by id
 	secrets   map[string]bool           // by id
 	volumes   map[string]bool           // by source
@@ -74,7 +76,7 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, portals: map[string]service.Portal{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
+		services: map[string]*swarmService{}, through: map[string]bool{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
 	}
 }
 
@@ -90,7 +92,7 @@ func (c *Cluster) Hands(r reconcile.Records) reconcile.Hands {
 type State struct {
 	Services []string // name, replicas and healthy containers
 	Networks []string // environment and project
-	Portals  []string // environment and how many networks
+	Portals  []string // environment, how many networks, and the image if it was changed
 	Configs  int
 	Secrets  []string // project and version
 	Volumes  []string
@@ -114,8 +116,8 @@ func (c *Cluster) State() State {
 		}
 		s.Networks = append(s.Networks, name)
 	}
-	for env, p := range c.portals {
-		s.Portals = append(s.Portals, fmt.Sprintf("%s on %d", env, len(p.Networks)))
+	for _, p := range c.portals {
+		s.Portals = append(s.Portals, fmt.Sprintf("%s on %d%s", p.Environment, len(p.Networks), p.Image))
 	}
 	for v := range c.volumes {
 		s.Volumes = append(s.Volumes, v)
@@ -172,7 +174,7 @@ func (c *Cluster) Lose(what string) {
 	c.advance()
 	switch what {
 	case "portals":
-		clear(c.portals)
+		c.portals = nil
 	case "services":
 		for id := range c.services {
 			c.drop(id)
@@ -191,7 +193,7 @@ func (c *Cluster) Stray(environment string, p spec.ProjectID) {
 	c.configs[c.next("config")] = p
 	swarm := c.next("swarm")
 	c.services[swarm] = &swarmService{id: swarm, d: service.Desired{Environment: environment, Project: p, ID: "stray", Rollout: 1, Network: id, Spec: spec.Service{Replicas: 1}}, replicas: 1, network: id}
-	c.portals[environment] = service.Portal{Container: c.box(), Environment: environment, Running: true, Networks: []string{id}}
+	c.portals = append(c.portals, service.Portal{Container: c.box(), Environment: environment, Generation: 1, Running: true, Created: c.at, Networks: []string{id}})
 }
 
 // Machine is the machine as the deployer sees it.

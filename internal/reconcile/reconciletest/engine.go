@@ -58,6 +58,7 @@ func (c *Cluster) advance() {
 			}
 		}
 		c.writers()
+		c.drains()
 	}
 }
 
