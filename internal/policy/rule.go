@@ -35,7 +35,7 @@ const (
 	LogDriverRule   dockercall.Rule = "log-driver"      // not local, or unbounded
 	Amount          dockercall.Rule = "amount"          // past a bound: replicas, processes, memory, time
 	PortalShape     dockercall.Rule = "portal-shape"    // a portal that is not exactly as portals are
-	RestartPolicy   dockercall.Rule = "restart-policy"  // a probe that would come back by itself
+	RestartPolicy   dockercall.Rule = "restart-policy"  // what would come back by itself, and must not
 	ExecKind        dockercall.Rule = "exec-kind"       // a command in a container that is not a service's
 	BuildOption     dockercall.Rule = "build-option"    // not the classic builder's plain way
 	VolumeInUse     dockercall.Rule = "volume-in-use"   // removed under somebody's feet

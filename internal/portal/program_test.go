@@ -116,6 +116,64 @@ func TestNewPortalTakesOverFromTheOld(t *testing.T) {
 	}
 }
 
+func TestReplacedPortalEndsWithItsLastConnection(t *testing.T) {
+	t.Parallel()
+	for _, udp := range []bool{false, true} {
+		w, n, _ := open(t)
+		socket := filepath.Join(socketDir(t), "portal.sock")
+		old := n.start(t, socket)
+		listening(t, socket)
+		to := w.Echo
+		to.UDP = udp
+		kept, err := portal.Dial(t.Context(), socket, to)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.start(t, socket)
+		eventually(t, "the old portal to take nobody more", func() error {
+			if n := socketsOf(t, old.Process.Pid); n > 0 {
+				return fmt.Errorf("it has %d sockets", n)
+			}
+			return nil
+		})
+		answer := make([]byte, 4)
+		if _, err := kept.Write([]byte("ahoy")); err != nil {
+			t.Errorf("a socket handed over by the old one: %v", err)
+		}
+		if _, err := kept.Read(answer); err != nil || string(answer) != "ahoy" {
+			t.Errorf("it answers %q, %v", answer, err)
+		}
+		if err := syscall.Kill(old.Process.Pid, 0); err != nil || zombie(old.Process.Pid) {
+			t.Error("the old portal ended before its connection")
+		}
+		kept.Close()
+		if err := old.Wait(); err != nil {
+			t.Errorf("the old portal ended with %v; the engine would start it again", err)
+		}
+		portaltest.Talk(t, socket, w.Echo)
+	}
+}
+
+// socketsOf counts those that a process has open.
+func socketsOf(t *testing.T, pid int) (n int) {
+	t.Helper()
+	all, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, fd := range all {
+		if to, err := os.Readlink(fd); err == nil && strings.HasPrefix(to, "socket:") {
+			n++
+		}
+	}
+	return n
+}
+
+func zombie(pid int) bool {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	return err != nil || strings.Contains(string(status), "State:\tZ")
+}
+
 func TestPortalStartsOverAStaleSocket(t *testing.T) {
 	w, n, pid := open(t)
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
@@ -141,8 +199,7 @@ func end(t *testing.T, pid int) {
 		t.Fatal(err)
 	}
 	eventually(t, "the portal to end", func() error {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-		if err != nil || strings.Contains(string(status), "State:\tZ") {
+		if zombie(pid) {
 			return nil
 		}
 		return fmt.Errorf("it goes on")

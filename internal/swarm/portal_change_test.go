@@ -90,9 +90,6 @@ func (w world) hold(t *testing.T, d service.Desired) net.Conn {
 }
 
 func TestConnectionsOutliveAChangeOfThePortal(t *testing.T) {
-	if _, err := portal.Image(); err != nil {
-		t.Skip(err) // the program is built into it by make
-	}
 	w := open(t)
 	d := w.project(t, "portal26", "10.87.24.0/24")
 	d.Variables = []string{"TCP=25", "HTTP=none"}
