@@ -8,7 +8,10 @@ import (
 	"havre/internal/alert"
 	"havre/internal/cert"
 	"havre/internal/doctor"
+	"havre/internal/event"
+	"havre/internal/metric"
 	"havre/internal/project"
+	"havre/internal/reconcile"
 	"havre/internal/route"
 )
 
@@ -94,4 +97,21 @@ func Certify(t *testing.T, from Sources, hosts []route.Host) ([]route.Certificat
 		t.Fatal(err)
 	}
 	return certs, ls.part(time.Now()).Says
+}
+
+// Seen is what metrics and events are made of when hosts have their certificates.
+func Seen(t *testing.T, from Sources, hosts []route.Host, db event.Keeper) metric.Facts {
+	t.Helper()
+	ls := &leaves{authority: from.Own, public: from.Public, dir: from.Dir}
+	w := &witness{journal: event.New(db), loop: reconcile.New(reconcile.Hands{}, reconcile.Settings{}), certs: ls}
+	if err := w.Saw(t.Context(), reconcile.Passed{}); err != nil { // the first sight tells nothing
+		t.Fatal(err)
+	}
+	if _, err := ls.For(hosts, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Saw(t.Context(), reconcile.Passed{}); err != nil {
+		t.Fatal(err)
+	}
+	return (&backend{seer: w}).facts()
 }

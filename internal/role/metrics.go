@@ -18,11 +18,7 @@ import (
 // Metrics measures everything now. What cannot be read at the moment is left
 // out: a gap says more than an error.
 func (b *backend) Metrics(ctx context.Context) ([]byte, error) {
-	f := metric.Facts{
-		Now: time.Now(), Version: Version, Bounds: route.LatencyBounds, Certificates: b.seer.certs.Ends(),
-		Passes: b.seer.passes.Load(), PassFailures: b.seer.failures.Load(), PassTime: time.Duration(b.seer.took.Load()),
-		Process: ownUse(b.started),
-	}
+	f := b.facts()
 	var err error
 	if f.Services, err = b.reading(ctx); err != nil {
 		b.log.Debug("metrics without services", "problem", err)
@@ -33,6 +29,15 @@ func (b *backend) Metrics(ctx context.Context) ([]byte, error) {
 	var text bytes.Buffer
 	err = metric.Write(&text, metric.Families(f))
 	return text.Bytes(), err
+}
+
+// facts are those that nobody else need be asked for.
+func (b *backend) facts() metric.Facts {
+	return metric.Facts{
+		Now: time.Now(), Version: Version, Bounds: route.LatencyBounds, Certificates: b.seer.certs.Ends(),
+		Passes: b.seer.passes.Load(), PassFailures: b.seer.failures.Load(), PassTime: time.Duration(b.seer.took.Load()),
+		Process: ownUse(b.started),
+	}
 }
 
 func ownUse(started time.Time) metric.Process {
