@@ -172,12 +172,12 @@ func TestOldImageOfAServiceStaysWhenItsNameMovesOn(t *testing.T) {
 	t.Parallel()
 	h := up(t)
 	h.write(t, "img/Dockerfile", "FROM app:1\nENV VERSION=one\n")
-	h.must(t, "image", "build", "-t", "moving:1", filepath.Join(h.work, "img"))
-	h.apply(t, "moving", "services: {s: {image: 'moving:1', ports: ['18252:8080'], volumes: ['kept:/data']}}\nvolumes: {kept: {}}")
+	h.must(t, "image", "build", "-t", "shifting:1", filepath.Join(h.work, "img"))
+	h.apply(t, "shifting", "services: {s: {image: 'shifting:1', ports: ['18252:8080'], volumes: ['kept:/data']}}\nvolumes: {kept: {}}")
 	h.write(t, "img/Dockerfile", "FROM app:1\nENV VERSION=two\n")
-	h.must(t, "image", "build", "-t", "moving:1", filepath.Join(h.work, "img"))
-	h.must(t, "stop", "moving.s")
-	h.must(t, "start", "moving.s")
+	h.must(t, "image", "build", "-t", "shifting:1", filepath.Join(h.work, "img"))
+	h.must(t, "stop", "shifting.s")
+	h.must(t, "start", "shifting.s")
 	h.answers(t, "http://127.0.0.1:18252/", "one")
 }
 

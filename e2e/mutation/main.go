@@ -58,7 +58,8 @@ func run() error {
 		begun := time.Now()
 		if err := m.try(context.Background(), *engine); err != nil {
 			missed = append(missed, fmt.Errorf("%s: %s: %w", m.place, m.says, err))
-			fmt.Println("GREEN", m.says)
+			said, _, _ := strings.Cut(err.Error(), "\n")
+			fmt.Println("NOT RED", m.says+":", said)
 			continue
 		}
 		fmt.Printf("red   %s (%.0fs)\n", m.says, time.Since(begun).Seconds())
