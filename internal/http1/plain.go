@@ -12,34 +12,33 @@ import (
 // methods are those of plain requests.
 var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-// plain reads one request from the beginning of b and tells how much of b it
-// is. It gives nil for whatever is not the plain, frequent kind: that is not
+// plain reads one request from the beginning of b into r and tells how much of
+// b it is. It gives 0 for whatever is not the plain, frequent kind: that is not
 // refused, but left to net/http. What it takes has one meaning only, and the
 // one that net/http would find, too; FuzzPlainIsWhatNetHTTPUnderstands compares.
 //
 // Plain is a request that is in b as a whole: RFC 9112 in its narrowest form,
 // with a path for a target, one Host, a body whose length is said at most once,
 // and nothing that changes how the connection goes on.
-func plain(b []byte) (r *http.Request, size int) {
+func plain(r *http.Request, b []byte) (size int) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
-		return nil, 0
+		return 0
 	}
 	line, rest, _ := strings.Cut(string(b[:end+2]), "\r\n") // the last header's line has its end
-	r = firstLine(line)
-	if r == nil {
-		return nil, 0
+	if !firstLine(r, line) {
+		return 0
 	}
 	length, ok := fields(r, rest)
 	size = end + 4 + length
 	if !ok || size > len(b) {
-		return nil, 0
+		return 0
 	}
 	if r.Body = http.NoBody; length > 0 {
 		r.Body = &body{bytes.Clone(b[end+4 : size])} // whoever sends it may outlive the answer
 	}
 	r.ContentLength = int64(length)
-	return r, size
+	return size
 }
 
 // body is one that came as a whole. Like net/http's it says with the last
@@ -58,22 +57,24 @@ func (b *body) Read(p []byte) (n int, err error) {
 // Close does nothing.
 func (b *body) Close() error { return nil }
 
-func firstLine(line string) *http.Request {
+func firstLine(r *http.Request, line string) bool {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
 	if version != "HTTP/1.1" || !has(methods[:], method) || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
-		return nil
+		return false
 	}
 	for i := range len(target) {
 		if c := target[i]; c <= ' ' || c >= 0x7f || c == '#' {
-			return nil
+			return false
 		}
 	}
 	u, err := url.ParseRequestURI(target)
 	if err != nil {
-		return nil
+		return false
 	}
-	return &http.Request{Method: method, URL: u, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RequestURI: target}
+	r.Method, r.URL, r.RequestURI = method, u, target
+	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	return true
 }
 
 func has(list []string, word string) bool {

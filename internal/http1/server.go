@@ -54,10 +54,13 @@ type conn struct {
 	until  time.Time          // the deadline for reading
 	remote string
 	tls    *tls.ConnectionState
+	blank  *http.Request // what all requests of this connection have
 	late   *time.Timer
 
 	mu       sync.Mutex // guards what follows
 	busy     bool
+	since    time.Time     // when the handler began
+	armed    bool          // late will look
 	watching chan struct{} // closed when nobody reads ahead any more
 }
 
@@ -72,6 +75,12 @@ func (s *Server) Serve(ctx context.Context, c net.Conn) {
 	ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr())
 	k.ctx, k.leave = context.WithCancel(ctx)
 	defer k.leave()
+	k.blank = (&http.Request{RemoteAddr: k.remote, TLS: k.tls}).WithContext(k.ctx)
+	defer func() {
+		if k.late != nil {
+			k.late.Stop()
+		}
+	}()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
 	if k.serve() {
@@ -95,8 +104,10 @@ func (c *conn) serve() (ended bool) {
 				return true
 			}
 		}
-		r, size := plain(c.in)
-		if r == nil {
+		r := new(http.Request)
+		*r = *c.blank
+		size := plain(r, c.in)
+		if size == 0 {
 			return false
 		}
 		if !c.answer(r, size) {
@@ -118,8 +129,6 @@ func (c *conn) wait(most time.Duration) {
 
 // answer lets the handler answer r, and tells whether another request may come.
 func (c *conn) answer(r *http.Request, size int) (again bool) {
-	r = r.WithContext(c.ctx)
-	r.RemoteAddr, r.TLS = c.remote, c.tls
 	a := &answer{conn: c, header: http.Header{}, head: r.Method == http.MethodHead, length: -1}
 	c.attend()
 	defer func() {
@@ -136,21 +145,26 @@ func (c *conn) answer(r *http.Request, size int) (again bool) {
 	return a.end() == nil && !a.last
 }
 
-// attend looks after the client, when the answer takes its time.
+// attend looks after the client, when the answer takes its time. The timer is
+// left alone while answers are quick: it finds out itself how long one takes.
 func (c *conn) attend() {
+	now := time.Now()
 	c.mu.Lock()
-	c.busy = true
-	c.mu.Unlock()
-	if c.late == nil {
-		c.late = time.AfterFunc(watchAfter, c.watch)
+	defer c.mu.Unlock()
+	c.busy, c.since = true, now
+	switch {
+	case c.armed:
 		return
+	case c.late == nil:
+		c.late = time.AfterFunc(watchAfter, c.watch)
+	default:
+		c.late.Reset(watchAfter)
 	}
-	c.late.Reset(watchAfter)
+	c.armed = true
 }
 
 // attended ends that. It is false when the client has left.
 func (c *conn) attended() bool {
-	c.late.Stop()
 	c.mu.Lock()
 	c.busy = false
 	watching := c.watching
@@ -168,6 +182,12 @@ func (c *conn) attended() bool {
 // request, or the end of the connection, which ends this one.
 func (c *conn) watch() {
 	c.mu.Lock()
+	if took := time.Since(c.since); c.busy && took < watchAfter {
+		c.late.Reset(watchAfter - took)
+		c.mu.Unlock()
+		return
+	}
+	c.armed = false
 	if !c.busy || c.watching != nil || len(c.in) == cap(c.in) {
 		c.mu.Unlock()
 		return

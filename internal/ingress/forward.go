@@ -210,7 +210,8 @@ func rewrite(p *httputil.ProxyRequest) {
 // outgoing is the request that the container gets for r: without what was
 // meant for us alone (RFC 9110, 7.6.1), and marked.
 func (v *visit) outgoing(r *http.Request) *http.Request {
-	out := r.WithContext(r.Context())
+	v.sent, v.sentURL = *r, *r.URL
+	out := &v.sent
 	h := make(http.Header, len(r.Header)+8)
 	for name, values := range r.Header {
 		if !hopByHop(name) && !speaksOfClients(name) && !lists(r.Header["Connection"], name) {
@@ -220,8 +221,7 @@ func (v *visit) outgoing(r *http.Request) *http.Request {
 	if lists(r.Header["Te"], "trailers") {
 		h["Te"] = []string{"trailers"}
 	}
-	asked := *r.URL
-	out.Header, out.URL, out.Close = h, &asked, false
+	out.Header, out.URL, out.Close = h, &v.sentURL, false
 	v.mark(out, r.URL)
 	return out
 }
@@ -230,8 +230,9 @@ func (v *visit) outgoing(r *http.Request) *http.Request {
 // what only we had to know.
 func (v *visit) mark(out *http.Request, asked *url.URL) {
 	h := out.Header
-	v.from.tell(h)
-	h["X-Request-Id"] = []string{v.id}
+	v.marks[0] = v.id
+	h["X-Request-Id"] = v.marks[0:1:1]
+	v.from.tell(h, v.marks[1:])
 	if v.way.users != nil {
 		h.Del("Authorization") // it was for us
 		h.Set("X-Forwarded-User", v.user)

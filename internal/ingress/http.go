@@ -111,7 +111,8 @@ func (f *front) handler() http.Handler {
 		}
 		v.from.here = hereOf(r.Context())
 		defer v.over(r)
-		rw.Header()["X-Request-Id"] = []string{v.id}
+		v.told[0] = v.id
+		rw.Header()["X-Request-Id"] = v.told[:]
 		if !r.ProtoAtLeast(1, 1) {
 			rw.Header().Set("Connection", "close") // net/http passes over its Transfer-Encoding: RFC 9112, 6.1
 		}
@@ -125,7 +126,9 @@ func (f *front) handler() http.Handler {
 		if v.elsewhere(r) {
 			return
 		}
-		r = r.WithContext(context.WithValue(r.Context(), visitKey{}, v))
+		v.knows = knows{r.Context(), v}
+		v.judged = *r.WithContext(&v.knows)
+		r = &v.judged
 		if r.Body != nil && r.Body != http.NoBody {
 			c := http.NewResponseController(rw)
 			if !v.http2 {

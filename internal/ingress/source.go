@@ -178,8 +178,9 @@ func speaksOfClients(name string) bool {
 	return strings.HasPrefix(plain, "x-forwarded") || plain == "forwarded" || plain == "x-real-ip" || plain == "proxy" || plain == "x-request-id"
 }
 
-// tell says in a request's header where the client is, and how it came.
-func (s source) tell(h http.Header) {
+// tell says in a request's header where the client is, and how it came. The
+// values are kept in room.
+func (s *source) tell(h http.Header, room []string) {
 	client := s.client.Addr().WithZone("").String()
 	proto := "http"
 	if s.secure {
@@ -193,10 +194,14 @@ func (s source) tell(h http.Header) {
 	if s.chain != "" {
 		chain = s.chain
 	}
-	h["X-Forwarded-For"] = []string{chain}
-	h["X-Forwarded-Host"] = []string{s.host}
-	h["X-Forwarded-Proto"] = []string{proto}
-	h["X-Forwarded-Port"] = []string{port}
+	put := func(name, value string) {
+		room[0] = value
+		h[name], room = room[:1:1], room[1:]
+	}
+	put("X-Forwarded-For", chain)
+	put("X-Forwarded-Host", s.host)
+	put("X-Forwarded-Proto", proto)
+	put("X-Forwarded-Port", port)
 	node := client // RFC 7239, 6: IPv6 in brackets and quotes
 	if s.client.Addr().Is6() {
 		node = `"[` + client + `]"`
@@ -205,7 +210,7 @@ func (s source) tell(h http.Header) {
 	if plainHost(s.host) && s.host != "" {
 		forwarded += `;host="` + s.host + `"`
 	}
-	h["Forwarded"] = []string{forwarded}
+	put("Forwarded", forwarded)
 }
 
 // addrPort is a's address and port, nothing when it has none.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,13 @@ type visit struct {
 	fault   atomic.Int32 // of the client's body: the status that says it
 	copies  copier       // takes lines as they are; nil when it is not our loop
 	lines   *http1.Head  // that the answer has instead of its Header
+
+	knows   knows        // the context of what follows
+	judged  http.Request // asked, with that context
+	sent    http.Request // what the container gets
+	sentURL url.URL
+	marks   [6]string // values of sent's header
+	told    [1]string // of the answer's
 }
 
 // copier is what our loop's answers go to.
@@ -49,6 +57,20 @@ type copier interface {
 
 // visitKey is the context's key for a request's visit.
 type visitKey struct{}
+
+// knows is a request's context, which knows its visit.
+type knows struct {
+	context.Context
+	visit *visit
+}
+
+// Value gives the visit, or what the context below has.
+func (k *knows) Value(key any) any {
+	if key == (visitKey{}) {
+		return k.visit
+	}
+	return k.Context.Value(key)
+}
 
 func visitOf(r *http.Request) *visit { return r.Context().Value(visitKey{}).(*visit) }
 
@@ -174,20 +196,20 @@ func (v *visit) over(r *http.Request) {
 	if v.backend != nil {
 		v.backend.busy.Add(-1)
 	}
-	tally := v.front.tallies.of("")
+	service, took := "", time.Since(v.began)
 	if v.way != nil {
-		tally = v.front.tallies.of(v.way.service)
+		service = v.way.service
+	}
+	tally := v.front.tallies.of(service)
+	if v.way != nil {
 		tally.open.Add(-1)
 	}
 	tally.in.Add(v.in.Load())
 	tally.out.Add(v.out)
-	tally.answered(v.status, time.Since(v.began))
+	tally.answered(v.status, took)
 	told := Request{
-		ID: v.id, Client: v.from.client.Addr(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Protocol: r.Proto,
-		Secure: v.from.secure, Status: v.status, In: v.in.Load(), Out: v.out, Began: v.began, Took: time.Since(v.began),
-	}
-	if v.way != nil {
-		told.Service = v.way.service
+		ID: v.id, Service: service, Client: v.from.client.Addr(), Method: r.Method, Host: r.Host, Path: r.URL.EscapedPath(), Protocol: r.Proto,
+		Secure: v.from.secure, Status: v.status, In: v.in.Load(), Out: v.out, Began: v.began, Took: took,
 	}
 	if v.backend != nil {
 		told.Replica = v.backend.target.Container
