@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -22,6 +23,8 @@ type Book struct {
 	log  *slog.Logger
 	work chan entry
 	lost atomic.Int64
+
+	known sync.Map // names of services that have the form
 }
 
 // entry is a line for a service; with done it asks instead to be told when
@@ -50,8 +53,11 @@ var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za
 
 // Add keeps a line. It never waits.
 func (b *Book) Add(service string, line api.Access) {
-	if !nameForm.MatchString(service) {
-		return // nobody's: a host that there is not
+	if _, known := b.known.Load(service); !known {
+		if !nameForm.MatchString(service) {
+			return // nobody's: a host that there is not
+		}
+		b.known.Store(service, nil)
 	}
 	select {
 	case b.work <- entry{service: service, line: line}:

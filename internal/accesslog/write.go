@@ -2,7 +2,6 @@ package accesslog
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -20,12 +19,13 @@ type heap struct {
 }
 
 func (h *heap) add(e entry) {
-	text, err := json.Marshal(e.line)
+	before := h.lines[e.service]
+	with, err := appendLine(before, &e.line)
 	if err != nil {
 		return // an Access is numbers and strings
 	}
-	h.lines[e.service] = append(append(h.lines[e.service], text...), '\n')
-	h.size += len(text)
+	h.lines[e.service] = with
+	h.size += len(with) - len(before)
 }
 
 func (b *Book) flush(h *heap) {

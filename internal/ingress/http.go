@@ -25,8 +25,51 @@ const (
 	goodbyeTime = 2 * time.Second
 )
 
-// doorOf is the context's key for the door that a connection came in by.
-type doorOf struct{}
+// partyOf is the context's key for the party that a connection brought.
+type partyOf struct{}
+
+// party is who is at the other end of a connection, as long as that is open.
+type party struct {
+	door *door
+
+	mu   sync.Mutex      // guards what follows
+	ctx  context.Context // that is watched
+	gone bool            // it is done
+	with *strand         // that has its request
+}
+
+// asks notes that a request goes by s now, which is given up when ctx is done. All
+// requests of our loop have the context of their connection and come one after
+// the other, so that it is watched only once.
+func (p *party) asks(ctx context.Context, s *strand) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.with = s
+	if p.ctx == nil {
+		p.ctx = ctx
+		context.AfterFunc(ctx, p.left)
+	}
+	if p.gone {
+		s.cut()
+	}
+}
+
+// left gives up what goes on.
+func (p *party) left() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.gone = true; p.with != nil {
+		p.with.cut()
+	}
+}
+
+// heard ends that. It is false when the request was given up.
+func (p *party) heard() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.with = nil
+	return !p.gone
+}
 
 // serveHTTP starts the two servers, which live as long as Run: their doors
 // come and go. The returned function, called when all doors are shut, stops them
@@ -76,18 +119,18 @@ func (f *front) server(h http.Handler) *http.Server {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		BaseContext:       func(net.Listener) context.Context { return f.ctx },
-		ConnContext:       withDoor,
+		ConnContext:       withParty,
 		// What strangers send wrong is no news.
 		ErrorLog: slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
 	}
 }
 
-func withDoor(ctx context.Context, c net.Conn) context.Context {
+func withParty(ctx context.Context, c net.Conn) context.Context {
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // of TLS
 		c = t.NetConn()
 	}
 	if v, ok := c.(*visitor); ok {
-		ctx = context.WithValue(ctx, doorOf{}, v.door)
+		ctx = context.WithValue(ctx, partyOf{}, &party{door: v.door})
 	}
 	return ctx
 }
@@ -105,8 +148,9 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 func (f *front) handler() http.Handler {
 	f.proxy = f.newProxy()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		p := r.Context().Value(partyOf{}).(*party)
 		v := &visit{
-			ResponseWriter: rw, asked: r, front: f, door: r.Context().Value(doorOf{}).(*door),
+			ResponseWriter: rw, asked: r, front: f, door: p.door, party: p,
 			from: f.sourceOf(r), id: requestID(r), began: time.Now(), http2: r.ProtoMajor == 2,
 		}
 		v.from.here = hereOf(r.Context())

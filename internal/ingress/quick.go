@@ -26,7 +26,7 @@ func (f *front) newQuick(h http.Handler) *http1.Server {
 
 // takeHTTP takes who comes to the HTTP port.
 func (f *front) takeHTTP(v *visitor) {
-	f.serving.Go(func() { f.quick.Serve(withDoor(f.ctx, v), v) })
+	f.serving.Go(func() { f.quick.Serve(withParty(f.ctx, v), v) })
 }
 
 // shake greets who speaks TLS, and serves what was agreed on.
@@ -46,7 +46,7 @@ func (f *front) shake(v *visitor) {
 	}
 	switch c.ConnectionState().NegotiatedProtocol {
 	case "", "http/1.1":
-		f.quick.Serve(withDoor(f.ctx, c), c)
+		f.quick.Serve(withParty(f.ctx, c), c)
 	default:
 		f.secure.take(c)
 	}

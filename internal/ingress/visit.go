@@ -25,6 +25,7 @@ type visit struct {
 	asked   *http.Request // as the client sent it
 	front   *front
 	door    *door
+	party   *party
 	way     *way     // nil until the host is found
 	backend *backend // that has it
 	from    source

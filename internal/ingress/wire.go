@@ -55,7 +55,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 			return nil, unreached{err}
 		}
 		e := &exchange{wire: w, strand: s}
-		e.stop = context.AfterFunc(r.Context(), func() { s.SetDeadline(time.Unix(1, 0)) })
+		e.stop = s.follow(r)
 		answer, err := e.run(r)
 		if err == nil {
 			return answer, nil
@@ -140,6 +140,20 @@ func (w *wire) retire() {
 	w.mu.Unlock()
 	w.CloseIdleConnections()
 }
+
+// follow gives s up when r's client leaves, until stop is called, which is
+// false when it was given up.
+func (s *strand) follow(r *http.Request) (stop func() bool) {
+	ctx := r.Context()
+	if v := visitOf(r); v.copies != nil {
+		v.party.asks(v.asked.Context(), s)
+		return v.party.heard
+	}
+	return context.AfterFunc(ctx, s.cut)
+}
+
+// cut ends what goes on.
+func (s *strand) cut() { s.SetDeadline(time.Unix(1, 0)) }
 
 // exchange is one request and its answer on a strand.
 type exchange struct {
