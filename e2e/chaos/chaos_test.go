@@ -12,13 +12,17 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"havre/internal/lab"
 )
 
-const firstPort = 19000
+const (
+	firstPort   = 19000
+	stableAsFar = "stable/s:far"
+)
 
 // victims are what may end at any moment.
 var victims = []string{"app", "guard", "server", "ingress", "up", "portal", "engine", "reboot"}
@@ -31,6 +35,7 @@ type want struct {
 	version  string
 	replicas int  // of web
 	extra    bool // a third service
+	linked   bool // web links to the other project
 }
 
 func (w want) compose() string {
@@ -42,13 +47,14 @@ services:
     ports: ["19001:8080"]
     healthcheck: {test: ["CMD", "/app", "healthcheck"], interval: 1s}
     deploy: {replicas: %[2]d}
+    x-havre: {links: [%[3]s]}
   db:
     image: app:1
     environment: {VERSION: %[1]s, LOCK: /vol/rw/lock}
     ports: ["19002:8080"]
     volumes: ["data:/vol/rw"]
     healthcheck: {test: ["CMD", "/app", "healthcheck"], interval: 1s}
-`, w.version, w.replicas)
+`, w.version, w.replicas, map[bool]string{true: stableAsFar}[w.linked])
 	if w.extra {
 		text += fmt.Sprintf("  extra:\n    image: app:1\n    environment: {VERSION: %s}\n    ports: ['19003:8080']\n", w.version)
 	}
@@ -75,9 +81,7 @@ func seeds() (first, count uint64) {
 func TestWhatWasAppliedRunsWhoeverIsKilled(t *testing.T) {
 	t.Parallel()
 	h := start(t)
-	stable := filepath.Join(t.TempDir(), "compose.yml")
-	write(t, stable, "services: {s: {image: 'app:1', environment: {VERSION: stable}, ports: ['19000:8080']}}")
-	h.must(t, "apply", "-f", stable, "-p", "stable", "--yes")
+	h.must(t, "apply", "-f", stable(t, "none"), "-p", "stable", "--yes")
 	first, count := seeds()
 	for seed := first; seed < first+count; seed++ {
 		if !t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) { h.round(t, seed) }) {
@@ -86,20 +90,34 @@ func TestWhatWasAppliedRunsWhoeverIsKilled(t *testing.T) {
 	}
 }
 
+// stable is the file of the project that answers the same all the time, though
+// each round updates it, and to which the other one links.
+func stable(t *testing.T, round string) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "stable.yml")
+	write(t, file, fmt.Sprintf("services: {s: {image: 'app:1', environment: {VERSION: stable, ROUND: %s}, ports: ['19000:8080']}}", round))
+	return file
+}
+
+// apply applies a file as a project.
+func (h *havre) apply(file, project string) (string, error) {
+	return h.run("apply", "-f", file, "-p", project, "--yes")
+}
+
 // round applies something, kills two of the victims meanwhile, and looks.
 func (h *havre) round(t *testing.T, seed uint64) {
 	r := rand.New(rand.NewPCG(seed, 3))
-	wanted := want{version: fmt.Sprint("v", seed), replicas: 1 + r.IntN(2), extra: r.IntN(2) == 0}
+	wanted := want{version: fmt.Sprint("v", seed), replicas: 1 + r.IntN(2), extra: r.IntN(2) == 0, linked: seed%4 != 3}
 	file := filepath.Join(t.TempDir(), "compose.yml")
 	write(t, file, wanted.compose())
+	files := map[string]string{"chaos": file, "stable": stable(t, wanted.version)}
 	order := rand.New(rand.NewPCG(seed/4, 4)).Perm(len(victims)) // four seeds kill each of them once
 	kills := []string{victims[order[seed%4*2]], victims[order[seed%4*2+1]]}
 	v := h.visit(firstPort)
-	applied := make(chan string, 1)
-	go func() {
-		out, err := h.run("apply", "-f", file, "-p", "chaos", "--yes")
-		applied <- fmt.Sprint(out, err)
-	}()
+	var applies sync.WaitGroup
+	for project, file := range files {
+		applies.Go(func() { _, _ = h.apply(file, project) }) // it may be cut off, and then says so
+	}
 	for _, victim := range kills {
 		after := time.Duration(r.IntN(4000)) * time.Millisecond
 		t.Logf("seed %d: %+v; %s later %s is killed", seed, wanted, after, victim)
@@ -107,11 +125,13 @@ func (h *havre) round(t *testing.T, seed uint64) {
 		h.kill(t, victim, r)
 	}
 	h.must(t, "up", "--detach", "--data", h.data())
-	<-applied // it may have been cut off, and then says so
-	lab.Eventually(t, "an apply to succeed", func(context.Context) error {
-		_, err := h.run("apply", "-f", file, "-p", "chaos", "--yes")
-		return err
-	})
+	applies.Wait()
+	for project, file := range files {
+		lab.Eventually(t, "an apply to succeed", func(context.Context) error {
+			_, err := h.apply(file, project)
+			return err
+		})
+	}
 	lab.Eventually(t, "exactly what was applied to run", func(ctx context.Context) error { return h.check(ctx, wanted) })
 	visits, failed := v.end()
 	if failed != "" && !slices.ContainsFunc(kills, func(k string) bool { return !slices.Contains(harmless, k) }) {
@@ -166,6 +186,12 @@ func (h *havre) check(ctx context.Context, w want) error {
 	if got, err := h.get(ctx, firstPort, "/"); err != nil || got != "stable" {
 		return fmt.Errorf("the other project answers %q, %w", got, err)
 	}
+	if got, err := h.get(ctx, firstPort, "/env?arg=ROUND"); err != nil || got != w.version {
+		return fmt.Errorf("the other project is of round %q, not %s; %w", got, w.version, err)
+	}
+	if got, err := h.get(ctx, 19001, "/dial?arg=far:8080"); err != nil || (got == "ok") != w.linked {
+		return fmt.Errorf("over the link %v web gets %q, %w", w.linked, got, err)
+	}
 	ports, err := h.listens()
 	if err != nil || !reflect.DeepEqual(ports, listening) {
 		return fmt.Errorf("the ingress listens on %v, not on %v; %w", ports, listening, err)
@@ -176,6 +202,7 @@ func (h *havre) check(ctx context.Context, w want) error {
 	}{
 		"swarm services":      {len(listening), "service ls -q --filter label=havre.kind=service"},
 		"containers":          {containers, "ps -q --filter label=havre.kind=service"},
+		"link networks":       {map[bool]int{true: 1}[w.linked], "network ls -q --filter label=havre.kind=link"},
 		"networks":            {2, "network ls -q --filter label=havre.kind=network"},
 		"portals":             {1, "ps -aq --filter label=havre.kind=portal"},
 		"containers to probe": {0, "ps -aq --filter label=havre.kind=probe"},
