@@ -212,8 +212,8 @@ func TestPortalInItsContainer(t *testing.T) {
 	})
 	t.Run("ends within the engine's patience", func(t *testing.T) {
 		f.engine.Docker(t, "stop", f.portal)
-		if code := f.engine.Docker(t, "inspect", "--format", "{{.State.ExitCode}}", f.portal); code != "0" {
-			t.Errorf("exit code %s; want 0", code)
+		if code := f.engine.Docker(t, "inspect", "--format", "{{.State.ExitCode}}", f.portal); code != "1" {
+			t.Errorf("exit code %s; want 1, with which it returns with the engine", code)
 		}
 	})
 }
