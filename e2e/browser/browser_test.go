@@ -142,7 +142,7 @@ func (b *browser) shows(words ...string) {
 	b.t.Helper()
 	for _, w := range words {
 		lab.Eventually(b.t, "the page to show "+w, func(context.Context) error {
-			if text := b.eval(`document.querySelector('main')?.innerText`); !strings.Contains(text, w) {
+			if text := b.eval(`document.readyState === 'complete' ? document.querySelector('main')?.innerText : 'half a page'`); !strings.Contains(text, w) {
 				return fmt.Errorf("it shows %s", text)
 			}
 			return nil

@@ -1,11 +1,14 @@
 package browser_test
 
 import (
+	"context"
+	"fmt"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"havre/internal/api"
+	"havre/internal/lab"
 	"havre/internal/page"
 	"havre/internal/secret"
 	"havre/internal/server/servertest"
@@ -80,13 +83,20 @@ func TestPagesFitANarrowScreen(t *testing.T) {
 	for _, name := range []string{"db", "web"} {
 		b.press(name)
 		b.shows("Last rollouts")
-		if got := b.eval(`document.documentElement.scrollWidth`); got != "360" {
-			t.Errorf("the page of %s is %s wide: %s", name, got, b.eval(tooWide))
-		}
+		b.fits("360")
 		b.press("All services")
 		b.shows("look again")
-		if got := b.eval(`document.documentElement.scrollWidth`); got != "360" {
-			t.Errorf("the page of all is %s wide: %s", got, b.eval(tooWide))
-		}
+		b.fits("360")
 	}
+}
+
+// fits waits until the page is laid out in the width of the screen.
+func (b *browser) fits(width string) {
+	b.t.Helper()
+	lab.Eventually(b.t, "the page to fit the screen", func(context.Context) error {
+		if got := b.eval(`document.documentElement.scrollWidth`); got != width {
+			return fmt.Errorf("it is %s wide: %s", got, b.eval(tooWide))
+		}
+		return nil
+	})
 }
