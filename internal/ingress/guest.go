@@ -150,6 +150,25 @@ func (s *strand) send() error {
 	return err
 }
 
+// takeBody puts behind head a body that came with its request as a whole, as all
+// do that our loop takes. It tells whether the request is whole now.
+func (s *strand) takeBody(r *http.Request) (whole bool, err error) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return true, nil
+	}
+	if visitOf(r).copies == nil || r.ContentLength < 0 {
+		return false, nil
+	}
+	if s.kept && !s.quiet() {
+		return false, errNotQuiet // before anything is read, which is read only once
+	}
+	s.kept = false // it is known to be quiet
+	n := len(s.head)
+	s.head = append(s.head, make([]byte, r.ContentLength)...)
+	_, err = io.ReadFull(r.Body, s.head[n:])
+	return true, err
+}
+
 // ask is called first to send, then when there may be something to read. It
 // is done when it is true.
 func (s *strand) ask(fd uintptr) bool {

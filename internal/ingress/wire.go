@@ -172,7 +172,11 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	var proceed chan bool // nil where the body need not wait for a word
-	if r.Body == nil || r.Body == http.NoBody {
+	whole, err := s.takeBody(r)
+	if err != nil {
+		return nil, err
+	}
+	if whole {
 		if err := s.send(); err != nil {
 			return nil, err
 		}
