@@ -81,19 +81,26 @@ func TestConnectionThatEndedWhileIdleIsNotUsed(t *testing.T) {
 	hangUp, hungUp := make(chan struct{}), make(chan struct{})
 	table := web(t, w.container(func(c net.Conn) {
 		defer c.Close()
-		if _, err := http.ReadRequest(bufio.NewReader(c)); err != nil {
+		r, err := http.ReadRequest(bufio.NewReader(c))
+		if err != nil {
 			return
 		}
+		io.Copy(io.Discard, r.Body)
 		io.WriteString(c, fine)
 		<-hangUp
 		c.Close()
 		hungUp <- struct{}{}
 	}))
 	w.must(table)
-	for range 3 {
-		answer, body := get(t, browser(t, table.HTTPPort), "http://www.example/")
-		if answer.StatusCode != http.StatusOK || body != "fine" {
-			t.Errorf("%d %q", answer.StatusCode, body)
+	for _, sent := range []string{"", "", "small", "small", ""} {
+		answer, err := browser(t, table.HTTPPort).Post("http://www.example/", "text/plain", strings.NewReader(sent))
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(answer.Body)
+		answer.Body.Close()
+		if answer.StatusCode != http.StatusOK || string(body) != "fine" {
+			t.Fatalf("with %q: %d %q", sent, answer.StatusCode, body)
 		}
 		hangUp <- struct{}{}
 		<-hungUp
