@@ -412,6 +412,24 @@ func TestVolumeThatTwoUseIsKeptForTheOther(t *testing.T) {
 	})
 }
 
+func TestRemoveDoesNotWaitForEverForANetwork(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("db", "good"))
+		w.cluster.Refusing(func(call string) error {
+			if call == "remove network" {
+				return problem.New(problem.Busy, "it is used")
+			}
+			return nil
+		})
+		done, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true})
+		if err != nil || !slices.Equal(done.Gone, []string{"service db"}) {
+			t.Errorf("%+v, %v", done, err)
+		}
+		w.cluster.Refusing(nil)
+		w.must("shop", app("db", "good"))
+	})
+}
+
 func TestRemoveEndsWhenSomebodyAppliesAgain(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("db", "data"))

@@ -276,9 +276,16 @@ func (d *Deployer) cleared(ctx context.Context, ref Ref, volumes bool, done api.
 	return done, nil
 }
 
+// netGone is how long whoever removes a project waits for its network. Some
+// engines keep one for good; the loop goes on trying.
+const netGone = 30 * time.Second
+
 // forget waits until the network is gone, then drops the record, unless the
-// project was applied again meanwhile.
+// project was applied again meanwhile. Where the network stays, so does the
+// record, as one of a removed project.
 func (d *Deployer) forget(ctx context.Context, r *Record) error {
+	ctx, cancel := context.WithTimeout(ctx, netGone)
+	defer cancel()
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for slices.ContainsFunc(d.Loop.View().Snapshot.Networks, func(n service.Network) bool { return n.Project == r.ID }) {
@@ -288,7 +295,7 @@ func (d *Deployer) forget(ctx context.Context, r *Record) error {
 		d.Loop.Poke()
 		select {
 		case <-ctx.Done():
-			return nil // the record stays as removed; the loop finishes the rest
+			return nil // the loop finishes the rest
 		case <-tick.C:
 		}
 	}

@@ -2,8 +2,10 @@ package reconcile
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"havre/internal/problem"
 	"havre/internal/project"
@@ -77,4 +79,41 @@ func (w *work) taken(n service.Network) error {
 		}
 	}
 	return nil
+}
+
+// hold is a network that could not be removed.
+type hold struct {
+	until time.Time     // when it is tried again
+	pause time.Duration // between the last two tries
+}
+
+const (
+	// dropTime is how long the others wait for a network that a stranger uses.
+	dropTime = 5 * time.Second
+	// longestHold is the longest pause between two tries.
+	longestHold = 5 * time.Minute
+)
+
+// drop removes a network. Some stay however often one asks: an engine whose
+// connecting of a container failed halfway holds it for used until it starts
+// anew. So the tries become rarer, and the others wait for few of them.
+func (w *work) drop(ctx context.Context, deed, id string) {
+	before := w.loop.held[id]
+	if w.view.Now.Before(before.until) {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, dropTime)
+	defer cancel()
+	err := w.loop.hands.RemoveNetwork(ctx, id)
+	w.failed(deed, err)
+	maps.DeleteFunc(w.loop.held, func(_ string, h hold) bool { return w.view.Now.Sub(h.until) > 2*longestHold }) // gone otherwise
+	if err == nil {
+		delete(w.loop.held, id)
+		return
+	}
+	if w.loop.held == nil {
+		w.loop.held = map[string]hold{}
+	}
+	pause := min(max(2*before.pause, dropTime), longestHold)
+	w.loop.held[id] = hold{time.Now().Add(pause), pause}
 }

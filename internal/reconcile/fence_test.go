@@ -2,8 +2,11 @@ package reconcile_test
 
 import (
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
 
+	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/reconcile"
 	"havre/internal/spec"
@@ -50,6 +53,39 @@ func TestNetworkTakesOtherAddressesWhenItsOwnAreTaken(t *testing.T) {
 			if ro := s.Rollout(s.Active); ro == nil || ro.State != project.Active {
 				t.Errorf("%s: %+v", s.Name, s.Rollouts)
 			}
+		}
+	})
+}
+
+// An engine may hold a network for used for good. That is asked ever more
+// rarely, nobody waits for it, and it goes once the engine lets it go.
+func TestNetworkThatStaysIsTriedEverMoreRarely(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("web", "good", 0))
+		w.settle()
+		var tries atomic.Int32
+		w.cluster.Refusing(func(call string) error {
+			if call != "remove network" {
+				return nil
+			}
+			tries.Add(1)
+			return problem.New(problem.Busy, "it is used")
+		})
+		w.remove("shop")
+		pass := func(d time.Duration) {
+			for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(5 * time.Second) {
+				_, _ = w.loop.Pass(t.Context()) // it says what it could not do
+			}
+		}
+		pass(time.Hour)
+		if n := tries.Load(); n < 12 || n > 24 {
+			t.Errorf("it was tried %d times in an hour", n)
+		}
+		w.cluster.Refusing(nil)
+		pass(7 * time.Minute)
+		snap, err := w.cluster.Hands(w.records).Snapshot(t.Context())
+		if err != nil || len(snap.Networks) != 0 {
+			t.Errorf("there are %v, %v", snap.Networks, err)
 		}
 	})
 }

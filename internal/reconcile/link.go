@@ -108,9 +108,6 @@ func (w *work) unlink(ctx context.Context, records []project.Record) {
 		if used || stopping {
 			continue
 		}
-		w.loop.set.Log.Info("remove the network of a link", "network", n.Name)
-		ctx, cancel := context.WithTimeout(ctx, unfenceTime)
-		w.failed("remove the network of a link", w.loop.hands.RemoveNetwork(ctx, n.ID))
-		cancel()
+		w.drop(ctx, "remove the network of a link", n.ID)
 	}
 }

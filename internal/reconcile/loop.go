@@ -171,6 +171,7 @@ type Loop struct {
 	told      string                  // digest of the table the ingress follows
 	led       map[string]bool         // containers in it
 	toldAt    time.Time               // and when it was told
+	held      map[string]hold         // networks that the engine does not let go of
 
 	mu   sync.Mutex // guards seen
 	seen Sight

@@ -158,13 +158,8 @@ func (w *work) unfence(ctx context.Context, id spec.ProjectID, network string) {
 	nets := &w.view.Snapshot.Networks
 	*nets = slices.DeleteFunc(slices.Clone(*nets), func(n service.Network) bool { return n.ID == network })
 	w.portals(ctx) // the portal holds on to the network
-	ctx, cancel := context.WithTimeout(ctx, unfenceTime)
-	defer cancel()
-	w.failed("remove a network", w.loop.hands.RemoveNetwork(ctx, network))
+	w.drop(ctx, "remove a network", network)
 }
-
-// unfenceTime is how long the others wait for a network that a stranger uses.
-const unfenceTime = 5 * time.Second
 
 // act carries out one step. What a step says about the record is saved before
 // anything else happens on its account.

@@ -159,7 +159,7 @@ func (s *Swarm) RemoveNetwork(ctx context.Context, id string) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("remove network %s: %w", id, ctx.Err())
+			return fmt.Errorf("remove network %s: %w; it is used: %s", id, ctx.Err(), strings.Join(users, ", "))
 		case <-waiting.Done():
 			return problem.New(problem.Busy, "remove network %s: it is still used: %s", id, strings.Join(users, ", ")).With("try again when its services have stopped")
 		case <-time.After(emptyLook):
