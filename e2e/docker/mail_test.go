@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"havre/e2e/mail"
+	"havre/internal/api"
 	"havre/internal/cert"
 	"havre/internal/lab"
 )
@@ -147,10 +148,13 @@ func TestMailServerOfTheSeed(t *testing.T) {
 		if got := h.inside(t, "stranger.s", h.world.Address.String()+":"+fmt.Sprint(25+mailOffset)); got != "ok" {
 			t.Errorf("a public port: %s", got)
 		}
-		s, err := h.service(t.Context(), "mail.mail")
-		if err != nil {
-			t.Fatal(err)
-		}
+		var s api.Service
+		lab.Eventually(t, "the mail server to run with its new certificate", func(ctx context.Context) (err error) {
+			if s, err = h.service(ctx, "mail.mail"); err == nil && (s.State != "healthy" || len(s.Tasks) != 1) {
+				err = fmt.Errorf("it is %+v", s)
+			}
+			return err
+		})
 		for _, address := range strings.Fields(h.world.Docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", s.Tasks[0].Container)) {
 			for _, port := range []string{"25", "143", "4190"} {
 				if got := h.inside(t, "stranger.s", address+":"+port); got == "ok" {
