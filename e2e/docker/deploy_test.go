@@ -149,9 +149,10 @@ func TestFilesTravelWithTheProject(t *testing.T) {
 func TestLinksTellNamesAndPorts(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	file := h.write(t, "linked.json", `{"containers":[
+	deployment := `{"containers":[
 		{"name":"back","count":1,"image":"app:1","publicports":[{"internal":8080,"external":0}]},
-		{"name":"front","count":1,"image":"app:1","links":[{"to":"back"}],"publicports":[{"internal":8080,"external":18005}]}]}`)
+		{"name":"front","count":1,"image":"app:1","links":[{"to":"back"}],"publicports":[{"internal":8080,"external":18005}]}]}`
+	file := h.write(t, "linked.json", deployment)
 	h.removeLater(t, "linked")
 	h.must(t, "apply", "-f", file, "--yes")
 	has(t, "the environment", h.must(t, "exec", "linked.front", "--", "/app", "env"),
@@ -162,9 +163,12 @@ func TestLinksTellNamesAndPorts(t *testing.T) {
 		t.Errorf("a port that Havre chooses: %v, %v", s.Ports, err)
 	}
 	chosen := s.Ports
-	h.must(t, "rm", "linked/", "--yes")
+	h.must(t, "stop", "linked.back")
+	h.must(t, "start", "linked.back")
+	h.write(t, "linked.json", strings.Replace(deployment, `"name":"back",`, `"name":"back","environment":[{"name":"A","value":"b"}],`, 1))
 	h.must(t, "apply", "-f", file, "--yes")
-	if s, err := h.service(t.Context(), "linked.back"); err != nil || s.Ports[0] != chosen[0] {
+	has(t, "the updated environment", h.must(t, "exec", "linked.back", "--", "/app", "env"), "A=b")
+	if s, err := h.service(t.Context(), "linked.back"); err != nil || len(s.Ports) != 1 || s.Ports[0] != chosen[0] {
 		t.Errorf("it must stay with its service: %v then %v, %v", chosen, s.Ports, err)
 	}
 }
