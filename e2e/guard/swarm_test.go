@@ -70,17 +70,24 @@ func TestHavresOwnClientPasses(t *testing.T) {
 	if err := c.ScaleService(ctx, o.SwarmID, 0); err != nil {
 		t.Errorf("scale: %v", err)
 	}
-	if err := c.EnsurePortal(ctx, "prod", []string{network}); err != nil && !strings.Contains(err.Error(), "/none") {
+	// The portal of prod is the site's: the attacks aim at it.
+	qualif, err := c.EnsureNetwork(ctx, service.Network{Name: "h-eeeeeee3-1", Environment: "qualif", Project: "eeeeeee3", Subnet: "10.87.41.0/24"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.EnsurePortal(ctx, "qualif", []string{qualif}); err != nil && !strings.Contains(err.Error(), "/none") {
 		t.Errorf("portal: %v", err) // the image of this test has no program to start
 	}
-	if err := c.RemovePortal(ctx, "prod"); err != nil {
+	if err := c.RemovePortal(ctx, "qualif"); err != nil {
 		t.Error(err)
 	}
 	if err := c.RemoveService(ctx, o.SwarmID); err != nil {
 		t.Error(err)
 	}
-	if err := c.RemoveNetwork(ctx, network); err != nil {
-		t.Error(err)
+	for _, n := range []string{network, qualif} {
+		if err := c.RemoveNetwork(ctx, n); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
