@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"text/tabwriter"
@@ -40,17 +42,19 @@ func (c *console) list(values any, head []string, rows [][]string) error {
 }
 
 func (c *console) table(rows [][]string) error {
-	w := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+	out := bufio.NewWriter(c.out) // a tabwriter writes each cell by itself
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	oneCell := strings.NewReplacer("\n", " ", "\t", " ")
 	for _, r := range rows {
 		for i, cell := range r {
 			// A cell of someone else's words must not begin a new one.
-			r[i] = strings.NewReplacer("\n", " ", "\t", " ").Replace(clean(cell))
+			r[i] = oneCell.Replace(clean(cell))
 		}
 		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t")); err != nil {
 			return problem.New(problem.Failed, "write the output").Because(err)
 		}
 	}
-	if err := w.Flush(); err != nil {
+	if err := errors.Join(w.Flush(), out.Flush()); err != nil {
 		return problem.New(problem.Failed, "write the output").Because(err)
 	}
 	return nil
