@@ -33,6 +33,7 @@ type ask struct {
 	pkg    string
 	names  []string
 	engine bool // they ask a binary made of the broken code
+	tree   bool // they read the tree, so they run in a copy of it
 }
 
 // lists reads the mutations of the files that match pattern.
@@ -57,8 +58,9 @@ func lists(pattern string) ([]mutation, error) {
 }
 
 // parse reads a list: "== what is broken", "file PATH" before each edit, its
-// lines behind "-" and "+", and "test PACKAGE NAME…" or "engine PACKAGE NAME…".
-// Lines that begin with "#" are for people.
+// lines behind "-" and "+", and "test PACKAGE NAME…", "engine PACKAGE NAME…", or
+// "tree PACKAGE NAME…" for tests that read files which are not compiled. Lines
+// that begin with "#" are for people.
 func parse(file, text string) ([]mutation, error) {
 	var all []mutation
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {
@@ -101,10 +103,10 @@ func (m *mutation) take(line string) error {
 	switch {
 	case f[0] == "file" && len(f) == 2:
 		m.edits = append(m.edits, edit{file: f[1]})
-	case (f[0] == "test" || f[0] == "engine") && len(f) > 2:
-		m.tests = append(m.tests, ask{pkg: f[1], names: f[2:], engine: f[0] == "engine"})
+	case (f[0] == "test" || f[0] == "engine" || f[0] == "tree") && len(f) > 2:
+		m.tests = append(m.tests, ask{pkg: f[1], names: f[2:], engine: f[0] == "engine", tree: f[0] == "tree"})
 	default:
-		return fmt.Errorf("%q says neither file, test nor engine", line)
+		return fmt.Errorf("%q says neither file, test, engine nor tree", line)
 	}
 	return nil
 }

@@ -81,6 +81,11 @@ func (m mutation) try(ctx context.Context, engine bool) error {
 	if err != nil {
 		return err
 	}
+	if tree := filepath.Join(dir, "tree"); slices.ContainsFunc(m.tests, func(a ask) bool { return a.tree }) {
+		if err := m.copyTree(".", tree); err != nil {
+			return err
+		}
+	}
 	for _, a := range m.tests {
 		if a.engine && !engine {
 			continue
@@ -120,7 +125,10 @@ func (m mutation) overlay(dir string) (string, error) {
 
 // try asks the tests, each by its own name, which may be a subtest's.
 func (a ask) try(ctx context.Context, dir, overlay string) error {
-	env, flags := os.Environ(), []string{"test", "-vet=off", "-overlay", overlay, "-timeout", patience}
+	env, flags, in := os.Environ(), []string{"test", "-vet=off", "-overlay", overlay, "-timeout", patience}, "."
+	if a.tree {
+		flags, in = []string{"test", "-vet=off", "-timeout", patience}, filepath.Join(dir, "tree")
+	}
 	if a.engine {
 		bin, err := build(ctx, dir, overlay)
 		if err != nil {
@@ -134,7 +142,7 @@ func (a ask) try(ctx context.Context, dir, overlay string) error {
 	}
 	for _, name := range a.names {
 		test := exec.CommandContext(ctx, "go", append(slices.Clone(flags), "-run", expression(name), a.pkg)...)
-		test.Env = env
+		test.Dir, test.Env = in, env
 		out, err := test.CombinedOutput()
 		switch said := string(out); {
 		case err == nil:

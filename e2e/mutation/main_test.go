@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"go/parser"
 	"go/token"
 	"os"
@@ -91,8 +92,8 @@ func TestListsAreReadStrictly(t *testing.T) {
 		"== a\nfile a.go\n-x\n":                     "asks nobody",
 		"== a\ntest ./a TestA\n":                    "breaks nothing",
 		"== a\n-x\nfile a.go\n":                     "belongs to no file",
-		"== a\nfile a.go\n-x\ntest ./a\n":           "neither file, test nor engine",
-		"== a\nfile a.go\n-x\nwhatever ./a TestA\n": "neither file, test nor engine",
+		"== a\nfile a.go\n-x\ntest ./a\n":           "neither file, test, engine nor tree",
+		"== a\nfile a.go\n-x\nwhatever ./a TestA\n": "neither file, test, engine nor tree",
 	} {
 		if _, err := parse("list", text); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want: %s", text, err, says)
@@ -108,6 +109,24 @@ func TestLinesThatAreGoneOrStandTwiceAreSaid(t *testing.T) {
 	for text, says := range map[string]string{"one\nend": "no longer", "one\ntwo\none\ntwo": "twice"} {
 		if _, err := e.apply(text); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v, want: %s", text, err, says)
+		}
+	}
+}
+
+func TestCopyOfATreeHoldsTheBrokenFilesAmongTheOthers(t *testing.T) {
+	from, to := t.TempDir(), filepath.Join(t.TempDir(), "tree")
+	for name, text := range map[string]string{"a.txt": "one\ntwo\n", "b/c.txt": "three\n", ".git/d": "four\n"} {
+		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(from, name)), 0o755), os.WriteFile(filepath.Join(from, name), []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m := mutation{edits: []edit{{file: "a.txt", old: []string{"two"}, new: []string{"2"}}}}
+	if err := m.copyTree(from, to); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]string{"a.txt": "one\n2\n", "b/c.txt": "three\n", ".git/d": ""} {
+		if got, err := os.ReadFile(filepath.Join(to, name)); string(got) != want || (err != nil) != (want == "") {
+			t.Errorf("%s is %q, %v, not %q", name, got, err, want)
 		}
 	}
 }

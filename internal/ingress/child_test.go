@@ -105,6 +105,9 @@ func (w *world) startChild(env ...string) (kill func()) {
 func (w *world) startNobody() {
 	w.t.Helper()
 	if os.Geteuid() != 0 {
+		if mustRun() {
+			w.t.Fatal("needs root, as HAVRE_NEED says")
+		}
 		w.t.Skip("only root can become somebody else")
 	}
 	if err := os.Chown(w.dir, nobody, nobody); err != nil {

@@ -34,7 +34,7 @@ func inNetns(t *testing.T, test func(*testing.T)) {
 	}
 	_, err := exec.LookPath("ip")
 	if os.Geteuid() != 0 || err != nil {
-		if slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), "docker") {
+		if mustRun() {
 			t.Fatal("needs root and the program ip, as HAVRE_NEED says")
 		}
 		t.Skip("needs root and the program ip")
@@ -46,6 +46,11 @@ func inNetns(t *testing.T, test func(*testing.T)) {
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
 		t.Errorf("%v\n%s", err, out)
 	}
+}
+
+// mustRun tells whether tests for root may not skip.
+func mustRun() bool {
+	return slices.Contains(strings.Split(os.Getenv("HAVRE_NEED"), ","), "docker")
 }
 
 func TestMachineWithoutIPv6Serves(t *testing.T) {
