@@ -48,13 +48,13 @@ type Portals interface {
 // Storage keeps volumes and small files.
 type Storage interface {
 	EnsureVolume(ctx context.Context, v service.Volume) (source string, fresh bool, err error)
-	EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error)
-	TidyConfigs(ctx context.Context) error // removes those that no swarm service mounts
+	EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f service.File) (service.File, error) // gives it the config's id and name
+	TidyConfigs(ctx context.Context) error                                                                        // removes those that no swarm service mounts
 }
 
 // Secrets keeps what is only ever seen in memory.
 type Secrets interface {
-	EnsureSecret(ctx context.Context, environment string, p spec.ProjectID, s service.Secret) (service.SecretFile, error)
+	EnsureSecret(ctx context.Context, environment string, p spec.ProjectID, u service.SecretUse) (service.SecretFile, error)
 	TidySecrets(ctx context.Context) error // removes those that no swarm service mounts, and forgets values that nothing needs
 }
 

@@ -277,12 +277,10 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 			if i < 0 {
 				return fmt.Errorf("file %s is not in the rollout", m.Source)
 			}
-			f, err := w.loop.hands.EnsureConfig(ctx, r.Environment, r.ID, ro.Files[i])
-			if err != nil {
+			f := service.File{Target: m.Target, Mode: ro.Files[i].Mode, UID: m.UID, GID: m.GID, Content: ro.Files[i].Content}
+			if f, err = w.loop.hands.EnsureConfig(ctx, r.Environment, r.ID, f); err != nil {
 				return fmt.Errorf("file %s: %w", m.Source, err)
 			}
-			f.Target, f.Mode, f.Content = m.Target, ro.Files[i].Mode, ro.Files[i].Content
-			f.UID, f.GID = m.UID, m.GID
 			d.Files = append(d.Files, f)
 		case spec.SecretFile:
 			f, err := w.secret(ctx, r, ro, m)
@@ -311,7 +309,8 @@ func (w *work) secret(ctx context.Context, r *project.Record, ro *project.Rollou
 	if i < 0 {
 		return service.SecretFile{}, fmt.Errorf("secret %s is not in the rollout", m.Source)
 	}
-	f, err := w.loop.hands.EnsureSecret(ctx, r.Environment, r.ID, ro.Secrets[i])
+	use := service.SecretUse{Secret: ro.Secrets[i], Owner: service.Owner{UID: m.UID, GID: m.GID, Mode: m.Mode}}
+	f, err := w.loop.hands.EnsureSecret(ctx, r.Environment, r.ID, use)
 	if err != nil {
 		return f, fmt.Errorf("secret %s: %w", m.Source, err)
 	}

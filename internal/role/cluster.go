@@ -41,9 +41,10 @@ func (c cluster) SettleVolume(ctx context.Context, environment string, p spec.Pr
 	return c.engine.SettleVolume(ctx, swarm.Volume{Environment: environment, Project: p, Name: name})
 }
 
-func (c cluster) EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f spec.File) (service.File, error) {
-	id, name, err := c.engine.EnsureConfig(ctx, environment, p, f)
-	return service.File{ConfigID: id, ConfigName: name}, err
+func (c cluster) EnsureConfig(ctx context.Context, environment string, p spec.ProjectID, f service.File) (service.File, error) {
+	var err error
+	f.ConfigID, f.ConfigName, err = c.engine.EnsureConfig(ctx, environment, p, f)
+	return f, err
 }
 
 func (c cluster) TidyConfigs(ctx context.Context) error { return c.engine.TidyConfigs(ctx) }

@@ -67,12 +67,12 @@ func (v vault) Forget(ctx context.Context, environment, name string) error {
 }
 
 // EnsureSecret has the swarm keep a value for a project.
-func (v vault) EnsureSecret(ctx context.Context, environment string, p spec.ProjectID, s service.Secret) (service.SecretFile, error) {
-	value, err := v.Value(ctx, project.Placed(environment, p, s))
+func (v vault) EnsureSecret(ctx context.Context, environment string, p spec.ProjectID, u service.SecretUse) (service.SecretFile, error) {
+	value, err := v.Value(ctx, project.Placed(environment, p, u.Secret))
 	if err != nil {
 		return service.SecretFile{}, err
 	}
-	id, name, err := v.engine.EnsureSecret(ctx, swarm.SecretUse{Environment: environment, Project: p, Name: s.Name, Version: s.Version}, value)
+	id, name, err := v.engine.EnsureSecret(ctx, swarm.SecretUse{Environment: environment, Project: p, Name: u.Name, Version: u.Version, Owner: u.Owner}, value)
 	return service.SecretFile{SecretID: id, SecretName: name}, err
 }
 

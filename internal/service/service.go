@@ -57,12 +57,29 @@ type File struct {
 	Content    []byte
 }
 
+// Owner is whose a mounted file is, and who may read it.
+type Owner struct {
+	UID, GID uint32
+	Mode     uint32 // 0 is 0444
+}
+
+// String tells owners apart that differ in the container.
+func (o Owner) String() string {
+	return fmt.Sprintf("%d:%d:%04o", o.UID, o.GID, cmp.Or(o.Mode, 0o444))
+}
+
 // Secret is one that a rollout mounts, and which of its values. The value
 // itself is kept apart.
 type Secret struct {
 	Name     string // as the service calls it
 	External string `json:",omitempty"` // of the environment, by this name; "" is the project's own
 	Version  string // fingerprint of the value; the same for the same value
+}
+
+// SecretUse is a secret, and whose it is where it is mounted.
+type SecretUse struct {
+	Secret
+	Owner
 }
 
 // SecretFile mounts a secret that the swarm keeps.

@@ -1,7 +1,6 @@
 package spec
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 )
@@ -77,29 +76,5 @@ func (f *finder) asWhose(here string, m Mount) {
 		f.invalid(here, "use a number up to 2147483647", "a file's owner is out of range")
 	case m.Mode > 0o777:
 		f.invalid(here, "write the permissions as 0440", "a secret's mode has more than permissions")
-	}
-}
-
-// oneOwner refuses what an engine gets wrong without a word: it puts a secret
-// into a container once, however often it is mounted, and the last mount says
-// whose it is (Engine 28, setupSecretDir of its daemon).
-func (f *finder) oneOwner(at string, s Service) {
-	first := map[string]Mount{}
-	for i, m := range s.Mounts {
-		if m.Kind != SecretFile {
-			continue
-		}
-		if m.Mode == 0 {
-			m.Mode = 0o444
-		}
-		before, again := first[m.Source]
-		if !again {
-			first[m.Source] = m
-			continue
-		}
-		if before.UID != m.UID || before.GID != m.GID || before.Mode != m.Mode {
-			f.invalid(fmt.Sprintf("%s.mounts[%d]", at, i), "give both the same uid, gid and mode, or declare the value as a second secret",
-				"secret %s at %s and at %s is one file for the engine, and cannot have two owners or modes", m.Source, before.Target, m.Target)
-		}
 	}
 }

@@ -192,7 +192,6 @@ func (f *finder) mounts(at string, p Project, s Service) {
 		f.source(here, p, m)
 		f.asWhose(here, m)
 	}
-	f.oneOwner(at, s)
 }
 
 func (f *finder) source(here string, p Project, m Mount) {

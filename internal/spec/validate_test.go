@@ -43,11 +43,6 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		spoil func(p *spec.Project)
 		path  string
 	}{
-		"a secret of two owners": {func(p *spec.Project) {
-			again := web(p).Mounts[2]
-			again.Target, again.UID = "/run/secrets/again", 34
-			web(p).Mounts = append(web(p).Mounts, again)
-		}, "services.web.mounts[3]"},
 		"project's name":          {func(p *spec.Project) { p.Name = "a.b" }, "name"},
 		"name like an id":         {func(p *spec.Project) { web(p).Name = "deadbeef0123" }, "services.deadbeef0123"},
 		"declared twice":          {func(p *spec.Project) { p.Services[0].Name = "WEB" }, "services.web"},

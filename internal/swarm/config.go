@@ -11,18 +11,21 @@ import (
 	"github.com/moby/moby/client"
 
 	"havre/internal/problem"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
 // EnsureConfig has the swarm keep a file's content for a project, and returns
-// the config's id and name. The same content is kept once.
+// the config's id and name. The same content of the same owner and mode is kept
+// once; of another it is another config, for an engine gives all mounts of one
+// config in a container the owner and mode of the last.
 //
 // Errors: Invalid when it is more than a swarm keeps.
-func (s *Swarm) EnsureConfig(ctx context.Context, environment string, project spec.ProjectID, f spec.File) (id, name string, err error) {
+func (s *Swarm) EnsureConfig(ctx context.Context, environment string, project spec.ProjectID, f service.File) (id, name string, err error) {
 	if len(f.Content) > spec.MaxFile {
-		return "", "", problem.New(problem.Invalid, "file %s is %d bytes, more than %d", f.Name, len(f.Content), spec.MaxFile).With("put it into a volume or into the image")
+		return "", "", problem.New(problem.Invalid, "the file at %s is %d bytes, more than %d", f.Target, len(f.Content), spec.MaxFile).With("put it into a volume or into the image")
 	}
-	sum := sha256.Sum256(f.Content)
+	sum := sha256.Sum256(fmt.Appendf(nil, "%s:%s", service.Owner{UID: f.UID, GID: f.GID, Mode: f.Mode}, f.Content))
 	name = fmt.Sprintf("h-%s-%s", project, hex.EncodeToString(sum[:])[:32])
 	for range 2 {
 		id, err = s.configNamed(ctx, project, name)
@@ -34,7 +37,7 @@ func (s *Swarm) EnsureConfig(ctx context.Context, environment string, project sp
 			Annotations: swarm.Annotations{Name: name, Labels: mark{kind: kindConfig, environment: environment, project: project}.labels(nil)},
 			Data:        f.Content,
 		}})
-		err = explain(err, "keep file %s", f.Name)
+		err = explain(err, "keep the file at %s", f.Target)
 		if problem.KindOf(err) != problem.Conflict { // else someone else was quicker
 			return r.ID, name, err
 		}

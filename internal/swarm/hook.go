@@ -115,7 +115,7 @@ func (s *Swarm) putFiles(ctx context.Context, id string, d service.Desired) erro
 		if mode == 0 {
 			mode = 0o444
 		}
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(f.Target, "/"), Mode: mode, Size: int64(len(f.Content)), ModTime: time.Now()}
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(f.Target, "/"), Uid: int(f.UID), Gid: int(f.GID), Mode: mode, Size: int64(len(f.Content)), ModTime: time.Now()}
 		if err := w.WriteHeader(h); err != nil {
 			return err
 		}

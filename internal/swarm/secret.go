@@ -2,6 +2,8 @@ package swarm
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/moby/moby/api/types/swarm"
@@ -9,6 +11,7 @@ import (
 
 	"havre/internal/problem"
 	"havre/internal/secret"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
@@ -18,14 +21,18 @@ type SecretUse struct {
 	Project     spec.ProjectID
 	Name        string // as people call it
 	Version     string // tells its values apart
+	Owner       service.Owner
 }
 
 // EnsureSecret has the swarm keep a value for a project, and returns the
-// secret's id and name. The same version is kept once.
+// secret's id and name. The same version of the same owner is kept once; of
+// another it is another secret, for an engine gives all mounts of one secret in
+// a container the owner and mode of the last.
 //
 // Errors: Denied when it is empty or more than a swarm keeps.
 func (s *Swarm) EnsureSecret(ctx context.Context, use SecretUse, value secret.Text) (id, name string, err error) {
-	name = fmt.Sprintf("h-%s-%s", use.Project, use.Version)
+	sum := sha256.Sum256([]byte(use.Owner.String()))
+	name = fmt.Sprintf("h-%s-%s-%s", use.Project, use.Version, hex.EncodeToString(sum[:])[:8])
 	for range 2 {
 		id, err = s.secretNamed(ctx, use.Project, name)
 		if id != "" || err != nil {

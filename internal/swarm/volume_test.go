@@ -82,9 +82,10 @@ var tmpfs = spec.Mount{Kind: spec.Tmpfs, Target: "/memory", Size: 1 << 20}
 
 func config(t *testing.T, w world, p spec.ProjectID, text string) service.File {
 	t.Helper()
-	id, name, err := w.swarm.EnsureConfig(t.Context(), "prod", p, spec.File{Name: "app.conf", Content: []byte(text)})
-	if err != nil {
+	f := service.File{Target: "/etc/app.conf", Content: []byte(text)}
+	var err error
+	if f.ConfigID, f.ConfigName, err = w.swarm.EnsureConfig(t.Context(), "prod", p, f); err != nil {
 		t.Fatal(err)
 	}
-	return service.File{ConfigID: id, ConfigName: name, Target: "/etc/app.conf"}
+	return f
 }

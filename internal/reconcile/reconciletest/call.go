@@ -207,10 +207,11 @@ func (c *Cluster) EnsureVolume(ctx context.Context, v service.Volume) (source st
 }
 
 // EnsureConfig keeps a file.
-func (c *Cluster) EnsureConfig(ctx context.Context, _ string, p spec.ProjectID, f spec.File) (service.File, error) {
+func (c *Cluster) EnsureConfig(ctx context.Context, _ string, p spec.ProjectID, f service.File) (service.File, error) {
 	sum := sha256.Sum256(f.Content)
 	id := string(p) + "-" + hex.EncodeToString(sum[:8])
-	return service.File{ConfigID: id, ConfigName: id}, c.act(ctx, "config "+f.Name, func() error {
+	f.ConfigID, f.ConfigName = id, id
+	return f, c.act(ctx, "config "+f.Target, func() error {
 		c.configs[id] = p
 		return nil
 	})
@@ -259,9 +260,9 @@ func (c *Cluster) TidyConfigs(ctx context.Context) error {
 }
 
 // EnsureSecret keeps a secret.
-func (c *Cluster) EnsureSecret(ctx context.Context, _ string, p spec.ProjectID, s service.Secret) (service.SecretFile, error) {
-	id := string(p) + "-" + s.Version
-	return service.SecretFile{SecretID: id, SecretName: id}, c.act(ctx, "secret "+s.Name, func() error {
+func (c *Cluster) EnsureSecret(ctx context.Context, _ string, p spec.ProjectID, u service.SecretUse) (service.SecretFile, error) {
+	id := string(p) + "-" + u.Version
+	return service.SecretFile{SecretID: id, SecretName: id}, c.act(ctx, "secret "+u.Name, func() error {
 		c.secrets[id] = true
 		return nil
 	})
