@@ -5,14 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 . script/manners.sh
 
-data=/var/lib/havre
-ours=no
-
-swarm_is_empty() {
-	[ "$(host_docker node ls --quiet | wc -l)" = 1 ] &&
-		[ -z "$(host_docker service ls --quiet)$(host_docker secret ls --quiet)$(host_docker config ls --quiet)" ] &&
-		[ "$(host_docker network ls --quiet --filter scope=swarm | wc -l)" -le 1 ] # its own ingress network
-}
+data=${HAVRE_DATA:-/var/lib/havre} # tests remove a Havre of their own
 
 # unused_users names Havre's system users, unless another Havre on this machine
 # runs as them.
@@ -26,7 +19,7 @@ unused_users() {
 # leftovers names what purge should have removed.
 leftovers() {
 	local kind
-	for kind in service container network config; do
+	for kind in service container network config secret; do
 		local -a all=()
 		if [ $kind = container ]; then all=(--all); fi
 		host_docker $kind ls "${all[@]}" --quiet --filter label=havre.instance 2>/dev/null | sed "s/^/$kind /"
@@ -38,21 +31,22 @@ leftovers() {
 	[ ! -e "$data" ] || echo "directory $data"
 }
 
-if as_root test -e "$data/swarm-is-ours"; then ours=yes; fi
+purge() { as_root bin/havre down --purge --yes --data "$data"; }
 
 if as_root test -e "$data"; then
 	step "removing all that Havre made"
-	as_root bin/havre down --purge --yes --data "$data"
+	# After a reboot nothing runs, and only the guard knows what is Havre's.
+	if ! purge; then
+		step "starting Havre, to ask it what it made"
+		script/engine.sh
+		as_root bin/havre up --detach --data "$data"
+		purge
+	fi
 else
 	step "there is no Havre in $data"
 fi
 
 state=$(host_docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || true)
-if [ "$ours" = yes ] && [ "$state" = active ] && swarm_is_empty; then
-	step "leaving the swarm that Havre made"
-	host_docker swarm leave --force >/dev/null
-	state=inactive
-fi
 
 rm -f bin/havre-root.pem bin/demo.log
 

@@ -7,6 +7,10 @@ cd "$(dirname "$0")/.."
 
 [ ! -e /var/lib/havre ] || fail "there is a Havre already" "/var/lib/havre exists" "make demo-down, then again"
 
+# Without an engine there is no swarm either.
+swarm() { host_docker info --format '{{.Swarm.LocalNodeState}}' 2>/dev/null || echo inactive; }
+
+swarm_before=$(swarm)
 step "busy ports are named, with a way out"
 perl -MIO::Socket::INET -e 'my $s = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => 20025, Listen => 1) or die $!; sleep 60' &
 holder=$!
@@ -38,5 +42,6 @@ make --no-print-directory demo OFFSET=10000
 step "make demo-down, twice"
 make --no-print-directory demo-down
 make --no-print-directory demo-down
+[ "$swarm_before" = "$(swarm)" ] || fail "demo-down changed the swarm" "it was $swarm_before and is $(swarm)" "see leaveSwarm in internal/guard/swarm.go"
 [ ! -e /var/lib/havre ] || fail "demo-down left data" "/var/lib/havre exists" "see script/demo-down.sh"
 echo "1 passed, 0 failed"

@@ -34,14 +34,6 @@ check_ports() {
 		fail "ports are taken" "$(printf '%s, ' "${busy[@]}" | sed 's/, $//')" "end those, or move the demo's ports: make demo OFFSET=$((offset + 10000))"
 }
 
-# What is here before Havre is not for demo-down to remove.
-remember_the_swarm() {
-	as_root install -d -m 0711 "$data"
-	if [ "$(host_docker info --format '{{.Swarm.LocalNodeState}}')" = inactive ]; then
-		as_root touch "$data/swarm-is-ours"
-	fi
-}
-
 # tell_by_mail has alerts mailed to the account. Who has channels already keeps
 # them, and their demo is over here.
 tell_by_mail() {
@@ -135,7 +127,6 @@ set_password() {
 }
 
 check_ports
-remember_the_swarm
 tell_by_mail
 
 step "starting Havre, data in $data"

@@ -23,7 +23,8 @@ as_root() {
 	fi
 }
 
-# The host's own engine, whatever the person's docker context says.
-engine_socket=unix:///var/run/docker.sock
+# The host's own engine, whatever the person's docker context says; a test has
+# another one.
+engine_socket=unix://${HAVRE_ENGINE:-/var/run/docker.sock}
 
 host_docker() { as_root docker --host "$engine_socket" "$@"; }

@@ -34,3 +34,6 @@ func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
 func Transfer(ctx context.Context, from, to string) (string, error) {
 	return transfer(ctx, data{filepath.Dir(from), filepath.Base(from)}, data{filepath.Dir(to), filepath.Base(to)})
 }
+
+// LeaveSwarm leaves the swarm that this Havre made, if nobody else uses it.
+func (g *Guard) LeaveSwarm(ctx context.Context) (dockercall.SwarmID, error) { return g.leaveSwarm(ctx) }

@@ -16,8 +16,9 @@ import (
 )
 
 // purge removes everything of this instance's, in the order in which one
-// thing lets go of the next. What fails stays, and the first failure is told;
-// purge may be called again.
+// thing lets go of the next, and the swarm, if Havre made it and nobody else
+// uses it. What fails stays, and the first failure is told; purge may be called
+// again.
 func (g *Guard) purge(r *http.Request, _ *dockercall.Purge) (dockercall.PurgeAnswer, error) {
 	ctx, stop := context.WithTimeout(r.Context(), 3*time.Minute)
 	defer stop()
@@ -44,7 +45,17 @@ func (g *Guard) purge(r *http.Request, _ *dockercall.Purge) (dockercall.PurgeAns
 	if err != nil {
 		return dockercall.PurgeAnswer{}, fmt.Errorf("purge volumes: %w", err)
 	}
-	return dockercall.PurgeAnswer{Removed: removed}, g.unprotect(ctx)
+	if err := g.unprotect(ctx); err != nil {
+		return dockercall.PurgeAnswer{}, err
+	}
+	left, err := g.leaveSwarm(ctx)
+	if err != nil {
+		return dockercall.PurgeAnswer{}, fmt.Errorf("leave the swarm that Havre made: %w", err)
+	}
+	if left != "" {
+		removed = append(removed, "swarm "+string(left))
+	}
+	return dockercall.PurgeAnswer{Removed: removed}, nil
 }
 
 // noun is a sort of object that purge removes.

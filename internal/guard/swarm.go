@@ -1,8 +1,13 @@
 package guard
 
 import (
+	"context"
+	"errors"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
@@ -13,11 +18,14 @@ type swarmState struct {
 		NodeID           dockercall.SwarmID
 		LocalNodeState   string
 		ControlAvailable bool
+		Nodes            int
+		Cluster          struct{ ID dockercall.SwarmID } // managers alone are told
 	}
 }
 
 // swarm makes a swarm where there is none. One that exists is used as it is:
-// it is never left and never changed, and its join tokens stay unread.
+// it is never left and never changed, and its join tokens stay unread. That it
+// made one is written down, for purge.
 func (g *Guard) swarm(r *http.Request, _ *dockercall.Swarm) (dockercall.SwarmAnswer, error) {
 	ctx := r.Context()
 	var s swarmState
@@ -44,10 +52,62 @@ func (g *Guard) swarm(r *http.Request, _ *dockercall.Swarm) (dockercall.SwarmAns
 		if err := g.engine.get(ctx, "/info", "", &s); err != nil {
 			return dockercall.SwarmAnswer{}, err
 		}
-		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID, Created: true}, nil
+		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID, Created: true}, g.madeSwarm(s.Swarm.Cluster.ID)
 	}
 	return dockercall.SwarmAnswer{}, problem.New(problem.Unavailable, "the engine's swarm is in state %s", s.Swarm.LocalNodeState).
 		With("look at: docker info")
+}
+
+// swarmFile names the swarm that this Havre made. A guard that dies before it
+// is written takes the swarm for somebody else's, which does no harm.
+func (g *Guard) swarmFile() string { return filepath.Join(g.set.Dir, "swarm") }
+
+func (g *Guard) madeSwarm(id dockercall.SwarmID) error {
+	if err := os.Remove(g.swarmFile()); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return writeOnce(g.swarmFile(), []byte(id+"\n"))
+}
+
+// leaveSwarm leaves the swarm that this Havre made, unless it has another node
+// or holds anything by now: then it is somebody else's, too. It gives the id of
+// what it left.
+func (g *Guard) leaveSwarm(ctx context.Context) (dockercall.SwarmID, error) {
+	text, err := os.ReadFile(g.swarmFile())
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	var s swarmState
+	if err == nil {
+		err = g.engine.get(ctx, "/info", "", &s)
+	}
+	made := dockercall.SwarmID(strings.TrimSpace(string(text)))
+	if err != nil || made == "" || s.Swarm.Cluster.ID != made || s.Swarm.LocalNodeState != "active" || s.Swarm.Nodes != 1 {
+		return "", err
+	}
+	if used, err := g.swarmIsUsed(ctx); used || err != nil {
+		return "", err
+	}
+	return made, g.engine.post(ctx, "/swarm/leave", "force=1", nil, nil)
+}
+
+// swarmIsUsed says whether a swarm holds anything but its own network.
+func (g *Guard) swarmIsUsed(ctx context.Context) (bool, error) {
+	for _, list := range []string{"/services", "/secrets", "/configs", "/networks"} {
+		var all []struct {
+			Scope   string
+			Ingress bool
+		}
+		if err := g.engine.get(ctx, list, "", &all); err != nil {
+			return true, err
+		}
+		for _, o := range all {
+			if list != "/networks" || o.Scope == "swarm" && !o.Ingress {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
 }
 
 const loopback = "127.0.0.1"

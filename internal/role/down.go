@@ -48,7 +48,8 @@ func Down(l Layout) (stopped []string, err error) {
 }
 
 // Purge takes everything away that Havre made on the engine and on this
-// machine, data and system users too. The engine and its swarm stay.
+// machine, data and system users too. The engine stays, and so does a swarm
+// that it did not make or that others use.
 // Errors: Denied when not root; Unavailable when the engine does not answer,
 // then nothing was lost.
 func Purge(ctx context.Context, l Layout) ([]string, error) {
