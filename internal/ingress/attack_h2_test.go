@@ -20,6 +20,7 @@ import (
 	"golang.org/x/net/http2/hpack"
 
 	"havre/internal/route"
+	"havre/internal/spec"
 )
 
 // two is a client of HTTP/2 that says what it likes, frame by frame.
@@ -287,5 +288,46 @@ func TestAnswerThatNobodyReadsByHTTP2IsGivenUp(t *testing.T) {
 		if err != nil && strings.Contains(err.Error(), "still") {
 			<-ended
 		}
+	}
+}
+
+// A blank in what HTTP/2 keeps apart would part an app's first line elsewhere:
+// it would be another request, or one of a version in which bodies end otherwise.
+func TestBlanksOfHTTP2DoNotMoveTheFirstLine(t *testing.T) {
+	w := open(t)
+	app, target := w.strict()
+	table := web(t, target)
+	at(&table, "*.sub.example", spec.Front{}, target)
+	roots := certified(t, &table, []string{"www.example", "*.sub.example"})
+	w.must(table)
+	for what, header := range map[string][]byte{
+		"a version in the query": request("POST", "/?a HTTP/1.0"),
+		"a blank in the query":   request("GET", "/?a b"),
+		"a target in the method": request("GET /inner HTTP/1.0", "/"),
+		"a tab in the method":    request("GET\t/inner", "/"),
+		"a host with a blank":    block(":method", "GET", ":scheme", "https", ":authority", "www.example: HTTP/1.0", ":path", "/"),
+		"a label with a blank":   block(":method", "GET", ":scheme", "https", ":authority", "a b.sub.example", ":path", "/"),
+		"a label with a slash":   block(":method", "GET", ":scheme", "https", ":authority", "evil/.sub.example", ":path", "/"),
+		"a label with a comma":   block(":method", "GET", ":scheme", "https", ":authority", "evil,.sub.example", ":path", "/"),
+	} {
+		two := speakTwo(t, table, roots)
+		two.open(1, header, false)
+		two.WriteData(1, true, []byte("body"))
+		if status := two.status(1); status == http.StatusOK {
+			t.Errorf("%s: %d", what, status)
+		}
+		two.c.Close()
+		if seen, heads, wrong := app.take(); len(seen)+len(wrong) > 0 {
+			t.Errorf("%s: the app saw %q, wrong %q", what, heads, wrong)
+		}
+	}
+	two := speakTwo(t, table, roots)
+	defer two.c.Close()
+	two.open(1, request("SEARCH-X", "/a%20b?c=%20d+e|{}\"<>^`'[]"), true)
+	if status := two.status(1); status != http.StatusOK {
+		t.Errorf("a good request: %d", status)
+	}
+	if seen, heads, _ := app.take(); len(seen) != 1 {
+		t.Errorf("a good request: %q", heads)
 	}
 }

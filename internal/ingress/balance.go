@@ -102,11 +102,16 @@ func newH2C(dial func(context.Context) (*guest, error)) kept {
 type h2c struct{ *http.Transport }
 
 // RoundTrip sends r; it may come from several goroutines of its transport what is early, but not late.
+// A panic there would be everybody's end: net/http bounds neither the kind nor
+// the number of early answers that it tells of, nor the statuses of late ones.
 func (t h2c) RoundTrip(r *http.Request) (*http.Response, error) {
-	v, over, mu := visitOf(r), false, sync.Mutex{}
+	v, over, count, mu := visitOf(r), false, 0, sync.Mutex{}
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
 		mu.Lock()
 		defer mu.Unlock()
+		if count++; status == http.StatusSwitchingProtocols || count > maxEarlyAnswers {
+			return errEarly
+		}
 		if !over {
 			v.early(status, http.Header(h))
 		}
@@ -122,6 +127,10 @@ func (t h2c) RoundTrip(r *http.Request) (*http.Response, error) {
 	mu.Lock()
 	over = true
 	mu.Unlock()
+	if err == nil && (answer.StatusCode < 200 || answer.StatusCode > 999) {
+		answer.Body.Close()
+		return nil, errStatus
+	}
 	return answer, err
 }
 

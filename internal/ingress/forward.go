@@ -143,8 +143,8 @@ func (v *visit) splice(body *answerBody, rest int64) error {
 
 // early passes an answer of status 1xx on, which comes before the real one.
 func (v *visit) early(status int, said http.Header) {
-	if v.ResponseWriter == nil {
-		return // a check
+	if v.ResponseWriter == nil || status == http.StatusContinue || !v.asked.ProtoAtLeast(1, 1) {
+		return // a check; our server's own word; and RFC 9110, 15.2
 	}
 	h := v.Header()
 	var names []string

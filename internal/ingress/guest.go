@@ -249,8 +249,8 @@ func (s *strand) writeHead(r *http.Request) error {
 	bad := func(t string) bool {
 		return strings.IndexByte(t, '\r') >= 0 || strings.IndexByte(t, '\n') >= 0 || strings.IndexByte(t, 0) >= 0
 	}
-	if bad(r.Method) || bad(uri) || bad(r.Host) {
-		return errors.New("the request's first lines hold what ends a line")
+	if !oneWord(r.Method) || !oneWord(uri) || bad(r.Host) {
+		return errors.New("the request's first lines hold what ends a line or a word")
 	}
 	for _, part := range [...]string{r.Method, " ", uri, " HTTP/1.1\r\nHost: ", r.Host, "\r\n"} {
 		w = append(w, part...)

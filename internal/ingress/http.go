@@ -193,6 +193,8 @@ func (v *visit) judge(r *http.Request) (status int) {
 	switch {
 	case r.Method == http.MethodConnect:
 		return http.StatusMethodNotAllowed
+	case !oneWord(r.Method), !oneWord(r.URL.RawQuery): // by HTTP/2, to whose parts a blank means nothing
+		return http.StatusBadRequest
 	case r.URL.Path == "":
 		if r.URL.Opaque != "" { // "http:x", which an app would take for who knows what
 			return http.StatusBadRequest
@@ -235,6 +237,16 @@ func (v *visit) judge(r *http.Request) (status int) {
 		return http.StatusRequestEntityTooLarge
 	}
 	return 0
+}
+
+// oneWord tells whether s is that also in a line with other words.
+func oneWord(s string) bool {
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] == 0x7f {
+			return false
+		}
+	}
+	return true
 }
 
 // find is the way of a request's host and path.

@@ -115,7 +115,8 @@ func keep[K comparable, V any](now, before map[K]V, key K, make func() V) V {
 }
 
 // ways are those of a host, or of the wildcard that stands for it: its star is
-// one label, as in certificates.
+// one label, as in certificates, and holds nothing that would be more in a link
+// that an app makes of its host.
 func (v *view) ways(host string) []*way { return lookup(v.http, host) }
 
 // certificate is the one for a host.
@@ -125,7 +126,7 @@ func lookup[V any](from map[string]V, host string) (found V) {
 	if found, ok := from[host]; ok {
 		return found
 	}
-	if dot := strings.IndexByte(host, '.'); dot > 0 {
+	if dot := strings.IndexByte(host, '.'); dot > 0 && plainHost(host[:dot]) {
 		found = from[host[dot:]]
 	}
 	return found

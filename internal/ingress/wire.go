@@ -41,6 +41,12 @@ type wire struct {
 	retired bool
 }
 
+// What an app may not answer.
+var (
+	errEarly  = errors.New("early answers that are too many, or not for this request")
+	errStatus = errors.New("the answer's status is none")
+)
+
 // unreached wraps an error before which nothing of the request was sent.
 type unreached struct{ error }
 
@@ -210,6 +216,8 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		switch {
 		case err != nil:
 			return nil, e.told(err)
+		case answer.StatusCode < 100:
+			return nil, errStatus
 		case answer.StatusCode == http.StatusSwitchingProtocols && !switched(r, answer):
 			return nil, errors.New("the answer switches to what nobody asked for")
 		case answer.StatusCode == http.StatusSwitchingProtocols:
@@ -227,7 +235,7 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 			early(r, answer)
 		}
 	}
-	return nil, errors.New("too many early answers")
+	return nil, errEarly
 }
 
 // plain gives the answer that was read ahead, if it is plain.
