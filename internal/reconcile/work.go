@@ -174,6 +174,7 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 		log.Info("scale", "replicas", a.Replicas)
 		if a.Replicas == 0 {
 			w.keepLogs(ctx, r, a)
+			return w.empty(ctx, a)
 		}
 		return w.loop.hands.ScaleService(ctx, a.SwarmID, a.Replicas)
 	case service.Start:
@@ -195,6 +196,19 @@ func (w *work) act(ctx context.Context, r *project.Record, a project.Action, net
 		return w.save(ctx, r, a, w.lastWords(ctx, a))
 	}
 	return fmt.Errorf("no step is called %q", a.Verb)
+}
+
+// empty takes all containers from a swarm service. To scale it is to write its
+// whole declaration again, and what that names may be gone or allowed no more;
+// to remove it takes nothing. It is made again when it is to run.
+func (w *work) empty(ctx context.Context, a project.Action) error {
+	err := w.loop.hands.ScaleService(ctx, a.SwarmID, 0)
+	switch problem.KindOf(err) {
+	case problem.Denied, problem.Invalid:
+		w.loop.set.Log.Warn("removed, for it cannot be scaled", "service", a.Name, "rollout", a.Rollout, "reason", err)
+		return w.loop.hands.RemoveService(ctx, a.SwarmID)
+	}
+	return err
 }
 
 // after is what will be remembered of all projects after a step of r's.
