@@ -26,7 +26,7 @@ func (f *front) forward(v *visit, r *http.Request) {
 		f.proxyFailed(v, r, err)
 		return
 	}
-	defer answer.Body.Close()
+	defer func() { answer.Body.Close() }() // the one there is at the end: finish may put another round it
 	if answer.StatusCode == http.StatusSwitchingProtocols {
 		f.proxyFailed(v, r, errors.New("the answer switches to what nobody asked for"))
 		return
