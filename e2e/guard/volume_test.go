@@ -49,6 +49,27 @@ func TestNewVolumeHoldsWhatTheImageHas(t *testing.T) {
 	}
 }
 
+func TestVolumeThatWasKeptAndIsGoneIsNotMade(t *testing.T) {
+	s := open(t)
+	v, err := s.ensure(t, "gone", "/seeded", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := `{"environment":"prod","project":"$PROJECT","name":"gone","image":"$IMAGE","path":"/seeded","user":"","kept":true}`
+	if err := s.ask("POST", dockercall.VolumeEnsurePath, body, nil); err != nil {
+		t.Errorf("while it is there: %v", err)
+	}
+	if err := os.RemoveAll(v.Source); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.ask("POST", dockercall.VolumeEnsurePath, body, nil); err == nil || !strings.Contains(err.Error(), "is gone") {
+		t.Errorf("got %v", err)
+	}
+	if _, err := os.Stat(v.Source); err == nil {
+		t.Error("it was made, empty")
+	}
+}
+
 func TestVolumeBelowVolBelongsToTheService(t *testing.T) {
 	s := open(t)
 	v, err := s.ensure(t, "owned", "/vol/cache", "1234:567")

@@ -48,8 +48,9 @@ type VolumeEnsure struct {
 	Project     ProjectID   `json:"project"`
 	Name        VolumeName  `json:"name"`
 	Image       ImageID     `json:"image"`
-	Path        Path        `json:"path"` // where the service mounts it
-	User        User        `json:"user"` // as whom the service runs; "" is the image's user
+	Path        Path        `json:"path"`           // where the service mounts it
+	User        User        `json:"user"`           // as whom the service runs; "" is the image's user
+	Kept        bool        `json:"kept,omitempty"` // it held data before: when it is gone, an empty one is not made in its place
 }
 
 // VolumeSource answers VolumeEnsure.

@@ -29,7 +29,9 @@ func within(v dockercall.Volume) string {
 }
 
 // volumeEnsure makes a volume that does not exist: filled in a staging
-// directory, then renamed, so that a volume is there whole or not at all.
+// directory, then renamed, so that a volume is there whole or not at all. One
+// that held data and is gone, perhaps with a disk that was not mounted, is
+// for a person to bring back.
 func (g *Guard) volumeEnsure(r *http.Request, c *dockercall.VolumeEnsure) (dockercall.VolumeSource, error) {
 	g.volumes.Lock()
 	defer g.volumes.Unlock()
@@ -52,6 +54,10 @@ func (g *Guard) volumeEnsure(r *http.Request, c *dockercall.VolumeEnsure) (docke
 	if there {
 		answer.New, err = isNew(root, v)
 		return answer, err
+	}
+	if c.Kept {
+		return answer, problem.New(problem.NotFound, "the volume %s is gone: there is no %s; an empty one is not made in its place", c.Name, answer.Source).
+			With("put it back: mount its disk, or restore it from a backup")
 	}
 	answer.Created, answer.New = true, true
 	draft := ".staging/" + strings.ToLower(rand.Text())

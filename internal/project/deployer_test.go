@@ -51,6 +51,7 @@ func apps() map[string]reconciletest.App {
 		"sha256:ill":     {Check: "curl: connection refused"},
 		"sha256:deaf":    {Deaf: true},
 		"sha256:refused": {Refused: "No such image: sha256:refused"},
+		"sha256:unbound": {Refused: `invalid mount config for type "bind": bind source path does not exist: /vol`},
 		"sha256:once":    {Lives: time.Second},
 	}
 }

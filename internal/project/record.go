@@ -74,6 +74,15 @@ type Rollout struct {
 	Trouble *service.Trouble `json:",omitempty"` // how its containers ended badly of late; nil: they did not. Never changed in place
 }
 
+// Holds tells whether a rollout that serves has a volume: one that is gone all
+// the same was taken away behind Havre's back.
+func (r *Record) Holds(volume string) bool {
+	return slices.ContainsFunc(r.Present(), func(s *Service) bool {
+		serves := s.Rollout(s.Active)
+		return serves != nil && slices.ContainsFunc(serves.Spec.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Volume && m.Source == volume })
+	})
+}
+
 // Rollout finds a rollout by number.
 func (s *Service) Rollout(n int) *Rollout {
 	for i := range s.Rollouts {

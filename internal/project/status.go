@@ -92,6 +92,9 @@ func state(ref Ref, verdict service.Verdict, v View) (state, says string) {
 	if g := closed(r, s, v); g != nil && (s.Active == 0 || s.Target == s.Active) {
 		return "starting", "it waits for " + g.String()
 	}
+	if last := lastFailure(s); last != "" && s.Target == s.Active { // what ended the update may keep its predecessor, too
+		return "starting", verdict.Reason + "; " + last
+	}
 	return "starting", verdict.Reason
 }
 

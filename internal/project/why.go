@@ -23,6 +23,8 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		if a.Says != "" {
 			why.Says += "; " + a.Says
 			why.Lines = lastLines(ref.Service)
+		}
+		if lastFailure(ref.Service) != "" {
 			why.Remedy = "mend it and apply again"
 		}
 		uncertified(&why, ref, out)
@@ -122,6 +124,8 @@ func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 			return t.Container, "see what its check does: havre exec " + full + " -- sh"
 		case t.Container == "" && strings.Contains(strings.ToLower(t.Error), "no such image"): // the engine's own words, for want of a code
 			return "", fmt.Sprintf("build or load %s again, then: havre restart %s", cur.Spec.Image, full)
+		case t.Container == "" && strings.Contains(t.Error, "bind source path does not exist"): // as above; all binds are of volumes
+			return "", "put the volume's directory back (mount its disk, or restore a backup), then: havre restart " + full + "; to begin with an empty one: havre rm " + full + ", and apply again"
 		case t.Container == "":
 			return "", "mend what the engine names and apply again"
 		case cur.Trouble.Resting():

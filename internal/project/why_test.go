@@ -38,6 +38,7 @@ func TestWhyNamesTheReason(t *testing.T) {
 		"memory":                     {app("web", "oom", func(s *spec.Service) { s.Limits.Memory = 64 << 20 }), time.Minute, "OOM, exit code 137", "now 64 MiB", ""},
 		"a failing check, soon":      {app("web", "ill"), 10 * time.Second, "is not healthy yet: its health check fails: curl: connection refused", "havre exec prod.shop.web", ""},
 		"a failing check":            {app("web", "ill"), 2 * time.Minute, "its health check failed: curl: connection refused", "havre exec prod.shop.web", ""},
+		"a volume that is gone":      {app("web", "unbound"), time.Minute, "bind source path does not exist: /vol", "mount its disk", ""},
 		"an image that is gone":      {app("web", "refused"), time.Minute, "No such image", "build or load refused again, then: havre restart prod.shop.web", ""},
 		"closed ports":               {app("web", "deaf", port(80, 0)), time.Minute, "its ports do not accept connections yet", "not only on 127.0.0.1", ""},
 		"closed ports for good":      {app("web", "deaf", port(80, 0)), 3 * time.Minute, "not healthy after 1m30s: it runs, but its ports do not accept", "not only on 127.0.0.1", ""},

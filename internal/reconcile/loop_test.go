@@ -92,6 +92,36 @@ func TestWriterComesBackWhenItsSuccessorFails(t *testing.T) {
 	})
 }
 
+// A volume that is gone was on a disk that is not mounted, as likely as not: an
+// empty one in its place would be a database that forgot everything.
+func TestVolumeThatIsGoneIsNotReplacedByAnEmptyOne(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "data", 4001))
+		w.settle()
+		w.cluster.Lose("volumes")
+		next := web("db", "better", 4001)
+		next.Mounts = []spec.Mount{{Kind: spec.Volume, Source: "db.data", Target: "/data"}}
+		w.apply("shop", next)
+		w.settle()
+		r, _ := w.find("shop")
+		if ro := r.Service("db").Rollout(2); ro.State != project.Failed || ro.Reason != "it could not be started: volume db.data: the volume db.data is gone" {
+			t.Errorf("%s: %s", ro.State, ro.Reason)
+		}
+		w.cluster.Lose("services")
+		w.passFor(20 * time.Second)
+		if s := w.cluster.State(); len(s.Volumes)+len(s.Services) != 0 {
+			t.Errorf("it runs on %+v", s)
+		}
+		w.remove("shop")
+		w.settle()
+		w.apply("shop", web("db", "data", 4001))
+		w.settle()
+		if n, _ := w.serving("shop", "db"); n != 3 {
+			t.Errorf("removed and applied again it begins anew; r%d serves", n)
+		}
+	})
+}
+
 func TestWhatServesComesBack(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		r := w.apply("shop", web("db", "data", 0), web("web", "good", 4001))

@@ -278,7 +278,10 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 	for _, m := range ro.Spec.Mounts {
 		switch m.Kind {
 		case spec.Volume:
-			source, fresh, err := w.loop.hands.EnsureVolume(ctx, service.Volume{Environment: r.Environment, Project: r.ID, Name: m.Source, Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User})
+			source, fresh, err := w.loop.hands.EnsureVolume(ctx, service.Volume{
+				Environment: r.Environment, Project: r.ID, Name: m.Source,
+				Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User, Kept: r.Holds(m.Source),
+			})
 			if err != nil {
 				return fmt.Errorf("volume %s: %w", m.Source, err)
 			}

@@ -21,7 +21,7 @@ type cluster struct{ engine *swarm.Swarm }
 func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, bool, error) {
 	return c.engine.EnsureVolume(ctx, swarm.VolumeUse{
 		Volume: swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name},
-		Image:  v.Image, Path: v.Path, User: v.User,
+		Image:  v.Image, Path: v.Path, User: v.User, Kept: v.Kept,
 	})
 }
 

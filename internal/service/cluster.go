@@ -92,4 +92,5 @@ type Volume struct {
 	Image       string // id
 	Path        string // where the image has it
 	User        string // whose it is; "" is the image's user
+	Kept        bool   // a service had it before: it is not made anew when it is gone
 }

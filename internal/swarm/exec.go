@@ -187,7 +187,10 @@ type Stat = client.ContainerStatPathResult
 // Errors: NotFound.
 func (s *Swarm) StatPath(ctx context.Context, containerID, path string) (Stat, error) {
 	r, err := s.api.ContainerStatPath(ctx, containerID, client.ContainerStatPathOptions{Path: path})
-	return r, explain(err, "look at %s", path)
+	if err = explain(err, "look at %s", path); problem.KindOf(err) == problem.NotFound { // the answer has no body, and the library no words
+		err = problem.New(problem.NotFound, "there is no %s in the container", path)
+	}
+	return r, err
 }
 
 // GetArchive reads a file or directory of a container as a tar, whose entries

@@ -24,11 +24,14 @@ type VolumeUse struct {
 	Image string // id, sha256:…
 	Path  string // where the service mounts it
 	User  string // as whom the service runs; "" is the image's user
+	Kept  bool   // a service had it before: it is not made anew when it is gone
 }
 
 // EnsureVolume makes a volume unless it is there, and returns its directory
 // on this machine, the source of a bind mount, and whether it is new: no
 // service has started on it yet.
+//
+// Errors: NotFound when it is gone and was to be kept.
 func (s *Swarm) EnsureVolume(ctx context.Context, v VolumeUse) (source string, fresh bool, err error) {
 	var answer dockercall.VolumeSource
 	err = s.call(ctx, dockercall.VolumeEnsurePath, dockercall.VolumeEnsure{
@@ -38,6 +41,7 @@ func (s *Swarm) EnsureVolume(ctx context.Context, v VolumeUse) (source string, f
 		Image:       dockercall.ImageID(v.Image),
 		Path:        dockercall.Path(v.Path),
 		User:        dockercall.User(v.User),
+		Kept:        v.Kept,
 	}, &answer)
 	return answer.Source, answer.New, err
 }

@@ -197,6 +197,9 @@ func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
 func (c *Cluster) EnsureVolume(ctx context.Context, v service.Volume) (source string, fresh bool, err error) {
 	source = v.Environment + "/" + string(v.Project) + "/" + v.Name
 	err = c.act(ctx, "volume "+v.Name, func() error {
+		if !c.volumes[source] && v.Kept {
+			return problem.New(problem.NotFound, "the volume %s is gone", v.Name)
+		}
 		if !c.volumes[source] {
 			c.volumes[source], c.fresh[source], c.fills[source] = true, true, 0
 		}

@@ -166,8 +166,8 @@ func (c *Cluster) Kill(id spec.ServiceID) {
 	}
 }
 
-// Lose removes something behind the loop's back: "portals", "services" or
-// "networks".
+// Lose removes something behind the loop's back: "portals", "services",
+// "networks" or "volumes".
 func (c *Cluster) Lose(what string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -181,6 +181,8 @@ func (c *Cluster) Lose(what string) {
 		}
 	case "networks":
 		c.networks = nil
+	case "volumes":
+		clear(c.volumes)
 	}
 }
 
