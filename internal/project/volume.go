@@ -296,12 +296,15 @@ func (r *Rollout) InitCommand() []string {
 	return nil
 }
 
-// initPatience is how long an init may take that does not say.
-const initPatience = time.Hour
+// hookPatience is how long a hook may take that does not say.
+const hookPatience = time.Hour
 
-// InitLimit is how long the init of r may take.
-func (r *Rollout) InitLimit() time.Duration {
-	return cmp.Or(time.Duration(r.Spec.InitTimeout), initPatience)
+// HookLimit is how long a hook of r may take.
+func (r *Rollout) HookLimit(duty service.Duty) time.Duration {
+	if duty == service.Upgrade {
+		return cmp.Or(time.Duration(r.Spec.UpgradeTimeout), hookPatience)
+	}
+	return cmp.Or(time.Duration(r.Spec.InitTimeout), hookPatience)
 }
 
 // UpgradeCommand is the command that brings the data of s to the image of r

@@ -51,7 +51,7 @@ func (w *work) hook(ctx context.Context, r *project.Record, h service.Hook) erro
 	if i >= 0 {
 		s := r.Present()[i]
 		ro := s.Rollout(h.Rollout)
-		ended := h.Duty == service.Init && h.State == service.Running && ro != nil && ro.State == project.Failed
+		ended := h.State == service.Running && ro != nil && ro.State == project.Failed
 		if !s.Stopped && s.Target == h.Rollout && s.Active != h.Rollout && !ended {
 			w.busy = w.busy || h.State == service.Running
 			return w.overdue(ctx, r, s, h)
@@ -141,10 +141,7 @@ func (w *work) upgrade(ctx context.Context, r *project.Record, d service.Desired
 // once has a hook run, or says how it failed.
 // Errors: hookFailed.
 func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired, duty service.Duty) error {
-	command := ro.Spec.UpgradeHook
-	if duty == service.Init {
-		command = ro.InitCommand()
-	}
+	command := commandOf(ro, duty)
 	for _, h := range w.view.Snapshot.Hooks {
 		if h.Service != d.ID || h.Duty != duty || h.State != service.Complete {
 			continue
@@ -156,7 +153,7 @@ func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired,
 			return err
 		}
 	}
-	if duty == service.Init && ro.State == project.Failed {
+	if ro.State == project.Failed {
 		return nil // nobody asked again
 	}
 	// Others of this pass must see that it is on its way.
@@ -164,18 +161,18 @@ func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired,
 	return w.loop.hands.StartHook(ctx, d, duty, command)
 }
 
-// overdue gives a rollout up whose init runs for longer than it may. That it
+// overdue gives a rollout up whose hook runs for longer than it may. That it
 // failed is saved first; then its container goes.
 func (w *work) overdue(ctx context.Context, r *project.Record, s *project.Service, h service.Hook) error {
 	ro := s.Rollout(h.Rollout)
-	if h.Duty != service.Init || h.State != service.Running || ro.State != project.Pending || time.Since(h.Created) <= ro.InitLimit() {
+	if h.State != service.Running || ro.State != project.Pending || time.Since(h.Created) <= ro.HookLimit(h.Duty) {
 		return nil
 	}
 	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)
 	if err != nil {
 		lines = nil // the reason is worth more than they are
 	}
-	why := fmt.Sprintf("its init %s did not fill its volumes within %v, and was ended; x-havre.init.timeout says how long it may take", ro.InitCommand()[0], ro.InitLimit())
+	why := fmt.Sprintf("its %s %s %s within %v, and was ended; x-havre.%s.timeout says how long it may take", h.Duty, commandOf(ro, h.Duty)[0], vain(h.Duty), ro.HookLimit(h.Duty), h.Duty)
 	return w.giveUp(ctx, r, project.Action{Service: s.ID, Name: s.Name, Step: service.Step{Rollout: h.Rollout}}, &hookFailed{why, lines})
 }
 
@@ -208,9 +205,21 @@ func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook
 	if end.ExitCode == 0 && !end.OOM && end.Error == "" {
 		how = "the engine died under it"
 	}
-	vain := "did not fill its volumes"
-	if h.Duty == service.Upgrade {
-		vain = "did not bring its data to the new image"
+	return &hookFailed{fmt.Sprintf("its %s %s %s: %s", h.Duty, command[0], vain(h.Duty), how), lines}
+}
+
+// vain is what a hook did not do.
+func vain(duty service.Duty) string {
+	if duty == service.Upgrade {
+		return "did not bring its data to the new image"
 	}
-	return &hookFailed{fmt.Sprintf("its %s %s %s: %s", h.Duty, command[0], vain, how), lines}
+	return "did not fill its volumes"
+}
+
+// commandOf is the command of a rollout's hook.
+func commandOf(ro *project.Rollout, duty service.Duty) []string {
+	if duty == service.Upgrade {
+		return ro.Spec.UpgradeHook
+	}
+	return ro.InitCommand()
 }

@@ -195,3 +195,57 @@ func TestServiceWithoutDataServesWhileItsUpgradeRuns(t *testing.T) {
 		}
 	})
 }
+
+func TestUpgradeThatTakesTooLongFailsTheDeployAndEnds(t *testing.T) {
+	for _, image := range []string{"data", "good"} { // that stops for the update, and that does not
+		t.Run(image, func(t *testing.T) {
+			in(t, func(t *testing.T, w *world) {
+				w.apply("shop", migrating(image))
+				w.settle()
+				db := migrating("forever")
+				db.UpgradeTimeout = spec.Duration(time.Minute)
+				w.apply("shop", db)
+				w.passFor(50 * time.Second)
+				if n := w.cluster.State().Inits; n != 1 {
+					t.Fatalf("%d upgrades run", n)
+				}
+				w.passFor(time.Minute)
+				r, _ := w.find("shop")
+				ro := r.Service("db").Rollout(2)
+				if ro.State != project.Failed || !strings.Contains(ro.Reason, "upgrade /migrate did not bring its data to the new image within 1m0s") || !slices.Contains(ro.Lines, "table 1 of 9") {
+					t.Errorf("%s: %q, %q", ro.State, ro.Reason, ro.Lines)
+				}
+				if active, _ := w.serving("shop", "db"); active != 1 || w.cluster.State().Inits != 0 || len(w.cluster.State().Services) != 1 {
+					t.Errorf("r%d serves, there are %+v", active, w.cluster.State())
+				}
+				if n := acts(w, "upgrade "); n != 1 {
+					t.Errorf("nobody asked again, and the upgrade was started %d times", n)
+				}
+				w.apply("shop", migrating("up2"))
+				w.settle()
+				if active, _ := w.serving("shop", "db"); active != 3 || acts(w, "upgrade ") != 2 {
+					t.Errorf("the mended one: r%d serves after %d upgrades", active, acts(w, "upgrade "))
+				}
+			})
+		})
+	}
+}
+
+// One that was removed and comes back with another image has nothing to go
+// back to: what fails stays what is wanted.
+func TestUpgradeOfWhatComesBackHasItsTime(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", migrating("data"))
+		w.settle()
+		w.change("shop", func(r *project.Record) { r.Services[0].Removed, r.Declared.Services = true, nil })
+		w.settle()
+		db := migrating("forever")
+		db.UpgradeTimeout = spec.Duration(time.Minute)
+		w.apply("shop", db)
+		w.passFor(2 * time.Minute)
+		r, _ := w.find("shop")
+		if ro := r.Service("db").Rollout(2); ro.State != project.Failed || w.cluster.State().Inits != 0 || acts(w, "upgrade ") != 1 {
+			t.Errorf("r2 is %s: %s; after %d upgrades there are %+v", ro.State, ro.Reason, acts(w, "upgrade "), w.cluster.State())
+		}
+	})
+}

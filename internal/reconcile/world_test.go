@@ -28,6 +28,7 @@ func apps() map[string]reconciletest.App {
 		"sha256:up2":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 2 * time.Second},
 		"sha256:up3":      {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 20 * time.Second},
 		"sha256:downhill": {Image: service.Image{Volumes: []string{"/data"}}, UpgradeExit: 5, Says: []string{"no such table"}},
+		"sha256:forever":  {Image: service.Image{Volumes: []string{"/data"}}, Upgrade: 24 * time.Hour, Says: []string{"table 1 of 9"}},
 		"sha256:crash":    {Lives: time.Second, Exit: 3, Says: []string{"a", "no database"}},
 		"sha256:deaf":     {Deaf: true},
 		"sha256:once":     {Lives: time.Second},

@@ -106,7 +106,8 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Pull = "" // the image counts, not when it came
-	s.Replicas, s.Disabled, s.InitHook, s.InitTimeout, s.UpgradeHook = 0, false, nil, 0, nil
+	s.Replicas, s.Disabled = 0, false
+	s.InitHook, s.InitTimeout, s.UpgradeHook, s.UpgradeTimeout = nil, 0, nil, 0
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {
 		Spec    spec.Service

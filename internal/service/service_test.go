@@ -38,7 +38,7 @@ func full() spec.Service {
 		Expose: []uint16{81}, Mounts: []spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/data"}},
 		Needs: []spec.Need{{Service: "db", Condition: spec.Started}}, Links: []spec.Link{{To: "db"}}, Aliases: []string{"www"},
 		Health: &spec.Health{Test: []string{"CMD", "true"}}, Replicas: 2, Limits: spec.Limits{Memory: 1 << 30}, Reserve: spec.Limits{CPUs: 1},
-		Restart: spec.Restart{Policy: spec.OnFailure}, User: "www", WorkingDir: "/srv", Hostname: "web", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, UpgradeHook: []string{"/migrate"}, InitTimeout: 5,
+		Restart: spec.Restart{Policy: spec.OnFailure}, User: "www", WorkingDir: "/srv", Hostname: "web", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, UpgradeHook: []string{"/migrate"}, InitTimeout: 5, UpgradeTimeout: 5,
 		Labels: map[string]string{"a": "b"}, StopSignal: "SIGINT", StopGrace: 3, Domains: []spec.Domain{{Host: "a.example"}},
 		Access: spec.Private, Front: spec.Front{Strip: true}, Priority: 4, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
 		Groups: []string{"www"}, TTY: true, Stdin: true, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
@@ -48,7 +48,7 @@ func full() spec.Service {
 }
 
 // What a container cannot notice must not make a new one.
-var unnoticed = map[string]bool{"Pull": true, "InitHook": true, "InitTimeout": true, "UpgradeHook": true, "Needs": true, "Replicas": true, "Disabled": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
+var unnoticed = map[string]bool{"Pull": true, "InitHook": true, "InitTimeout": true, "UpgradeHook": true, "UpgradeTimeout": true, "Needs": true, "Replicas": true, "Disabled": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
 
 func TestDigestIsOfWhatAContainerNotices(t *testing.T) {
 	whole := service.Digest(full(), "sha256:a", nil, nil)

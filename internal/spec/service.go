@@ -4,49 +4,50 @@ import "strings"
 
 // Service is a container that should always run, as the person declared it.
 type Service struct {
-	Name        string            `json:"name"`                  // unique in the project, also without regard to case; the name others reach it by
-	Image       string            `json:"image"`                 // a name in the environment, "debian:bookworm"
-	Pull        Pull              `json:"pull,omitempty"`        // when it comes from a registry; "" is when there is none of this name
-	Entrypoint  []string          `json:"entrypoint,omitempty"`  // in place of the image's; nil keeps it, [""] takes it away
-	Command     []string          `json:"command,omitempty"`     // in place of the image's; nil keeps it
-	Environment map[string]string `json:"environment,omitempty"` // variables
-	Ports       []Port            `json:"ports,omitempty"`       // reachable from outside the project
-	Expose      []uint16          `json:"expose,omitempty"`      // TCP ports it listens on inside; links and health look at them
-	Mounts      []Mount           `json:"mounts,omitempty"`      // volumes, files, memory
-	Needs       []Need            `json:"needs,omitempty"`       // what must be there before it starts
-	Links       []Link            `json:"links,omitempty"`       // other services whose address it is told by variables
-	Aliases     []string          `json:"aliases,omitempty"`     // more names on the project's network
-	Health      *Health           `json:"health,omitempty"`      // nil keeps the image's
-	Replicas    int               `json:"replicas"`              // how many containers; 0 is declared but not running
-	Limits      Limits            `json:"limits,omitzero"`       // the most it may use
-	Reserve     Limits            `json:"reserve,omitzero"`      // what must be free on the node that runs it
-	Restart     Restart           `json:"restart,omitzero"`      // when a container that ended is started again
-	User        string            `json:"user,omitempty"`        // in place of the image's: uid, name, uid:gid
-	WorkingDir  string            `json:"workingDir,omitempty"`  // in place of the image's
-	Hostname    string            `json:"hostname,omitempty"`    // the container's own idea of its name
-	ReadOnly    bool              `json:"readOnly,omitempty"`    // root file system cannot be written
-	Init        bool              `json:"init,omitempty"`        // a small init process reaps children
-	InitHook    []string          `json:"initHook,omitempty"`    // a command that fills its volumes while they are new; nil keeps the image's (/dk/container_init), [""] takes it away
-	UpgradeHook []string          `json:"upgradeHook,omitempty"` // a command that brings its data to a new image, once for each update to another image; nil is none
-	InitTimeout Duration          `json:"initTimeout,omitempty"` // how long that may take; 0 is an hour
-	Labels      map[string]string `json:"labels,omitempty"`      // for the person's own tools
-	StopSignal  string            `json:"stopSignal,omitempty"`  // in place of the image's
-	StopGrace   Duration          `json:"stopGrace,omitempty"`   // time between that signal and SIGKILL; 0 means 10 s
-	Groups      []string          `json:"groups,omitempty"`      // more groups of its user: gids, or names in the image
-	TTY         bool              `json:"tty,omitempty"`         // its output is a terminal
-	Stdin       bool              `json:"stdin,omitempty"`       // its standard input stays open, and nothing comes
-	CapDrop     []string          `json:"capDrop,omitempty"`     // capabilities it does without: CHOWN, or ALL
-	Ulimits     []Ulimit          `json:"ulimits,omitempty"`     // limits of its processes; sorted by name
-	Sysctls     map[string]string `json:"sysctls,omitempty"`     // kernel settings of its own network; see sysctlForms
-	Hosts       []Host            `json:"hosts,omitempty"`       // more names it knows; sorted
-	DNS         DNS               `json:"dns,omitzero"`          // how it looks up names from outside the project
-	Log         Log               `json:"log,omitzero"`          // how much of its output is kept
-	Domains     []Domain          `json:"domains,omitempty"`     // where it is served over HTTP and HTTPS
-	Access      Access            `json:"access,omitempty"`      // of its domains; "" means public
-	Front       Front             `json:"front,omitzero"`        // how the ingress serves it
-	Disabled    bool              `json:"disabled,omitempty"`    // declared, but not to run until it is declared otherwise
-	Priority    int               `json:"priority,omitempty"`    // start order where needs and links say nothing; low first
-	Keys        []Key             `json:"keys,omitempty"`        // who may ssh into it
+	Name           string            `json:"name"`                     // unique in the project, also without regard to case; the name others reach it by
+	Image          string            `json:"image"`                    // a name in the environment, "debian:bookworm"
+	Pull           Pull              `json:"pull,omitempty"`           // when it comes from a registry; "" is when there is none of this name
+	Entrypoint     []string          `json:"entrypoint,omitempty"`     // in place of the image's; nil keeps it, [""] takes it away
+	Command        []string          `json:"command,omitempty"`        // in place of the image's; nil keeps it
+	Environment    map[string]string `json:"environment,omitempty"`    // variables
+	Ports          []Port            `json:"ports,omitempty"`          // reachable from outside the project
+	Expose         []uint16          `json:"expose,omitempty"`         // TCP ports it listens on inside; links and health look at them
+	Mounts         []Mount           `json:"mounts,omitempty"`         // volumes, files, memory
+	Needs          []Need            `json:"needs,omitempty"`          // what must be there before it starts
+	Links          []Link            `json:"links,omitempty"`          // other services whose address it is told by variables
+	Aliases        []string          `json:"aliases,omitempty"`        // more names on the project's network
+	Health         *Health           `json:"health,omitempty"`         // nil keeps the image's
+	Replicas       int               `json:"replicas"`                 // how many containers; 0 is declared but not running
+	Limits         Limits            `json:"limits,omitzero"`          // the most it may use
+	Reserve        Limits            `json:"reserve,omitzero"`         // what must be free on the node that runs it
+	Restart        Restart           `json:"restart,omitzero"`         // when a container that ended is started again
+	User           string            `json:"user,omitempty"`           // in place of the image's: uid, name, uid:gid
+	WorkingDir     string            `json:"workingDir,omitempty"`     // in place of the image's
+	Hostname       string            `json:"hostname,omitempty"`       // the container's own idea of its name
+	ReadOnly       bool              `json:"readOnly,omitempty"`       // root file system cannot be written
+	Init           bool              `json:"init,omitempty"`           // a small init process reaps children
+	InitHook       []string          `json:"initHook,omitempty"`       // a command that fills its volumes while they are new; nil keeps the image's (/dk/container_init), [""] takes it away
+	InitTimeout    Duration          `json:"initTimeout,omitempty"`    // how long that may take; 0 is an hour
+	UpgradeHook    []string          `json:"upgradeHook,omitempty"`    // a command that brings its data to a new image, once for each update to another image; nil is none
+	UpgradeTimeout Duration          `json:"upgradeTimeout,omitempty"` // how long that may take; 0 is an hour
+	Labels         map[string]string `json:"labels,omitempty"`         // for the person's own tools
+	StopSignal     string            `json:"stopSignal,omitempty"`     // in place of the image's
+	StopGrace      Duration          `json:"stopGrace,omitempty"`      // time between that signal and SIGKILL; 0 means 10 s
+	Groups         []string          `json:"groups,omitempty"`         // more groups of its user: gids, or names in the image
+	TTY            bool              `json:"tty,omitempty"`            // its output is a terminal
+	Stdin          bool              `json:"stdin,omitempty"`          // its standard input stays open, and nothing comes
+	CapDrop        []string          `json:"capDrop,omitempty"`        // capabilities it does without: CHOWN, or ALL
+	Ulimits        []Ulimit          `json:"ulimits,omitempty"`        // limits of its processes; sorted by name
+	Sysctls        map[string]string `json:"sysctls,omitempty"`        // kernel settings of its own network; see sysctlForms
+	Hosts          []Host            `json:"hosts,omitempty"`          // more names it knows; sorted
+	DNS            DNS               `json:"dns,omitzero"`             // how it looks up names from outside the project
+	Log            Log               `json:"log,omitzero"`             // how much of its output is kept
+	Domains        []Domain          `json:"domains,omitempty"`        // where it is served over HTTP and HTTPS
+	Access         Access            `json:"access,omitempty"`         // of its domains; "" means public
+	Front          Front             `json:"front,omitzero"`           // how the ingress serves it
+	Disabled       bool              `json:"disabled,omitempty"`       // declared, but not to run until it is declared otherwise
+	Priority       int               `json:"priority,omitempty"`       // start order where needs and links say nothing; low first
+	Keys           []Key             `json:"keys,omitempty"`           // who may ssh into it
 }
 
 // Pull is when an image is taken from a registry, before a deploy begins.

@@ -266,6 +266,9 @@ func (f *finder) amounts(at string, s Service) {
 	if s.InitTimeout < 0 {
 		f.invalid(at+".initTimeout", "leave it out for an hour", "a time below zero")
 	}
+	if s.UpgradeTimeout < 0 {
+		f.invalid(at+".upgradeTimeout", "leave it out for an hour", "a time below zero")
+	}
 	switch s.Restart.Policy {
 	case "", Always, OnFailure, Never:
 	default:

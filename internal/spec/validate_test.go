@@ -88,6 +88,7 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		"check without a command": {func(p *spec.Project) { web(p).Health.Test = []string{"CMD"} }, "services.web.health"},
 		"check back in time":      {func(p *spec.Project) { web(p).Health.Interval = -1 }, "services.web.health"},
 		"time of the init":        {func(p *spec.Project) { web(p).InitTimeout = -1 }, "services.web.initTimeout"},
+		"time of the upgrade":     {func(p *spec.Project) { web(p).UpgradeTimeout = -1 }, "services.web.upgradeTimeout"},
 		"grace":                   {func(p *spec.Project) { web(p).StopGrace = -1 }, "services.web.stopGrace"},
 		"group":                   {func(p *spec.Project) { web(p).Groups = []string{"a b"} }, "services.web.groups"},
 		"capability":              {func(p *spec.Project) { web(p).CapDrop = []string{"CAP_CHOWN"} }, "services.web.capDrop"},

@@ -242,7 +242,9 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one; or {command, timeout}"},
 	{Path: "services.*.x-havre.init.command", Verdict: Honoured, Says: "the command, in the same forms"},
 	{Path: "services.*.x-havre.init.timeout", Verdict: Honoured, Says: "how long it may take, as 90s or 2h; when it takes longer the deploy has failed, and what it printed so far is shown; absent: 1h"},
-	{Path: "services.*.x-havre.upgrade", Verdict: Honoured, Says: "a command that brings the service's data to a new image, as a list of words: it runs once in each update to another image, before that starts; false or absent: none"},
+	{Path: "services.*.x-havre.upgrade", Verdict: Honoured, Says: "a command that brings the service's data to a new image, as a list of words: it runs once in each update to another image, before that starts; false or absent: none; or {command, timeout}"},
+	{Path: "services.*.x-havre.upgrade.command", Verdict: Honoured, Says: "the command, in the same forms"},
+	{Path: "services.*.x-havre.upgrade.timeout", Verdict: Honoured, Says: "how long it may take, as 90s or 2h; when it takes longer the deploy has failed with what it printed so far, and the old one serves on; absent: 1h"},
 	{Path: "services.*.x-havre.proxy", Verdict: Honoured, Says: "v2: each HTTP and TCP connection to the app begins with the PROXY protocol's version 2"},
 	{Path: "services.*.x-havre.certificate", Verdict: Honoured, Says: "a domain of the project whose certificate is mounted at /run/havre/certificate.pem, the chain and then the key; a new one is a switch"},
 }

@@ -63,9 +63,10 @@ func (h havreKey) read(key, value *yaml.Node) {
 		}
 		h.to.Priority = n
 	case "init":
-		h.init(key, value)
+		h.to.InitHook, h.to.InitTimeout = h.hook(key, value)
 	case "upgrade":
-		if h.to.UpgradeHook = h.command(key, value); slices.Equal(h.to.UpgradeHook, []string{""}) {
+		h.to.UpgradeHook, h.to.UpgradeTimeout = h.hook(key, value)
+		if slices.Equal(h.to.UpgradeHook, []string{""}) {
 			h.to.UpgradeHook = nil // that of a service it extends
 		}
 	case "certificate":
@@ -124,20 +125,18 @@ func (h havreKey) certificate(key, value *yaml.Node) {
 	h.to.Mounts = append(h.to.Mounts, spec.Mount{Kind: spec.SecretFile, Source: name, Target: whereCertificate, ReadOnly: true})
 }
 
-// init reads a command, or {command, timeout}.
-func (h havreKey) init(key, value *yaml.Node) {
-	h.to.InitHook, h.to.InitTimeout = nil, 0
+// hook reads a command, or {command, timeout}.
+func (h havreKey) hook(key, value *yaml.Node) (words []string, timeout spec.Duration) {
 	if value.Kind != yaml.MappingNode {
-		h.to.InitHook = h.command(key, value)
-		return
+		return h.command(key, value), 0
 	}
 	if _, command := child(value, "command"); command != nil && !empty(command) {
-		h.to.InitHook = h.command(key, command)
+		words = h.command(key, command)
 	}
-	h.to.InitTimeout = h.time(value, "timeout")
-	if _, timeout := child(value, "timeout"); timeout != nil && !empty(timeout) {
-		h.Origins["services."+h.to.Name+".initTimeout"] = placed(h.file, timeout)
+	if _, at := child(value, "timeout"); at != nil && !empty(at) {
+		h.Origins["services."+h.to.Name+"."+key.Value+"Timeout"] = placed(h.file, at)
 	}
+	return words, h.time(value, "timeout")
 }
 
 // command is a list of words, or one; false takes away what the image has.

@@ -287,15 +287,8 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	if s.Disabled {
 		m.put("status", some("disabled"))
 	}
-	if s.InitTimeout == 0 {
-		m.put("init", command(s.InitHook))
-	} else {
-		own := mapping{}
-		own.put("command", command(s.InitHook))
-		own.put("timeout", length(s.InitTimeout))
-		m.put("init", own.node())
-	}
-	m.put("upgrade", command(s.UpgradeHook))
+	m.put("init", hook(s.InitHook, s.InitTimeout))
+	m.put("upgrade", hook(s.UpgradeHook, s.UpgradeTimeout))
 	if !linked {
 		m.put("links", links(s.Links))
 	}
@@ -308,6 +301,17 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 		w.lost("%s of %s: x-havre says it, other programs do not read it", key, s.Name)
 	}
 	return m.some()
+}
+
+// hook is a command, with how long it may take if that is said.
+func hook(words []string, timeout spec.Duration) *yaml.Node {
+	if timeout == 0 {
+		return command(words)
+	}
+	own := mapping{}
+	own.put("command", command(words))
+	own.put("timeout", length(timeout))
+	return own.node()
 }
 
 // command writes a hook: false is none, nothing is the image's own.
