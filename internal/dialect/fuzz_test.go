@@ -34,6 +34,7 @@ func FuzzGeard(f *testing.F) {
 	seeds(f)
 	f.Add([]byte(`{"containers":[{"name":"a","NAME":"b"}]}`))
 	f.Add([]byte(`{"Containers":[[[[[[[[[`))
+	f.Add([]byte(`{"containers":[{"name":"a","count":1,"image":"a","publicports":[{"internal":1,"external":70},{"internal":2,"external":70}]}]}`))
 	f.Fuzz(func(t *testing.T, content []byte) { judge(t, content) })
 }
 
@@ -42,6 +43,7 @@ func FuzzCompose(f *testing.F) {
 	seeds(f)
 	f.Add([]byte("services: {a: {image: x, command: ${A:-${B:-${C}}}}}"))
 	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("services: {a: {image: x, ports: ['70:1', '70:2']}}"))
 	f.Add([]byte("a: &a {<<: *a}\nservices: *a"))
 	f.Add([]byte("services:\n  a: {image: x, ports: ['1-65535:1-65535']}"))
 	f.Add([]byte("services: {a: {extends: a}}"))

@@ -54,6 +54,7 @@ func TestDockerfileRefusalsNameTheirRule(t *testing.T) {
 func FuzzDockerfile(f *testing.F) {
 	f.Add("FROM a\nRUN x \\\n y\n", "")
 	f.Add("ARG A=b\nFROM ${A} AS c\nCOPY --from=c /a /b\nLABEL a=b \"c\"='d'\nADD [\"x\", \"/y\"]\nHEALTHCHECK --interval=1s CMD x\n", "c")
+	f.Add("FROM a\nRUN \\\n--mount=type=bind,target=/x cat /x/y\n", "")
 	f.Add("\ufeffFROM scratch\r\nENV A \\\r\n# c\r\n\r\nB\r\n", "")
 	f.Fuzz(func(t *testing.T, text, target string) {
 		d, err := dockercall.ParseDockerfile([]byte(text), nil, dockercall.StageName(target))

@@ -83,6 +83,7 @@ func (g *Guard) survive(w http.ResponseWriter, q asked) {
 type message struct {
 	Message string `json:"message"`
 	Rule    string `json:"rule,omitempty"`
+	Remedy  string `json:"remedy,omitempty"` // ours alone: no engine says one
 }
 
 func writeError(w http.ResponseWriter, status int, m message) {
@@ -99,7 +100,7 @@ func (g *Guard) refuse(w http.ResponseWriter, caller policy.Caller, q asked, err
 		if p.Kind == problem.Internal {
 			g.log.Error("a call went wrong", "kind", q.kind, "object", q.object, "err", err)
 		}
-		writeError(w, status(p.Kind), message{Message: p.Error()})
+		writeError(w, status(p.Kind), message{Message: p.Error(), Remedy: p.Remedy})
 		return
 	}
 	if err := g.record(caller, q, p.Rule, p.Says); err != nil {

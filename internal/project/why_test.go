@@ -9,6 +9,7 @@ import (
 	"havre/internal/api"
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
@@ -142,5 +143,37 @@ func TestServesButIsHurtLooksLikeThat(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		w.why("web", "runs: 1 of 1", "", "")
+	})
+}
+
+// Whichever of its containers the engine still tells of: the one that ended, the
+// one that follows it, or none.
+func TestContainerThatIsReplacedHasItsTime(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "good", port(80, 0)))
+		time.Sleep(time.Hour)
+		ref := project.Ref{Record: w.record("shop"), Service: w.record("shop").Service("web")}
+		v := w.loop.View()
+		v.Now = time.Now()
+		v.Accepts = func(service.Task, []uint16) bool { return false }
+		begun, soon, late := v.Now.Add(-time.Hour), v.Now.Add(-time.Second), v.Now.Add(-10*time.Minute)
+		for what, c := range map[string]struct {
+			tasks []service.Task
+			state string
+		}{
+			"none":               {nil, "starting"},
+			"one that ended now": {[]service.Task{{State: service.Failed, Created: begun, Since: soon}}, "starting"},
+			"one that is new":    {[]service.Task{{State: service.Running, Created: soon, Since: soon}}, "starting"},
+			"one that ended":     {[]service.Task{{State: service.Failed, Created: begun, Since: late}}, "failing"},
+			"one that was new":   {[]service.Task{{State: service.Running, Created: late, Since: late}}, "failing"},
+		} {
+			v.Snapshot.Services = slices.Clone(v.Snapshot.Services)
+			for i := range v.Snapshot.Services {
+				v.Snapshot.Services[i].Tasks = c.tasks
+			}
+			if got := project.Status(*ref.Record, ref.Service, v, project.Outside{}); got.State != c.state {
+				t.Errorf("%s: %s (%s), not %s", what, got.State, got.Says, c.state)
+			}
+		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"havre/internal/problem"
@@ -72,5 +73,16 @@ func TestEndOfTheContextIsToldAsSuch(t *testing.T) {
 func TestSocketsPathIsNeeded(t *testing.T) {
 	if _, err := swarm.New(""); problem.KindOf(err) != problem.Invalid {
 		t.Errorf("error = %v", err)
+	}
+}
+
+func TestRemedyOfTheGuardArrives(t *testing.T) {
+	for _, status := range []int{http.StatusConflict, http.StatusServiceUnavailable} {
+		if got := problem.Of(swarm.Refused("x", status, []byte(`{"message":"no","remedy":"look at both"}`))).Remedy; got != "look at both" {
+			t.Errorf("%d: the remedy is %q", status, got)
+		}
+	}
+	if got := problem.Of(swarm.Refused("x", http.StatusServiceUnavailable, []byte(`{"message":"no"}`))).Remedy; !strings.Contains(got, "havre status") {
+		t.Errorf("where nobody names one the remedy is %q", got)
 	}
 }

@@ -71,6 +71,7 @@ func refused(deed string, status int, text []byte) error {
 	var said struct {
 		Message string `json:"message"`
 		Rule    string `json:"rule"`
+		Remedy  string `json:"remedy"`
 	}
 	if json.Unmarshal(text, &said) != nil || said.Message == "" {
 		said.Message = http.StatusText(status)
@@ -86,8 +87,8 @@ func refused(deed string, status int, text []byte) error {
 		kind = problem.Denied
 	}
 	p := problem.New(kind, "%s: %s", deed, said.Message)
-	p.Rule = said.Rule
-	if kind == problem.Unavailable {
+	p.Rule, p.Remedy = said.Rule, said.Remedy
+	if kind == problem.Unavailable && p.Remedy == "" {
 		p.Remedy = unwell
 	}
 	return p
