@@ -25,6 +25,7 @@ type answer struct {
 	copied  []Line // sent after header
 	out     []byte // what the client has not got yet
 	failed  error
+	spent   bool // nobody looks at it, nor at the request, when the handler is done
 }
 
 // answerSize is how much of an answer is gathered before it is sent.
@@ -36,6 +37,10 @@ func (a *answer) Header() http.Header { return a.header }
 // Copy makes WriteHeader send lines after those of Header, as they are: those
 // of a plain answer whose body has that length.
 func (a *answer) Copy(lines []Line, length int64) { a.copied, a.length = lines, length }
+
+// Spent says that nobody looks at the request and the answer any more when the
+// handler is done. Then both, with their headers, are used for the next.
+func (a *answer) Spent() { a.spent = true }
 
 // WriteHeader begins the answer. Of statuses below 200 any number may come first.
 func (a *answer) WriteHeader(status int) {
@@ -69,7 +74,8 @@ func (a *answer) WriteHeader(status int) {
 func (a *answer) frame() {
 	h := a.header
 	delete(h, "Transfer-Encoding")
-	a.last = h.Get("Connection") == "close"
+	said := h["Connection"]
+	a.last = len(said) > 0 && said[0] == "close"
 	a.silent = a.head
 	if a.copied != nil {
 		return // it is said there
@@ -117,8 +123,8 @@ func (a *answer) lines() {
 
 // copy writes what is copied, and tells whether a Date is in it.
 func (a *answer) copy() (dated bool) {
-	for _, l := range a.copied {
-		a.line(l.Name, l.Value)
+	for _, l := range a.copied { // which were read as lines: nothing in them ends one
+		a.out = append(append(append(append(a.out, l.Name...), ": "...), l.Value...), "\r\n"...)
 		dated = dated || l.Name == "Date"
 	}
 	return dated

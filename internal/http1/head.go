@@ -32,11 +32,15 @@ func (h *Head) Read(b []byte) (size int) {
 	}
 	said := false
 	for rest != "" {
-		line, rest, _ = strings.Cut(rest, "\r\n")
-		name, value, ok := field(line)
+		end := strings.IndexByte(rest, '\n')
+		if end < 1 || rest[end-1] != '\r' {
+			return 0
+		}
+		name, value, ok := field(rest[:end-1])
 		if !ok {
 			return 0
 		}
+		rest = rest[end+1:]
 		switch name {
 		case "Content-Length":
 			if h.Length, ok = length(value); !ok || said {

@@ -12,7 +12,7 @@ import (
 // methods are those of plain requests.
 var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
-// plain reads one request from the beginning of b into r and tells how much of
+// plain reads one request from the beginning of b and tells how much of
 // b it is. It gives 0 for whatever is not the plain, frequent kind: that is not
 // refused, but left to net/http. What it takes has one meaning only, and the
 // one that net/http would find, too; FuzzPlainIsWhatNetHTTPUnderstands compares.
@@ -20,20 +20,21 @@ var methods = [...]string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTI
 // Plain is a request that is in b as a whole: RFC 9112 in its narrowest form,
 // with a path for a target, one Host, a body whose length is said at most once,
 // and nothing that changes how the connection goes on.
-func plain(r *http.Request, b []byte) (size int) {
+func (t *turn) plain(b []byte) (size int) {
 	end := bytes.Index(b, []byte("\r\n\r\n"))
 	if end < 0 {
 		return 0
 	}
 	line, rest, _ := strings.Cut(string(b[:end+2]), "\r\n") // the last header's line has its end
-	if !firstLine(r, line) {
+	if !t.firstLine(line) {
 		return 0
 	}
-	length, ok := fields(r, rest)
+	length, ok := t.fields(rest)
 	size = end + 4 + length
 	if !ok || size > len(b) {
 		return 0
 	}
+	r := &t.request
 	if r.Body = http.NoBody; length > 0 {
 		r.Body = &body{bytes.Clone(b[end+4 : size])} // whoever sends it may outlive the answer
 	}
@@ -57,7 +58,7 @@ func (b *body) Read(p []byte) (n int, err error) {
 // Close does nothing.
 func (b *body) Close() error { return nil }
 
-func firstLine(r *http.Request, line string) bool {
+func (t *turn) firstLine(line string) bool {
 	method, rest, _ := strings.Cut(line, " ")
 	target, version, _ := strings.Cut(rest, " ")
 	if version != "HTTP/1.1" || !has(methods[:], method) || !strings.HasPrefix(target, "/") || strings.HasPrefix(target, "//") {
@@ -68,12 +69,28 @@ func firstLine(r *http.Request, line string) bool {
 			return false
 		}
 	}
-	u, err := url.ParseRequestURI(target)
-	if err != nil {
-		return false
+	u := &t.url
+	if path, query, asked := strings.Cut(target, "?"); simple(path) {
+		*u = url.URL{Path: path, RawQuery: query, ForceQuery: asked && query == ""}
+	} else {
+		var err error
+		if u, err = url.ParseRequestURI(target); err != nil {
+			return false
+		}
 	}
+	r := &t.request
 	r.Method, r.URL, r.RequestURI = method, u, target
 	r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.1", 1, 1
+	return true
+}
+
+// simple tells whether a path means what it says: nothing is to be decoded.
+func simple(path string) bool {
+	for i := range len(path) {
+		if c := path[i]; !(c >= 'a' && c <= 'z' || c >= '-' && c <= '9' || c >= 'A' && c <= 'Z' || c == '_') { // "./" are between
+			return false
+		}
+	}
 	return true
 }
 
@@ -86,18 +103,28 @@ func has(list []string, word string) bool {
 	return false
 }
 
-// fields fills in r's host and header from lines, and gives the body's length.
-func fields(r *http.Request, lines string) (length int, ok bool) {
-	n := strings.Count(lines, "\n")
-	r.Header = make(http.Header, n)
-	values, said := make([]string, 0, n), false
+// fields fills in the host and the header from lines, and gives the body's length.
+func (t *turn) fields(lines string) (length int, ok bool) {
+	r, n, said := &t.request, strings.Count(lines, "\n"), false
+	if r.Header = t.header; r.Header == nil {
+		r.Header = make(http.Header, n)
+		t.header = r.Header
+	}
+	values := t.values[:0]
+	if cap(values) < n { // it must not move
+		values = make([]string, 0, n)
+		t.values = values
+	}
 	for lines != "" {
-		var line string
-		line, lines, _ = strings.Cut(lines, "\r\n")
-		name, value, ok := field(line)
+		end := strings.IndexByte(lines, '\n')
+		if end < 1 || lines[end-1] != '\r' {
+			return 0, false
+		}
+		name, value, ok := field(lines[:end-1])
 		if !ok {
 			return 0, false
 		}
+		lines = lines[end+1:]
 		switch name {
 		case "Host":
 			if r.Host != "" || !plainHost(value) {
@@ -134,7 +161,13 @@ func field(line string) (name, value string, ok bool) {
 	if colon < 1 || !token(line[:colon]) {
 		return "", "", false
 	}
-	value = strings.Trim(line[colon+1:], " \t")
+	value = line[colon+1:]
+	for value != "" && (value[0] == ' ' || value[0] == '\t') {
+		value = value[1:]
+	}
+	for value != "" && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
+		value = value[:len(value)-1]
+	}
 	for i := range len(value) {
 		if c := value[i]; (c < ' ' && c != '\t') || c >= 0x7f {
 			return "", "", false
@@ -145,11 +178,11 @@ func field(line string) (name, value string, ok bool) {
 
 // token tells whether s is one: RFC 9110, 5.6.2.
 func token(s string) bool {
+	// One bit for each character, of those below 64 and of those from there on.
+	const low = (1<<10-1)<<'0' | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+	const high = (1<<26-1)<<('a'-64) | (1<<26-1)<<('A'-64) | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
 	for i := range len(s) {
-		switch c := s[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '-', c == '_':
-		case strings.IndexByte("!#$%&'*+.^`|~", c) >= 0:
-		default:
+		if c := s[i]; uint64(1)<<c&low|uint64(1)<<(c-64)&high == 0 { // a shift of 64 and more gives 0
 			return false
 		}
 	}

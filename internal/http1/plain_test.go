@@ -12,16 +12,30 @@ import (
 
 const get = "GET /a?b=c HTTP/1.1\r\nHost: www.example\r\nUser-Agent: t\r\nx-two:  1 \r\nX-Two: 2\r\n\r\n"
 
+// plain reads a request where others have been before.
+func plain(text string) (*http.Request, int) {
+	s := new(Server)
+	for _, before := range []string{get, "POST /%41?a HTTP/1.1\r\nHost: before\r\nContent-Length: 3\r\nX-Two: 3\r\nCookie: a\r\n\r\nabc"} {
+		t := s.turn(new(http.Request))
+		t.plain([]byte(before))
+		s.forget(t)
+	}
+	t := s.turn(new(http.Request))
+	size := t.plain([]byte(text))
+	return &t.request, size
+}
+
 func TestPlainRequestsAreTaken(t *testing.T) {
 	for text, body := range map[string]string{
 		get:       "",
 		get + get: "",
+		"GET /?a=/%%? HTTP/1.1\r\nHost: a\r\n\r\n":                                      "",
+		"GET /a/.b/../-_Z? HTTP/1.1\r\nHost: a\r\n\r\n":                                 "",
 		"HEAD /%2f HTTP/1.1\r\nhost: a:80\r\nConnection: Keep-Alive\r\n\r\n":            "",
 		"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcGET / HTTP/1.1":      "abc",
 		"DELETE / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\nCookie: a=b; c=d\r\n\r\n": "",
 	} {
-		r := new(http.Request)
-		size := plain(r, []byte(text))
+		r, size := plain(text)
 		if size == 0 {
 			t.Errorf("%q is not taken", text)
 			continue
@@ -57,7 +71,7 @@ func TestWhatIsNotPlainIsLeftToNetHTTP(t *testing.T) {
 		head + "Upgrade: h2c\r\n\r\n", head + "Expect: 100-continue\r\n\r\n", head + "Trailer: X\r\n\r\n", head + "TE: trailers\r\n\r\n",
 		head + "Pragma: no-cache\r\n\r\n", head + "HTTP2-Settings: x\r\n\r\n",
 	} {
-		if plain(new(http.Request), []byte(text)) != 0 {
+		if _, size := plain(text); size != 0 {
 			t.Errorf("%q is taken", text)
 		}
 	}
@@ -68,14 +82,14 @@ func FuzzPlainIsWhatNetHTTPUnderstands(f *testing.F) {
 	f.Add([]byte(get))
 	f.Add([]byte("POST /a%20b HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcd"))
 	f.Add([]byte("GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 007\r\nConnection: keep-alive\r\nConnection: keep-alive\r\n\r\n1234567"))
+	f.Add([]byte("GET /a/?? HTTP/1.1\r\nHost: a\r\n\r\n"))
 	f.Add([]byte("GET /?;a=%zz HTTP/1.1\r\nHost: [::1]:80\r\nKeep-Alive:\t5\r\nContent_Length: 9\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, b []byte) { sameAsNetHTTP(t, b) })
 }
 
 func sameAsNetHTTP(t *testing.T, b []byte) {
 	t.Helper()
-	got := new(http.Request)
-	size := plain(got, b)
+	got, size := plain(string(b))
 	if size == 0 {
 		return
 	}

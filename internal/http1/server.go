@@ -25,8 +25,9 @@ type Server struct {
 	Idle     time.Duration                 // until the next one
 	Panicked func(what any)                // hears what ended a handler, but for http.ErrAbortHandler
 
-	lent sync.Pool
-	now  atomic.Pointer[date]
+	lent  sync.Pool
+	turns sync.Pool
+	now   atomic.Pointer[date]
 }
 
 // date is a second as HTTP writes it.
@@ -104,14 +105,16 @@ func (c *conn) serve() (ended bool) {
 				return true
 			}
 		}
-		r := new(http.Request)
-		*r = *c.blank
-		size := plain(r, c.in)
+		t := c.server.turn(c.blank)
+		size := t.plain(c.in)
 		if size == 0 {
 			return false
 		}
-		if !c.answer(r, size) {
+		if !c.answer(t) {
 			return true
+		}
+		if t.answer.spent {
+			c.server.forget(t)
 		}
 		c.in = c.in[:copy(c.in, c.in[size:])]
 		c.wait(c.server.Idle)
@@ -127,9 +130,10 @@ func (c *conn) wait(most time.Duration) {
 	}
 }
 
-// answer lets the handler answer r, and tells whether another request may come.
-func (c *conn) answer(r *http.Request, size int) (again bool) {
-	a := &answer{conn: c, header: http.Header{}, head: r.Method == http.MethodHead, length: -1}
+// answer lets the handler answer, and tells whether another request may come.
+func (c *conn) answer(t *turn) (again bool) {
+	a, r := &t.answer, &t.request
+	a.conn, a.head, a.length = c, r.Method == http.MethodHead, -1
 	c.attend()
 	defer func() {
 		again = c.attended() && again

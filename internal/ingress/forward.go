@@ -20,7 +20,6 @@ func (f *front) forward(v *visit, r *http.Request) {
 		f.proxy.ServeHTTP(v, r)
 		return
 	}
-	v.copies, _ = v.ResponseWriter.(copier)
 	answer, err := inTurn{f}.RoundTrip(v.outgoing(r))
 	if err != nil {
 		f.proxyFailed(v, r, err)
@@ -85,6 +84,7 @@ func (v *visit) straight(answer *http.Response) bool {
 	if v.relay(answer) != nil {
 		panic(http.ErrAbortHandler) // as above
 	}
+	v.spent = true // its wire gave everything back: see exchange.finish
 	return true
 }
 
@@ -212,7 +212,11 @@ func rewrite(p *httputil.ProxyRequest) {
 func (v *visit) outgoing(r *http.Request) *http.Request {
 	v.sent, v.sentURL = *r, *r.URL
 	out := &v.sent
-	h := make(http.Header, len(r.Header)+8)
+	h := v.fields
+	if h == nil {
+		h = make(http.Header, len(r.Header)+8)
+		v.fields = h
+	}
 	for name, values := range r.Header {
 		if !hopByHop(name) && !speaksOfClients(name) && !lists(r.Header["Connection"], name) {
 			h[name] = values

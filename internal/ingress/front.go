@@ -40,6 +40,7 @@ type front struct {
 	over     chan struct{} // closed when that one ended us
 	tallies  tallies
 	buffers  buffers
+	visits   sync.Pool // of *visit
 	press    *press
 	proxy    *httputil.ReverseProxy
 	proofs   atomic.Pointer[proofs]

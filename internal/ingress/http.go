@@ -28,14 +28,33 @@ const (
 // partyOf is the context's key for the party that a connection brought.
 type partyOf struct{}
 
-// party is who is at the other end of a connection, as long as that is open.
+// party is who is at the other end of a connection, as long as that is open,
+// and the context of that.
 type party struct {
+	context.Context
 	door *door
+	from source // what is the same for all requests
+
+	// Requests of our loop come one after the other. Their context is the party, so
+	// it knows the visit.
+	visit *visit
+	hear  func() bool // heard
 
 	mu   sync.Mutex      // guards what follows
 	ctx  context.Context // that is watched
 	gone bool            // it is done
 	with *strand         // that has its request
+}
+
+// Value gives the party and the visit, or what the context below has.
+func (p *party) Value(key any) any {
+	switch key.(type) {
+	case partyOf:
+		return p
+	case visitKey:
+		return p.visit
+	}
+	return p.Context.Value(key)
 }
 
 // asks notes that a request goes by s now, which is given up when ctx is done. All
@@ -130,7 +149,11 @@ func withParty(ctx context.Context, c net.Conn) context.Context {
 		c = t.NetConn()
 	}
 	if v, ok := c.(*visitor); ok {
-		ctx = context.WithValue(ctx, partyOf{}, &party{door: v.door})
+		p := &party{Context: ctx, door: v.door}
+		p.hear = p.heard
+		p.from.client, p.from.here = addrPort(v.RemoteAddr()), addrPort(v.LocalAddr())
+		p.from.spell()
+		return p
 	}
 	return ctx
 }
@@ -148,12 +171,7 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 func (f *front) handler() http.Handler {
 	f.proxy = f.newProxy()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		p := r.Context().Value(partyOf{}).(*party)
-		v := &visit{
-			ResponseWriter: rw, asked: r, front: f, door: p.door, party: p,
-			from: f.sourceOf(r), id: requestID(r), began: time.Now(), http2: r.ProtoMajor == 2,
-		}
-		v.from.here = hereOf(r.Context())
+		v := f.visit(rw, r)
 		defer v.over(r)
 		v.told[0] = v.id
 		rw.Header()["X-Request-Id"] = v.told[:]
@@ -170,9 +188,9 @@ func (f *front) handler() http.Handler {
 		if v.elsewhere(r) {
 			return
 		}
-		v.knows = knows{r.Context(), v}
-		v.judged = *r.WithContext(&v.knows)
-		r = &v.judged
+		if v.copies == nil {
+			r = r.WithContext(&knows{r.Context(), v})
+		}
 		if r.Body != nil && r.Body != http.NoBody {
 			c := http.NewResponseController(rw)
 			if !v.http2 {

@@ -25,17 +25,26 @@ type source struct {
 	secure bool   // the client speaks TLS, with us or with a trusted proxy
 	host   string // that the client asked for
 	port   string // to which it came
+	name   string // client's, as apps are told
 	chain  string // X-Forwarded-For of trusted proxies, for the app
 }
 
-func (f *front) sourceOf(r *http.Request) source {
-	s := source{secure: r.TLS != nil, host: r.Host}
-	s.client, _ = netip.ParseAddrPort(r.RemoteAddr) // what cannot be read is no address, and gets in nowhere
-	s.client = netip.AddrPortFrom(s.client.Addr().Unmap(), s.client.Port())
+func (f *front) sourceOf(p *party, r *http.Request) source {
+	s := p.from
+	s.secure, s.host = r.TLS != nil, r.Host
 	if f.trusts(s.client.Addr()) {
 		f.believe(&s, r.Header)
+		s.spell()
 	}
 	return s
+}
+
+// spell notes how apps are told of client and port.
+func (s *source) spell() {
+	s.name = s.client.Addr().WithZone("").String()
+	if s.port == "" {
+		s.port = strconv.Itoa(int(s.here.Port()))
+	}
 }
 
 func (f *front) trusts(a netip.Addr) bool {
@@ -161,9 +170,15 @@ func node(s string) string {
 // plainHost tells whether a host may stand in a header of ours: nothing in it
 // ends a value or begins another.
 func plainHost(h string) bool {
-	return len(h) < 256 && !strings.ContainsFunc(h, func(r rune) bool {
-		return !(r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune(".-_:[]", r))
-	})
+	for i := range len(h) {
+		switch c := h[i]; {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
+		case strings.IndexByte(".-_:[]", c) >= 0:
+		default:
+			return false
+		}
+	}
+	return len(h) < 256
 }
 
 // speaksOfClients tells whether a header says where a client is. Also those
@@ -181,16 +196,11 @@ func speaksOfClients(name string) bool {
 // tell says in a request's header where the client is, and how it came. The
 // values are kept in room.
 func (s *source) tell(h http.Header, room []string) {
-	client := s.client.Addr().WithZone("").String()
 	proto := "http"
 	if s.secure {
 		proto = "https"
 	}
-	port := s.port
-	if port == "" {
-		port = strconv.Itoa(int(s.here.Port()))
-	}
-	chain := client
+	chain := s.name
 	if s.chain != "" {
 		chain = s.chain
 	}
@@ -201,16 +211,16 @@ func (s *source) tell(h http.Header, room []string) {
 	put("X-Forwarded-For", chain)
 	put("X-Forwarded-Host", s.host)
 	put("X-Forwarded-Proto", proto)
-	put("X-Forwarded-Port", port)
-	node := client // RFC 7239, 6: IPv6 in brackets and quotes
+	put("X-Forwarded-Port", s.port)
+	before, after := "for=", "" // RFC 7239, 6: IPv6 in brackets and quotes
 	if s.client.Addr().Is6() {
-		node = `"[` + client + `]"`
+		before, after = `for="[`, `]"`
 	}
-	forwarded := "for=" + node + ";proto=" + proto
 	if plainHost(s.host) && s.host != "" {
-		forwarded += `;host="` + s.host + `"`
+		put("Forwarded", before+s.name+after+";proto="+proto+`;host="`+s.host+`"`)
+	} else {
+		put("Forwarded", before+s.name+after+";proto="+proto)
 	}
-	put("Forwarded", forwarded)
 }
 
 // addrPort is a's address and port, nothing when it has none.

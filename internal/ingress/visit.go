@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -27,6 +26,7 @@ type visit struct {
 	door    *door
 	party   *party
 	way     *way     // nil until the host is found
+	tally   *tally   // of its service
 	backend *backend // that has it
 	from    source
 	body    *upload // nil when there is none to pass on
@@ -43,18 +43,54 @@ type visit struct {
 	copies  copier       // takes lines as they are; nil when it is not our loop
 	lines   *http1.Head  // that the answer has instead of its Header
 
-	knows   knows        // the context of what follows
-	judged  http.Request // asked, with that context
-	sent    http.Request // what the container gets
-	sentURL url.URL
-	marks   [6]string // values of sent's header
-	told    [1]string // of the answer's
+	spent bool // nobody looks at it when its handler is done
+
+	sent     http.Request // what the container gets
+	sentURL  url.URL
+	fields   http.Header // sent's; nil at first
+	marks    [6]string   // values of it
+	told     [1]string   // of the answer's
+	exchange exchange    // of our loop's requests
 }
 
 // copier is what our loop's answers go to.
 type copier interface {
 	Copy(lines []http1.Line, length int64)
+	Spent()
 }
+
+// visit begins one, of a request that the handler was given. Those of our loop
+// are used again.
+func (f *front) visit(rw http.ResponseWriter, r *http.Request) *visit {
+	p := r.Context().Value(partyOf{}).(*party)
+	v, used := f.visits.Get().(*visit)
+	if !used {
+		v = new(visit)
+	}
+	v.ResponseWriter, v.asked, v.front, v.door, v.party = rw, r, f, p.door, p
+	v.from, v.id, v.began, v.http2 = f.sourceOf(p, r), requestID(r), time.Now(), r.ProtoMajor == 2
+	if v.copies, _ = rw.(copier); v.copies != nil {
+		p.visit = v
+	}
+	return v
+}
+
+// reuse is the end of a visit that nobody looks at any more: nothing of it is
+// kept but its room.
+func (v *visit) reuse() {
+	v.copies.Spent()
+	v.party.visit = nil
+	f, h := v.front, v.fields
+	if len(h) > keptFields {
+		h = nil // to empty a large one takes longer than to make one
+	}
+	clear(h)
+	*v = visit{fields: h}
+	f.visits.Put(v)
+}
+
+// keptFields is how many headers are worth a map that is kept.
+const keptFields = 32
 
 // visitKey is the context's key for a request's visit.
 type visitKey struct{}
@@ -95,7 +131,8 @@ func requestID(r *http.Request) string {
 	for i, n := 8, rand.Uint32(); i < 12; i++ {
 		b[i] = byte(n >> (8 * (i - 8)))
 	}
-	return hex.EncodeToString(b[:])
+	var text [2 * len(b)]byte
+	return string(hex.AppendEncode(text[:0], b[:]))
 }
 
 // WriteHeader notes the status.
@@ -197,13 +234,12 @@ func (v *visit) over(r *http.Request) {
 	if v.backend != nil {
 		v.backend.busy.Add(-1)
 	}
-	service, took := "", time.Since(v.began)
+	service, tally, took := "", v.tally, time.Since(v.began)
 	if v.way != nil {
 		service = v.way.service
-	}
-	tally := v.front.tallies.of(service)
-	if v.way != nil {
 		tally.open.Add(-1)
+	} else {
+		tally = v.front.tallies.of("")
 	}
 	tally.in.Add(v.in.Load())
 	tally.out.Add(v.out)
@@ -216,6 +252,9 @@ func (v *visit) over(r *http.Request) {
 		told.Replica = v.backend.target.Container
 	}
 	v.front.set.Recorder.Request(told)
+	if v.spent {
+		v.reuse()
+	}
 }
 
 // ends are the client's address and the one it came to.
@@ -225,9 +264,10 @@ func (v *visit) ends() (client, here netip.AddrPort) { return v.from.client, v.f
 func (v *visit) along(w *way) {
 	if v.way != w {
 		if v.way != nil {
-			v.front.tallies.of(v.way.service).open.Add(-1)
+			v.tally.open.Add(-1)
 		}
-		v.front.tallies.of(w.service).open.Add(1)
+		v.tally = v.front.tallies.of(w.service)
+		v.tally.open.Add(1)
 		v.way = w
 	}
 }
@@ -310,12 +350,4 @@ func (u *upload) Read(p []byte) (int, error) {
 		u.until.SetReadDeadline(time.Time{}) // as above
 	}
 	return n, err
-}
-
-// hereOf is the address that a request came to.
-func hereOf(ctx context.Context) netip.AddrPort {
-	if a, ok := ctx.Value(http.LocalAddrContextKey).(net.Addr); ok {
-		return addrPort(a)
-	}
-	return netip.AddrPort{}
 }

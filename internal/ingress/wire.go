@@ -60,7 +60,8 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err != nil {
 			return nil, unreached{err}
 		}
-		e := &exchange{wire: w, strand: s}
+		e := exchangeOf(r)
+		e.wire, e.strand = w, s
 		e.stop = s.follow(r)
 		answer, err := e.run(r)
 		if err == nil {
@@ -153,7 +154,7 @@ func (s *strand) follow(r *http.Request) (stop func() bool) {
 	ctx := r.Context()
 	if v := visitOf(r); v.copies != nil {
 		v.party.asks(v.asked.Context(), s)
-		return v.party.heard
+		return v.party.hear
 	}
 	return context.AfterFunc(ctx, s.cut)
 }
@@ -169,7 +170,20 @@ type exchange struct {
 	sent   chan error // of the body; nil when there is none
 	ended  bool
 	answer http.Response
-	lines  [12]http1.Line
+	head   http1.Head
+	lines  [12]http1.Line // head's
+	rest   measured
+	body   answerBody
+}
+
+// exchangeOf is one for r. Requests of our loop have theirs in their visit: they
+// have no goroutine that could still look at it when they are over.
+func exchangeOf(r *http.Request) *exchange {
+	if v := visitOf(r); v.copies != nil {
+		v.exchange = exchange{}
+		return &v.exchange
+	}
+	return new(exchange)
 }
 
 func (e *exchange) run(r *http.Request) (*http.Response, error) {
@@ -240,7 +254,8 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 
 // plain gives the answer that was read ahead, if it is plain.
 func (e *exchange) plain(r *http.Request) *http.Response {
-	s, head := e.strand, &http1.Head{Lines: e.lines[:0]}
+	s, head := e.strand, &e.head
+	head.Lines = e.lines[:0]
 	if r.Method == http.MethodHead {
 		return nil
 	}
@@ -256,7 +271,8 @@ func (e *exchange) plain(r *http.Request) *http.Response {
 		e.answer.Header = head.Header()
 	}
 	if head.Length > 0 {
-		e.answer.Body = &measured{s, head.Length}
+		e.rest = measured{s, head.Length}
+		e.answer.Body = &e.rest
 	}
 	e.deliver(&e.answer, head.KeepAlive)
 	return &e.answer
@@ -325,7 +341,8 @@ func (e *exchange) deliver(answer *http.Response, keep string) {
 		e.finish(reuse)
 		return
 	}
-	answer.Body = &answerBody{answer.Body, e, reuse}
+	e.body = answerBody{answer.Body, e, reuse}
+	answer.Body = &e.body
 }
 
 // finish gives the connection back or closes it. Only the first call counts.
