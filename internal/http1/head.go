@@ -32,15 +32,11 @@ func (h *Head) Read(b []byte) (size int) {
 	}
 	said := false
 	for rest != "" {
-		end := strings.IndexByte(rest, '\n')
-		if end < 1 || rest[end-1] != '\r' {
-			return 0
-		}
-		name, value, ok := field(rest[:end-1])
+		name, value, more, ok := field(rest)
 		if !ok {
 			return 0
 		}
-		rest = rest[end+1:]
+		rest = more
 		switch name {
 		case "Content-Length":
 			if h.Length, ok = length(value); !ok || said {

@@ -116,15 +116,11 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 		t.values = values
 	}
 	for lines != "" {
-		end := strings.IndexByte(lines, '\n')
-		if end < 1 || lines[end-1] != '\r' {
-			return 0, false
-		}
-		name, value, ok := field(lines[:end-1])
+		name, value, rest, ok := field(lines)
 		if !ok {
 			return 0, false
 		}
-		lines = lines[end+1:]
+		lines = rest
 		switch name {
 		case "Host":
 			if r.Host != "" || !plainHost(value) {
@@ -154,39 +150,51 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 	return length, r.Host != ""
 }
 
-// field reads one line of a header: RFC 9112, 5, without folding, and without
+// field reads the first line of lines: RFC 9112, 5, without folding, and without
 // bytes that are not ASCII.
-func field(line string) (name, value string, ok bool) {
-	colon := strings.IndexByte(line, ':')
-	if colon < 1 || !token(line[:colon]) {
-		return "", "", false
+func field(lines string) (name, value, rest string, ok bool) {
+	colon := 0
+	for colon < len(lines) && inToken(lines[colon]) {
+		colon++
 	}
-	value = line[colon+1:]
-	for value != "" && (value[0] == ' ' || value[0] == '\t') {
-		value = value[1:]
+	if colon == 0 || colon == len(lines) || lines[colon] != ':' {
+		return "", "", "", false
 	}
-	for value != "" && (value[len(value)-1] == ' ' || value[len(value)-1] == '\t') {
-		value = value[:len(value)-1]
+	from := colon + 1
+	for from < len(lines) && blank(lines[from]) {
+		from++
 	}
-	for i := range len(value) {
-		if c := value[i]; (c < ' ' && c != '\t') || c >= 0x7f {
-			return "", "", false
-		}
+	end := from
+	for end < len(lines) && (lines[end]-' ' < 0x7f-' ' || lines[end] == '\t') { // bytes: what is below ' ' is large
+		end++
 	}
-	return textproto.CanonicalMIMEHeaderKey(line[:colon]), value, true
+	if !strings.HasPrefix(lines[end:], "\r\n") {
+		return "", "", "", false
+	}
+	rest = lines[end+2:]
+	for end > from && blank(lines[end-1]) {
+		end--
+	}
+	return textproto.CanonicalMIMEHeaderKey(lines[:colon]), lines[from:end], rest, true
 }
+
+func blank(c byte) bool { return c == ' ' || c == '\t' }
 
 // token tells whether s is one: RFC 9110, 5.6.2.
 func token(s string) bool {
-	// One bit for each character, of those below 64 and of those from there on.
-	const low = (1<<10-1)<<'0' | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
-	const high = (1<<26-1)<<('a'-64) | (1<<26-1)<<('A'-64) | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
 	for i := range len(s) {
-		if c := s[i]; uint64(1)<<c&low|uint64(1)<<(c-64)&high == 0 { // a shift of 64 and more gives 0
+		if !inToken(s[i]) {
 			return false
 		}
 	}
 	return s != ""
+}
+
+// inToken tells whether a token may have c. There is one bit for each character.
+func inToken(c byte) bool {
+	const low = (1<<10-1)<<'0' | 1<<'!' | 1<<'#' | 1<<'$' | 1<<'%' | 1<<'&' | 1<<'\'' | 1<<'*' | 1<<'+' | 1<<'-' | 1<<'.'
+	const high = (1<<26-1)<<('a'-64) | (1<<26-1)<<('A'-64) | 1<<('^'-64) | 1<<('_'-64) | 1<<('`'-64) | 1<<('|'-64) | 1<<('~'-64)
+	return uint64(1)<<c&low|uint64(1)<<(c-64)&high != 0 // a shift of 64 and more gives 0
 }
 
 func plainHost(h string) bool {

@@ -137,7 +137,9 @@ func (c *conn) answer(t *turn) (again bool) {
 	c.attend()
 	defer func() {
 		again = c.attended() && again
-		c.server.take(a.out)
+		if !a.spent {
+			c.server.take(a.out)
+		}
 		if what := recover(); what != nil {
 			again = false
 			if what != http.ErrAbortHandler && c.server.Panicked != nil {

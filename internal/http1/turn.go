@@ -38,8 +38,11 @@ func (s *Server) forget(t *turn) {
 	}
 	clear(t.header)
 	clear(t.values[:cap(t.values)])
-	header := t.answer.header
+	header, out := t.answer.header, t.answer.out
 	clear(header)
 	t.answer = answer{header: header}
+	if cap(out) == answerSize { // it did not grow
+		t.answer.out = out[:0]
+	}
 	s.turns.Put(t)
 }

@@ -293,7 +293,7 @@ func (b *backend) well(ctx context.Context) bool {
 	}
 	u.Scheme, u.Host = "http", "container"
 	r := (&http.Request{Method: http.MethodGet, URL: u, Host: "localhost", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: http.Header{"User-Agent": {"Havre"}}}).WithContext(context.WithValue(ctx, visitKey{}, &visit{}))
+		Header: http.Header{"User-Agent": {"Havre"}}}).WithContext(context.WithValue(ctx, visitKey{}, &visit{began: time.Now()}))
 	answer, err := b.transport.RoundTrip(r)
 	if err != nil {
 		return false

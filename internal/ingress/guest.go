@@ -2,9 +2,9 @@ package ingress
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net"
@@ -151,12 +151,12 @@ func (s *strand) send() error {
 }
 
 // takeBody puts behind head a body that came with its request as a whole, as all
-// do that our loop takes. It tells whether the request is whole now.
-func (s *strand) takeBody(r *http.Request) (whole bool, err error) {
+// do that our loop takes: they came. It tells whether the request is whole now.
+func (s *strand) takeBody(r *http.Request, came bool) (whole bool, err error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return true, nil
 	}
-	if visitOf(r).copies == nil || r.ContentLength < 0 {
+	if !came || r.ContentLength < 0 {
 		return false, nil
 	}
 	if s.kept && !s.quiet() {
@@ -242,15 +242,12 @@ func framing(name string) bool {
 }
 
 // writeHead writes the request line and the header. net/http's server has
-// refused everything in them that could end a line; to be sure it is looked
-// for once more, because behind it a request could hide.
+// refused everything in them that could end a line; to be sure the ends are
+// counted, because behind one too many a request could hide.
 func (s *strand) writeHead(r *http.Request) error {
-	w, uri := s.head, r.URL.RequestURI()
-	bad := func(t string) bool {
-		return strings.IndexByte(t, '\r') >= 0 || strings.IndexByte(t, '\n') >= 0 || strings.IndexByte(t, 0) >= 0
-	}
-	if !oneWord(r.Method) || !oneWord(uri) || bad(r.Host) {
-		return errors.New("the request's first lines hold what ends a line or a word")
+	w, uri, lines := s.head, r.URL.RequestURI(), 3 // the empty one, too
+	if !oneWord(r.Method) || !oneWord(uri) {
+		return errors.New("the request's first line holds what ends a word")
 	}
 	for _, part := range [...]string{r.Method, " ", uri, " HTTP/1.1\r\nHost: ", r.Host, "\r\n"} {
 		w = append(w, part...)
@@ -260,29 +257,35 @@ func (s *strand) writeHead(r *http.Request) error {
 			continue
 		}
 		for _, v := range values {
-			if bad(name) || bad(v) {
-				return fmt.Errorf("header %q holds what ends a line", name)
-			}
 			w = append(append(append(append(w, name...), ": "...), v...), "\r\n"...)
+			lines++
 		}
 	}
 	none := r.Body == nil || r.Body == http.NoBody
 	switch {
 	case none && (r.Method == "POST" || r.Method == "PUT" || r.Method == "PATCH"):
 		w = append(w, "Content-Length: 0\r\n"...)
+		lines++
 	case none:
 	case r.ContentLength >= 0:
+		lines++
 		w = append(strconv.AppendInt(append(w, "Content-Length: "...), r.ContentLength, 10), "\r\n"...)
 	default:
 		w = append(w, "Transfer-Encoding: chunked\r\n"...)
+		lines++
 		names := []string{}
 		for name := range r.Trailer {
 			names = append(names, name)
 		}
 		if len(names) > 0 {
 			w = append(w, "Trailer: "+strings.Join(names, ", ")+"\r\n"...)
+			lines++
 		}
 	}
-	s.head = append(w, "\r\n"...)
+	w = append(w, "\r\n"...)
+	if ours := w[len(s.head):]; bytes.Count(ours, []byte{'\n'}) != lines || bytes.Count(ours, []byte{'\r'}) != lines || bytes.IndexByte(ours, 0) >= 0 {
+		return errors.New("the request's header holds what ends a line")
+	}
+	s.head = w
 	return nil
 }

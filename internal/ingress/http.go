@@ -222,7 +222,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 		return http.StatusBadRequest
 	}
 	client := v.from.client.Addr()
-	for held, first := v.front.hold(), true; ; first = false {
+	for held, first := (holding{v.began, v.front.set.Hold}), true; ; first = false {
 		w, status := v.front.find(r)
 		if status != 0 {
 			return status

@@ -55,14 +55,14 @@ func (u unreached) Unwrap() error { return u.error }
 
 // RoundTrip sends r once. Its error is unreached when nothing was sent.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	v := visitOf(r)
 	for {
-		s, err := w.get(r)
+		s, err := w.get(r, v)
 		if err != nil {
 			return nil, unreached{err}
 		}
-		e := exchangeOf(r)
-		e.wire, e.strand = w, s
-		e.stop = s.follow(r)
+		e := v.exchangeBy(w, s)
+		e.stop = s.follow(r, v)
 		answer, err := e.run(r)
 		if err == nil {
 			return answer, nil
@@ -74,7 +74,7 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
-func (w *wire) get(r *http.Request) (*strand, error) {
+func (w *wire) get(r *http.Request, v *visit) (*strand, error) {
 	for !w.greet {
 		w.mu.Lock()
 		n := len(w.idle)
@@ -85,7 +85,7 @@ func (w *wire) get(r *http.Request) (*strand, error) {
 		s := w.idle[n-1]
 		w.idle[n-1], w.idle = nil, w.idle[:n-1]
 		w.mu.Unlock()
-		if time.Now().Before(s.until) {
+		if v.began.Before(s.until) {
 			s.kept = true
 			return s, nil
 		}
@@ -103,7 +103,7 @@ func (w *wire) get(r *http.Request) (*strand, error) {
 	s := &strand{guest: c, raw: raw, left: -1}
 	s.looks, s.asks = s.look, s.ask
 	if w.greet {
-		s.head = append(s.head, greeting(visitOf(r).ends())...)
+		s.head = append(s.head, greeting(v.ends())...)
 	}
 	return s, nil
 }
@@ -150,13 +150,12 @@ func (w *wire) retire() {
 
 // follow gives s up when r's client leaves, until stop is called, which is
 // false when it was given up.
-func (s *strand) follow(r *http.Request) (stop func() bool) {
-	ctx := r.Context()
-	if v := visitOf(r); v.copies != nil {
+func (s *strand) follow(r *http.Request, v *visit) (stop func() bool) {
+	if v.copies != nil {
 		v.party.asks(v.asked.Context(), s)
 		return v.party.hear
 	}
-	return context.AfterFunc(ctx, s.cut)
+	return context.AfterFunc(r.Context(), s.cut)
 }
 
 // cut ends what goes on.
@@ -166,6 +165,7 @@ func (s *strand) cut() { s.SetDeadline(time.Unix(1, 0)) }
 type exchange struct {
 	wire   *wire
 	strand *strand
+	visit  *visit
 	stop   func() bool
 	sent   chan error // of the body; nil when there is none
 	ended  bool
@@ -176,14 +176,14 @@ type exchange struct {
 	body   answerBody
 }
 
-// exchangeOf is one for r. Requests of our loop have theirs in their visit: they
+// exchangeBy begins one. Visits of our loop have a place for it: they
 // have no goroutine that could still look at it when they are over.
-func exchangeOf(r *http.Request) *exchange {
-	if v := visitOf(r); v.copies != nil {
-		v.exchange = exchange{}
-		return &v.exchange
+func (v *visit) exchangeBy(w *wire, s *strand) *exchange {
+	if v.copies == nil {
+		return &exchange{wire: w, strand: s, visit: v}
 	}
-	return new(exchange)
+	v.exchange = exchange{wire: w, strand: s, visit: v}
+	return &v.exchange
 }
 
 func (e *exchange) run(r *http.Request) (*http.Response, error) {
@@ -192,7 +192,7 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	var proceed chan bool // nil where the body need not wait for a word
-	whole, err := s.takeBody(r)
+	whole, err := s.takeBody(r, e.visit.copies != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -246,7 +246,7 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		case answer.StatusCode == http.StatusContinue:
 			say(proceed, true)
 		default:
-			early(r, answer)
+			e.visit.early(answer.StatusCode, answer.Header)
 		}
 	}
 	return nil, errEarly
@@ -265,7 +265,7 @@ func (e *exchange) plain(r *http.Request) *http.Response {
 	}
 	s.ahead = s.ahead[size:]
 	e.answer = http.Response{StatusCode: head.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: head.Length, Body: http.NoBody, Request: r}
-	if v := visitOf(r); v.copies != nil {
+	if v := e.visit; v.copies != nil {
 		v.lines = head
 	} else {
 		e.answer.Header = head.Header()
@@ -321,10 +321,6 @@ func say(proceed chan<- bool, wanted bool) {
 	case proceed <- wanted:
 	default:
 	}
-}
-
-func early(r *http.Request, answer *http.Response) {
-	visitOf(r).early(answer.StatusCode, answer.Header)
 }
 
 // deliver makes the answer's body give the connection back at its end.
