@@ -153,9 +153,13 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 // field reads the first line of lines: RFC 9112, 5, without folding, and without
 // bytes that are not ASCII.
 func field(lines string) (name, value, rest string, ok bool) {
-	colon := 0
-	for colon < len(lines) && inToken(lines[colon]) {
-		colon++
+	colon, canonical, first := 0, true, true
+	for ; colon < len(lines) && inToken(lines[colon]); colon++ {
+		c := lines[colon]
+		if first && c >= 'a' && c <= 'z' || !first && c >= 'A' && c <= 'Z' {
+			canonical = false
+		}
+		first = c == '-'
 	}
 	if colon == 0 || colon == len(lines) || lines[colon] != ':' {
 		return "", "", "", false
@@ -175,7 +179,10 @@ func field(lines string) (name, value, rest string, ok bool) {
 	for end > from && blank(lines[end-1]) {
 		end--
 	}
-	return textproto.CanonicalMIMEHeaderKey(lines[:colon]), lines[from:end], rest, true
+	if name = lines[:colon]; !canonical {
+		name = textproto.CanonicalMIMEHeaderKey(name)
+	}
+	return name, lines[from:end], rest, true
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }

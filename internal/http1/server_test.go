@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -180,4 +181,45 @@ func TestSilentClientIsLeft(t *testing.T) {
 		}
 		c.Close()
 	})
+}
+
+// What a handler has no more use for is used again: of one request nothing may
+// be left in another.
+func TestNothingOfARequestIsLeftInTheNext(t *testing.T) {
+	var seen []string
+	c, over := served(t, func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		seen = append(seen, fmt.Sprint(r.Method, " ", r.URL, " ", r.Header, " ", string(body), w.Header()))
+		w.Header().Set("X-Answer", r.URL.Path)
+		w.(interface {
+			Copy([]http1.Line, int64)
+		}).Copy([]http1.Line{{Name: "Content-Length", Value: "2"}}, 2)
+		w.WriteHeader(http.StatusAccepted)
+		io.WriteString(w, "ok")
+		w.(interface{ Spent() }).Spent()
+	})
+	in := bufio.NewReader(c)
+	for _, text := range []string{
+		"POST /first?q=1 HTTP/1.1\r\nHost: a\r\nX-One: 1\r\nX-One: 2\r\nCookie: a=b\r\nContent-Length: 4\r\n\r\nbody",
+		"GET /second HTTP/1.1\r\nHost: a\r\n\r\n", "HEAD /%41 HTTP/1.1\r\nHost: a\r\nX-Two: 2\r\n\r\n", "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+	} {
+		go io.WriteString(c, text)
+		method, _, _ := strings.Cut(text, " ")
+		answer, err := http.ReadResponse(in, &http.Request{Method: method})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if body, err := io.ReadAll(answer.Body); err != nil || method != "HEAD" && string(body) != "ok" || len(answer.Header) != 3 || len(answer.Header["X-Answer"]) != 1 {
+			t.Errorf("%q: %q %v %v", text, body, answer.Header, err)
+		}
+	}
+	c.Close()
+	<-over
+	want := []string{
+		"POST /first?q=1 map[Content-Length:[4] Cookie:[a=b] X-One:[1 2]] bodymap[]",
+		"GET /second map[] map[]", "HEAD /%41 map[X-Two:[2]] map[]", "GET / map[] map[]",
+	}
+	if !slices.Equal(seen, want) {
+		t.Errorf("seen\n%q; want\n%q", seen, want)
+	}
 }
