@@ -67,8 +67,9 @@ func TestNothingOfARequestIsSeenByAnother(t *testing.T) {
 					t.Error(err)
 					return
 				}
-				for in, good := bufio.NewReader(c), true; good && k < 100; k++ {
-					good = question(t, c, in, n, k)
+				a := asker{t, c, bufio.NewReader(c)}
+				for good := true; good && k < 100; k++ {
+					good = a.ask(n, k)
 				}
 				c.Close()
 			}
@@ -77,8 +78,15 @@ func TestNothingOfARequestIsSeenByAnother(t *testing.T) {
 	all.Wait()
 }
 
-// question is false when nothing more can be asked by c.
-func question(t *testing.T, c net.Conn, in *bufio.Reader, n, k int) bool {
+// asker is a client that knows what it should hear.
+type asker struct {
+	t  *testing.T
+	c  net.Conn
+	in *bufio.Reader
+}
+
+// ask asks question k of client n. It is false when no other can be asked.
+func (a asker) ask(n, k int) bool {
 	path, mine := fmt.Sprintf("/%d-%d", n, k), fmt.Sprintf("%d.%d", n, k)
 	method, odd, body := "GET", "", ""
 	switch {
@@ -89,16 +97,16 @@ func question(t *testing.T, c net.Conn, in *bufio.Reader, n, k int) bool {
 	case k%2 == 1:
 		odd = "X-Odd: " + mine + "\r\n"
 	}
-	fmt.Fprintf(c, "%s %s HTTP/1.1\r\nHost: www.example\r\nX-Question: %s\r\n%sContent-Length: %d\r\n\r\n%s", method, path, mine, odd, len(body), body)
-	answer, err := http.ReadResponse(in, &http.Request{Method: method})
+	fmt.Fprintf(a.c, "%s %s HTTP/1.1\r\nHost: www.example\r\nX-Question: %s\r\n%sContent-Length: %d\r\n\r\n%s", method, path, mine, odd, len(body), body)
+	answer, err := http.ReadResponse(a.in, &http.Request{Method: method})
 	if err != nil {
-		t.Errorf("%s: %v", mine, err)
+		a.t.Errorf("%s: %v", mine, err)
 		return false
 	}
 	got, err := io.ReadAll(answer.Body)
 	if k%10 == 7 {
 		if answer.StatusCode != http.StatusBadGateway {
-			t.Errorf("%s: %s", mine, answer.Status)
+			a.t.Errorf("%s: %s", mine, answer.Status)
 		}
 		return err == nil && !answer.Close
 	}
@@ -110,7 +118,7 @@ func question(t *testing.T, c net.Conn, in *bufio.Reader, n, k int) bool {
 		want = ""
 	}
 	if err != nil || answer.Header.Get("X-Answer") != mine || strings.TrimRight(string(got), "x") != want {
-		t.Errorf("%s: %q %v %v; want %q", mine, strings.TrimRight(string(got), "x"), answer.Header, err, want)
+		a.t.Errorf("%s: %q %v %v; want %q", mine, strings.TrimRight(string(got), "x"), answer.Header, err, want)
 	}
 	return !answer.Close
 }
