@@ -126,9 +126,16 @@ func TestEverythingComesBackAfterAReboot(t *testing.T) {
 	h := alone(t)
 	h.apply(t, "booted", "services: {s: {image: 'app:1', ports: ['18024:8080'], environment: {WRITE: /data/log}, volumes: ['kept:/data']}}\nvolumes:\n  kept:\n")
 	h.world.Reboot(t)
+	// The engine starts containers before the guard is there to mount volumes strictly.
+	lab.Eventually(t, "the engine to start the container", func(ctx context.Context) error {
+		out, err := h.world.Ask(ctx, "ps", "-q", "--filter", "label=havre.kind=service", "--filter", "status=running")
+		if err == nil && out == "" {
+			err = errors.New("none runs")
+		}
+		return err
+	})
 	h.must(t, "up", "--detach", "--data", h.data)
 	h.answers(t, "http://127.0.0.1:18024/", "v1")
-	// The engine starts containers before the guard is there to mount volumes strictly.
 	lab.Eventually(t, "the volume to be nosuid and nodev", func(ctx context.Context) error {
 		out, err := h.command(ctx, "exec", "booted.s", "--", "/app", "cat", "/proc/self/mountinfo").Output()
 		if err != nil {

@@ -59,8 +59,9 @@ func lists(pattern string) ([]mutation, error) {
 
 // parse reads a list: "== what is broken", "file PATH" before each edit, its
 // lines behind "-" and "+", and "test PACKAGE NAME…", "engine PACKAGE NAME…", or
-// "tree PACKAGE NAME…" for tests that read files which are not compiled. Lines
-// that begin with "#" are for people.
+// "tree PACKAGE NAME…" for tests that read files which are not compiled; engines
+// are asked in a copy of the tree where such a file is broken. Lines that begin
+// with "#" are for people.
 func parse(file, text string) ([]mutation, error) {
 	var all []mutation
 	for n, line := range strings.Split(strings.TrimRight(text, "\n"), "\n") {

@@ -81,7 +81,7 @@ func (m mutation) try(ctx context.Context, engine bool) error {
 	if err != nil {
 		return err
 	}
-	if tree := filepath.Join(dir, "tree"); slices.ContainsFunc(m.tests, func(a ask) bool { return a.tree }) {
+	if tree := filepath.Join(dir, "tree"); slices.ContainsFunc(m.tests, func(a ask) bool { return m.inTree(a) }) {
 		if err := m.copyTree(".", tree); err != nil {
 			return err
 		}
@@ -90,11 +90,18 @@ func (m mutation) try(ctx context.Context, engine bool) error {
 		if a.engine && !engine {
 			continue
 		}
+		a.tree = m.inTree(a)
 		if err := a.try(ctx, dir, overlay); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// inTree tells whether tests run in a copy of the tree: those that read it, and
+// those that ask an engine about what no compiler reads, as the mail server.
+func (m mutation) inTree(a ask) bool {
+	return a.tree || a.engine && slices.ContainsFunc(m.edits, func(e edit) bool { return !strings.HasSuffix(e.file, ".go") })
 }
 
 // overlay writes the broken files and what tells the compiler of them.
@@ -151,6 +158,9 @@ func (a ask) try(ctx context.Context, dir, overlay string) error {
 			return fmt.Errorf("%s did not come to %s: %w\n%s", a.pkg, name, err, said)
 		case a.engine: // a world of its own can fail for reasons of its own: somebody should read why
 			fmt.Println("     ", name, reason(said))
+			for _, part := range parts(said) {
+				fmt.Println("       ", part)
+			}
 		}
 	}
 	return nil
@@ -175,6 +185,15 @@ func expression(name string) string {
 // reason is the first thing that a failed test said.
 func reason(said string) string {
 	return strings.TrimSpace(regexp.MustCompile(`(?m)^\s+\w+\.go:\d+: .*$`).FindString(said))
+}
+
+// parts are the subtests that failed.
+func parts(said string) []string {
+	var all []string
+	for _, line := range regexp.MustCompile(`(?m)^\s*--- FAIL: \S+/\S+`).FindAllString(said, -1) {
+		all = append(all, strings.TrimPrefix(strings.TrimSpace(line), "--- FAIL: "))
+	}
+	return all
 }
 
 // noticed tells whether the test itself failed, which a program that could not

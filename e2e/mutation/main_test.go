@@ -101,6 +101,15 @@ func TestListsAreReadStrictly(t *testing.T) {
 	}
 }
 
+func TestEnginesAreAskedInACopyAboutWhatIsNotCompiled(t *testing.T) {
+	ask := ask{engine: true}
+	for file, want := range map[string]bool{"internal/a/a.go": false, "examples/mail/mail.json": true} {
+		if got := (mutation{edits: []edit{{file: file}}}).inTree(ask); got != want {
+			t.Errorf("%s: in a copy %v", file, got)
+		}
+	}
+}
+
 func TestLinesThatAreGoneOrStandTwiceAreSaid(t *testing.T) {
 	e := edit{file: "a.go", old: []string{"one", "two"}, new: []string{"three"}}
 	if got, err := e.apply("zero\n\tone\n\ttwo\nend"); err != nil || got != "zero\nthree\nend" {
