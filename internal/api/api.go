@@ -99,6 +99,7 @@ type Apply struct {
 	Environment string        `json:"environment"`
 	Project     spec.Project  `json:"project"`
 	Secrets     []SecretValue `json:"secrets,omitempty" doc:"what the project's own secrets hold"`
+	Building    []string      `json:"building,omitempty" doc:"names of images that the caller is about to build; a plan needs them not to be there"`
 }
 
 // Declared is a project as it was applied last.
@@ -114,6 +115,7 @@ type Plan struct {
 	Project     string            `json:"project"`
 	Changes     []Change          `json:"changes" doc:"in the order in which they are carried out"`
 	Notes       []problem.Problem `json:"notes,omitempty" doc:"warnings"`
+	Unbuilt     []string          `json:"unbuilt,omitempty" doc:"those of building that the environment lacks"`
 }
 
 // Nothing tells whether the plan changes anything.

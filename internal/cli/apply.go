@@ -11,14 +11,14 @@ import (
 
 func newApply(c *console) *cobra.Command {
 	var d declaration
-	var yes bool
+	var yes, anew bool
 	var only planOnly
 	cmd := &cobra.Command{
 		Use:   "apply -f FILE…",
 		Short: "Make a project as its files declare",
-		Long: "Reads the files here, shows the plan, asks, has it carried out, and waits until every service is\n" +
-			"healthy or one is not. With -o json each line of the output is one step. Ctrl-C only stops the\n" +
-			"waiting: the deploy goes on.",
+		Long: "Reads the files here, shows the plan, asks, builds the images that they say how to build and that the\n" +
+			"environment lacks, has the plan carried out, and waits until every service is healthy or one is not.\n" +
+			"With -o json each line of the output is one step. Ctrl-C only stops the waiting: the deploy goes on.",
 		Example: "  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes\n  havre apply -f compose.yml --plan-only --exit-code",
 		Args:    takes(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -26,6 +26,7 @@ func newApply(c *console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			want.anew = anew
 			cl, err := c.client()
 			if err != nil {
 				return err
@@ -42,30 +43,37 @@ func newApply(c *console) *cobra.Command {
 	d.flags(cmd)
 	cmd.Flags().BoolVar(&only.plan, "plan-only", false, "show the plan and change nothing")
 	only.flags(cmd)
+	cmd.Flags().BoolVar(&anew, "build", false, "build all images anew that the files say how to build")
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return c.formats(cmd, "text", "json")
 }
 
-func (c *console) apply(ctx context.Context, cl *client.Client, want api.Apply, yes bool) error {
-	p, err := cl.Plan(ctx, want)
+func (c *console) apply(ctx context.Context, cl *client.Client, want wish, yes bool) error {
+	p, err := cl.Plan(ctx, want.draft())
 	if err != nil {
 		return err
 	}
+	due := want.due(p)
 	if c.format == "json" {
+		c.building(due, c.note)
 		c.plan(c.errs, p)
 	} else {
+		c.building(due, c.say)
 		c.plan(c.out, p)
 	}
 	// A plan without changes is sent all the same: what was declared before may
 	// still be on its way, or have failed.
-	if !p.Nothing() {
+	if !p.Nothing() || len(due) > 0 {
 		if err := c.confirm(ctx, yes, "Carry this out?"); err != nil {
 			return err
 		}
 	}
+	if err := c.make(ctx, cl, want.Environment, due); err != nil {
+		return err
+	}
 	name := known(want.Environment, want.Project.Name)
 	t := c.teller()
-	err = cl.Apply(ctx, want, func(line api.Progress) {
+	err = cl.Apply(ctx, want.Apply, func(line api.Progress) {
 		if line.Service != nil && line.Service.State == "kept" && c.format != "json" {
 			return // the plan has said so
 		}

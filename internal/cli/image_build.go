@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"havre/internal/api"
+	"havre/internal/client"
 	"havre/internal/problem"
 )
 
@@ -34,7 +35,7 @@ func newImageBuild(c *console) *cobra.Command {
 			if o.Environment, err = c.ownEnvironment(); err != nil {
 				return err
 			}
-			if o.Dockerfile, err = dockerfile(args[0], file); err != nil {
+			if o.Dockerfile, err = dockerfile(args[0], file, "name it with -f"); err != nil {
 				return err
 			}
 			return c.build(cmd.Context(), args[0], o)
@@ -63,8 +64,9 @@ func (c *console) buildArgs(cmd *cobra.Command, args []string) ([]string, error)
 	return args, nil
 }
 
-// dockerfile is the Dockerfile's path in the context.
-func dockerfile(dir, file string) (string, error) {
+// dockerfile is the Dockerfile's path in the context; otherwise says how
+// another one is named.
+func dockerfile(dir, file, otherwise string) (string, error) {
 	if file == "" {
 		file = filepath.Join(dir, "Dockerfile")
 	}
@@ -72,7 +74,7 @@ func dockerfile(dir, file string) (string, error) {
 		return "", problem.New(problem.Invalid, "%s is no directory", dir).With("name the directory that holds what the Dockerfile copies")
 	}
 	if info, err := os.Stat(file); err != nil || !info.Mode().IsRegular() {
-		return "", problem.New(problem.Invalid, "there is no Dockerfile %s", file).With("name it with -f")
+		return "", problem.New(problem.Invalid, "there is no Dockerfile %s", file).With("%s", otherwise)
 	}
 	root, err := filepath.Abs(dir)
 	if err != nil {
@@ -89,14 +91,39 @@ func dockerfile(dir, file string) (string, error) {
 	return filepath.ToSlash(rel), nil
 }
 
+// inContext is the path in its context of a Dockerfile that a Compose file
+// names from there.
+func inContext(dir, file string) (string, error) {
+	if file != "" && !filepath.IsAbs(file) {
+		file = filepath.Join(dir, file)
+	}
+	return dockerfile(dir, file, "write it, or name another one: build: {context: DIR, dockerfile: FILE}")
+}
+
 func (c *console) build(ctx context.Context, dir string, o api.BuildOptions) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
 	}
-	tree, err := newTree(dir, o.Dockerfile)
+	made, err := c.send(ctx, cl, dir, o)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if c.format == "json" {
+		c.teller().done(&made, err)
+		return err
+	}
 	if err != nil {
 		return err
+	}
+	return c.made(made)
+}
+
+// send packs a context, has it built, and shows how that gets on.
+func (c *console) send(ctx context.Context, cl *client.Client, dir string, o api.BuildOptions) (api.Image, error) {
+	tree, err := newTree(dir, o.Dockerfile)
+	if err != nil {
+		return api.Image{}, err
 	}
 	body, feed := io.Pipe()
 	packed := make(chan error, 1)
@@ -105,21 +132,10 @@ func (c *console) build(ctx context.Context, dir string, o api.BuildOptions) err
 		feed.CloseWithError(err)
 		packed <- err
 	}()
-	t := c.teller()
-	made, err := cl.Build(ctx, o, body, t.tell)
+	made, err := cl.Build(ctx, o, body, c.teller().tell)
 	_ = body.Close() // ends pack where nobody reads on
 	if bad := <-packed; bad != nil && !errors.Is(bad, io.ErrClosedPipe) {
 		err = problem.New(problem.Invalid, "read %s", dir).Because(bad).With("make it readable, or leave it out by .dockerignore")
 	}
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	if c.format == "json" {
-		t.done(&made, err)
-		return err
-	}
-	if err != nil {
-		return err
-	}
-	return c.made(made)
+	return made, err
 }

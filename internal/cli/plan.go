@@ -44,17 +44,19 @@ func (p *planOnly) flags(cmd *cobra.Command) {
 }
 
 // planned asks for a plan and shows it.
-func (c *console) planned(ctx context.Context, cl *client.Client, want api.Apply, exit bool) error {
-	p, err := cl.Plan(ctx, want)
+func (c *console) planned(ctx context.Context, cl *client.Client, want wish, exit bool) error {
+	p, err := cl.Plan(ctx, want.draft())
 	if err != nil {
 		return err
 	}
+	due := want.due(p)
 	if c.format == "json" {
 		err = c.json(p)
 	} else {
+		c.building(due, c.say)
 		c.plan(c.out, p)
 	}
-	if err == nil && exit && !p.Nothing() {
+	if err == nil && exit && !(p.Nothing() && len(due) == 0) {
 		return coded{code: exitChanges}
 	}
 	return err

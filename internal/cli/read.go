@@ -30,18 +30,18 @@ func (d *declaration) flags(cmd *cobra.Command) {
 
 // read reads the files on this machine, and tells what the person should know.
 // Its errors are all bad input: nothing was asked of the server yet.
-func (c *console) read(cmd *cobra.Command, d declaration) (api.Apply, error) {
+func (c *console) read(cmd *cobra.Command, d declaration) (wish, error) {
 	env, err := c.ownEnvironment()
 	if err != nil {
-		return api.Apply{}, err
+		return wish{}, err
 	}
 	if len(d.files) == 0 {
-		return api.Apply{}, usage(cmd, "no file is named").With("name one: %s -f compose.yml", cmd.CommandPath())
+		return wish{}, usage(cmd, "no file is named").With("name one: %s -f compose.yml", cmd.CommandPath())
 	}
 	request := dialect.Request{Files: d.files, Project: d.project, PortOffset: d.offset, Env: variables(os.Environ())}
 	if slices.Contains(d.files, "-") {
 		if request.Stdin, err = io.ReadAll(c.in); err != nil {
-			return api.Apply{}, problem.New(problem.Invalid, "read standard input").Because(err)
+			return wish{}, problem.New(problem.Invalid, "read standard input").Because(err)
 		}
 	}
 	result, err := dialect.Read(cmd.Context(), request)
@@ -49,9 +49,9 @@ func (c *console) read(cmd *cobra.Command, d declaration) (api.Apply, error) {
 		c.noted(*n)
 	}
 	if err != nil {
-		return api.Apply{}, coded{exitInput, err}
+		return wish{}, coded{exitInput, err}
 	}
-	want := api.Apply{Environment: env, Project: result.Project}
+	want := wish{Apply: api.Apply{Environment: env, Project: result.Project}, builds: result.Builds}
 	for _, name := range slices.Sorted(maps.Keys(result.Secrets)) {
 		want.Secrets = append(want.Secrets, api.SecretValue{Name: name, Value: secret.Sent(result.Secrets[name].Reveal())})
 	}

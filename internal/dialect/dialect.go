@@ -42,10 +42,14 @@ type Request struct {
 	PortOffset int               // added to every external port that is not 0
 }
 
+// Build says how an image is made that a project needs.
+type Build = source.Build
+
 // Result is a project without mistakes.
 type Result struct {
 	Project spec.Project
 	Secrets map[string]secret.Text // what its own secrets hold, by name
+	Builds  []Build                // how images are made that are not there yet, by service
 	Notes   []*problem.Problem     // what the person should know, each with its place
 	Dialect string                 // Compose or Geard
 }
@@ -85,7 +89,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 	if len(r.Mistakes) > 0 {
 		return Result{Notes: result.Notes, Dialect: result.Dialect}, source.Tidy(r.Mistakes)
 	}
-	result.Project, result.Secrets = r.Project, r.Secrets
+	result.Project, result.Secrets, result.Builds = r.Project, r.Secrets, r.Builds
 	return result, nil
 }
 

@@ -155,7 +155,7 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 	}
 	suffix := d.Loop.Outside().Suffix
 	found := Found{Images: map[string]service.Image{}, Taken: Ports(records, old.ID), Hosts: Hosts(records, old.ID, suffix), Suffix: suffix}
-	pulls, wrong, err := d.images(ctx, want, before, found.Images)
+	pulls, unbuilt, wrong, err := d.images(ctx, want, before, found.Images)
 	if err != nil {
 		return Outcome{}, err
 	}
@@ -177,16 +177,18 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
 		o.Plan.Notes = append(o.Plan.Notes, retold(records, o)...)
 		d.coming(&o.Plan, pulls, want.Project)
+		o.Plan.Unbuilt = unbuilt
 	}
 	return o, err
 }
 
-// images finds the image of each service, and which are still to be pulled.
-func (d *Deployer) images(ctx context.Context, want api.Apply, before bool, found map[string]service.Image) (pulls []string, wrong problem.List, err error) {
+// images finds the image of each service, and which are still to be pulled or
+// built.
+func (d *Deployer) images(ctx context.Context, want api.Apply, before bool, found map[string]service.Image) (pulls, unbuilt []string, wrong problem.List, err error) {
 	for _, s := range want.Project.Services {
 		img, err := d.Images.Image(ctx, want.Environment, s.Image)
 		if err != nil && problem.KindOf(err) != problem.NotFound {
-			return nil, nil, err
+			return nil, nil, nil, err
 		}
 		found[s.Name] = img
 		switch {
@@ -194,11 +196,15 @@ func (d *Deployer) images(ctx context.Context, want api.Apply, before bool, foun
 			if !slices.Contains(pulls, s.Image) {
 				pulls = append(pulls, s.Image)
 			}
+		case err != nil && before && slices.Contains(want.Building, s.Image):
+			if !slices.Contains(unbuilt, s.Image) {
+				unbuilt = append(unbuilt, s.Image)
+			}
 		case err != nil:
 			wrong = append(wrong, d.lacks(s, err))
 		}
 	}
-	return pulls, wrong, nil
+	return pulls, unbuilt, wrong, nil
 }
 
 // free declares with open ports that no other program has either.

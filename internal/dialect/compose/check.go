@@ -246,7 +246,7 @@ func (c *checker) extended(n, key, value *yaml.Node, at step) {
 // truths are the honoured fields that are true or false.
 var truths = []string{
 	"services.*.read_only", "services.*.init", "services.*.tty", "services.*.stdin_open", "services.*.healthcheck.disable", "services.*.env_file[].required",
-	"services.*.depends_on.*.required", "services.*.volumes[].read_only", "secrets.*.external",
+	"services.*.depends_on.*.required", "services.*.volumes[].read_only", "services.*.build.no_cache", "secrets.*.external",
 }
 
 // truth makes true and false of YAML 1.1's words for them. The library would

@@ -64,7 +64,7 @@ func (t table) below(path, name string) (Field, bool) {
 // is below a field that is warned of or refused shares its lot.
 func Fields() []Field {
 	var all []Field
-	for _, part := range [][]Field{topFields, runFields, reachFields, dataFields, relationFields, amountFields, deployFields, hostFields, toolFields} {
+	for _, part := range [][]Field{topFields, runFields, buildFields, reachFields, dataFields, relationFields, amountFields, deployFields, hostFields, toolFields} {
 		all = append(all, part...)
 	}
 	return all
@@ -77,6 +77,35 @@ const (
 	ownNetwork  = "take it out; services of a project reach each other by name"
 	ownVolume   = "take it out; a volume belongs to its project and is kept by name"
 )
+
+// buildFields say how an image is made, by the engine's classic builder.
+var buildFields = []Field{
+	{Path: "services.*.build.context", Verdict: Honoured, Says: "a directory of this machine; absent: the file's"},
+	{Path: "services.*.build.dockerfile", Verdict: Honoured, Says: "a file in the context; absent: Dockerfile"},
+	{Path: "services.*.build.args", Verdict: Honoured, Says: "what ARG stands for; without a value: the variable of this name of whoever applies"},
+	{Path: "services.*.build.target", Verdict: Honoured, Says: "the stage to stop at"},
+	{Path: "services.*.build.no_cache", Verdict: Honoured, Says: "every step runs again"},
+	{Path: "services.*.build.dockerfile_inline", Verdict: Refused, Says: "a Dockerfile is a file of the context", Remedy: "write it to a file, and name that: dockerfile: FILE"},
+	{Path: "services.*.build.additional_contexts", Verdict: Refused, Says: "a build sees its context and images of its environment", Remedy: "copy what it needs into the context"},
+	{Path: "services.*.build.ssh", Verdict: Refused, Says: "a build gets no keys", Remedy: "fetch what it needs into the context before"},
+	{Path: "services.*.build.secrets", Verdict: Refused, Says: "a build gets no secrets: they would stay in its layers", Remedy: "give them to the service, below secrets:"},
+	{Path: "services.*.build.entitlements", Verdict: Refused, Says: "a build has no rights of its own", Remedy: leaveOut},
+	{Path: "services.*.build.privileged", Verdict: Refused, Says: "it would make the build root on the machine", Remedy: leaveOut, Fine: []string{"false"}},
+	{Path: "services.*.build.network", Verdict: Refused, Says: "builds run on the engine's own network", Remedy: leaveOut, Fine: []string{"default", "bridge"}},
+	{Path: "services.*.build.extra_hosts", Verdict: Refused, Says: "builds get no names of their own", Remedy: leaveOut},
+	{Path: "services.*.build.isolation", Verdict: Refused, Says: "there is one way to isolate containers here", Remedy: leaveOut, Fine: []string{"default"}},
+	{Path: "services.*.build.ulimits", Verdict: Refused, Says: "the limits of builds are the guard's", Remedy: leaveOut},
+	{Path: "services.*.build.shm_size", Verdict: Refused, Says: "the limits of builds are the guard's", Remedy: leaveOut},
+	{Path: "services.*.build.platforms", Verdict: Warned, Says: "images are built for this machine", Remedy: leaveOut},
+	{Path: "services.*.build.tags", Verdict: Warned, Says: "the image has one name, that of image:", Remedy: leaveOut},
+	{Path: "services.*.build.labels", Verdict: Warned, Says: "nothing looks at labels of images", Remedy: "write LABEL into the Dockerfile"},
+	{Path: "services.*.build.pull", Verdict: Warned, Says: "FROM means an image that the environment has", Remedy: "havre image pull NAME"},
+	{Path: "services.*.build.cache_from", Verdict: Warned, Says: "layers that are here are used again", Remedy: leaveOut},
+	{Path: "services.*.build.cache_to", Verdict: Warned, Says: "layers stay here and are used again", Remedy: leaveOut},
+	{Path: "services.*.build.no_cache_filter", Verdict: Warned, Says: "stages are not told apart", Remedy: "no_cache: true"},
+	{Path: "services.*.build.provenance", Verdict: Warned, Says: "images get no attestations", Remedy: leaveOut},
+	{Path: "services.*.build.sbom", Verdict: Warned, Says: "images get no attestations", Remedy: leaveOut},
+}
 
 // topFields are those outside services.
 var topFields = []Field{
@@ -162,7 +191,7 @@ var runFields = []Field{
 	{Path: "services.*.extends.service", Verdict: Honoured, Says: "its name"},
 	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file below the project's directory; its relative paths start beside it"},
 	{Path: "services.*.container_name", Verdict: Warned, Says: "honoured as one more name on the network; containers get other names in the engine", Remedy: "use networks: {default: {aliases: […]}}", own: true},
-	{Path: "services.*.build", Verdict: Warned, Says: "nothing is built here; refused when there is no image: beside it", Remedy: "havre image build -t NAME DIR", own: true},
+	{Path: "services.*.build", Verdict: Honoured, Says: "havre apply builds the image when the environment lacks it, at each apply with pull_policy: build, and all with --build; without image: it is PROJECT-SERVICE"},
 	{Path: "services.*.pull_policy", Verdict: Honoured, Says: "at an apply, before anything stops: always, never, missing, if_not_present; daily, weekly, refresh and every_… are always, build is never; absent: missing, with build: never"},
 	{Path: "services.*.pull_refresh_after", Verdict: Warned, Says: "registries are asked at an apply, not after a time", Remedy: "write pull_policy: always"},
 	{Path: "services.*.platform", Verdict: Warned, Says: "the image runs as it was made or loaded", Remedy: "build the image for this machine"},

@@ -314,5 +314,5 @@ func project(t *testing.T, r *source.Reading) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprintf("%s%s", b, r.Notes)
+	return fmt.Sprintf("%s%+v%s", b, r.Builds, r.Notes)
 }

@@ -242,6 +242,7 @@ func rebase(service *yaml.Node, dir string) {
 			move(item, dir)
 		}
 	}
+	rebaseBuild(service, dir)
 	_, volumes := child(service, "volumes")
 	for _, item := range each(volumes) {
 		_, kind := child(item, "type")
@@ -252,6 +253,25 @@ func rebase(service *yaml.Node, dir string) {
 			item.Value = "./" + path.Join(dir, from) + ":" + rest
 		case kind != nil && kind.Value == "bind" && source != nil:
 			move(source, dir)
+		}
+	}
+}
+
+// rebaseBuild moves the context of a build, also one that is not written.
+func rebaseBuild(service *yaml.Node, dir string) {
+	_, build := child(service, "build")
+	switch {
+	case build == nil:
+	case build.Kind == yaml.ScalarNode && !remote(build.Value):
+		move(build, dir)
+	case build.Kind == yaml.MappingNode:
+		_, context := child(build, "context")
+		if context == nil {
+			context = &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "."}
+			build.Content = append(build.Content, &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "context"}, context)
+		}
+		if !remote(context.Value) {
+			move(context, dir)
 		}
 	}
 }

@@ -16,6 +16,10 @@ var structure = map[string]bool{
 
 type m = map[string]any
 
+func build(name string, value any) m {
+	return m{"services": m{"web": m{"build": m{name: value}}}}
+}
+
 func web(name string, value any) m { return m{"services": m{"web": m{name: value}}} }
 
 func deploy(name string, value any) m { return web("deploy", m{name: value}) }
@@ -78,6 +82,8 @@ var samples = map[string]m{
 	"services.*.secrets[].target": secretUse("target", "other"), "services.*.secrets[].uid": secretUse("uid", "33"),
 	"services.*.secrets[].gid": secretUse("gid", "34"), "services.*.secrets[].mode": secretUse("mode", 256),
 
+	"services.*.build": web("build", "."), "services.*.build.context": build("context", "sub"), "services.*.build.dockerfile": build("dockerfile", "other"),
+	"services.*.build.args": build("args", m{"A": "b"}), "services.*.build.target": build("target", "last"), "services.*.build.no_cache": build("no_cache", true),
 	"services.*.image": web("image", "other:1"), "services.*.pull_policy": web("pull_policy", "always"), "services.*.entrypoint": web("entrypoint", []any{"a"}), "services.*.command": web("command", "a b"),
 	"services.*.environment": web("environment", m{"A": "b"}), "services.*.env_file": web("env_file", "file.env"),
 	"services.*.env_file[].path": web("env_file", []any{m{"path": "file.env"}}), "services.*.env_file[].required": web("env_file", []any{m{"path": "none.env", "required": false}}),

@@ -3,13 +3,16 @@ package compose
 import (
 	"cmp"
 	"fmt"
+	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"havre/internal/dialect/source"
 	"havre/internal/spec"
 )
 
@@ -59,22 +62,69 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 }
 
 func (r *reader) image(name string, s types.ServiceConfig) string {
-	for _, service := range r.chain(name) {
-		built, ok := r.gone["services."+service+".build"]
-		_, wrong := r.gone["services."+service+".image"]
-		switch {
-		case wrong && s.Image == "":
-			return unnamed
-		case ok && s.Image == "":
-			r.Refuse(built.at, fmt.Sprintf("%s has a build and no image: nothing is built here", name),
-				fmt.Sprintf("build it with havre image build -t %s DIR, and write image: %s", name, name))
-			return unnamed
-		case ok:
-			r.Warn(built.at, fmt.Sprintf("build has no effect: %s must be there before", s.Image), fmt.Sprintf("build it with havre image build -t %s DIR", s.Image))
-			return s.Image
+	if s.Image == "" {
+		for _, service := range r.chain(name) {
+			for _, field := range []string{".image", ".build"} {
+				if _, wrong := r.gone["services."+service+field]; wrong {
+					return unnamed
+				}
+			}
 		}
 	}
+	if s.Build != nil {
+		return r.build(name, s)
+	}
 	return s.Image
+}
+
+// build reads how a service's image is made, and gives the image's name: what
+// docker compose calls it when the file does not say.
+func (r *reader) build(name string, s types.ServiceConfig) (image string) {
+	b := s.Build
+	if image = s.Image; image == "" {
+		image = strings.ToLower(r.Project.Name + "-" + name)
+	}
+	at := r.at(name, "build")
+	if n, where := r.look(name, "build", "context"); n != nil {
+		at = where
+	}
+	switch {
+	case remote(b.Context) && s.Image != "":
+		r.Warn(at, fmt.Sprintf("build has no effect: %s is no directory of this machine, so %s must be there before", b.Context, image), "clone it, and name the directory")
+		return image
+	case remote(b.Context):
+		r.Refuse(at, fmt.Sprintf("build: %s is no directory of this machine", b.Context), "clone it, and name the directory")
+		return image
+	}
+	made := source.Build{
+		Service: name, Image: image, Dir: r.path(b.Context), Dockerfile: b.Dockerfile, Target: b.Target,
+		NoCache: b.NoCache, Always: s.PullPolicy == types.PullPolicyBuild, Where: at,
+	}
+	for arg, value := range b.Args {
+		given, known := r.vars[arg]
+		switch {
+		case value != nil:
+			made.Args = append(made.Args, arg+"="+*value)
+		case known:
+			made.Args = append(made.Args, arg+"="+given)
+		}
+	}
+	slices.Sort(made.Args)
+	r.Builds = append(r.Builds, made)
+	return image
+}
+
+// remote tells whether a context is a repository or an archive elsewhere.
+func remote(context string) bool {
+	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/")
+}
+
+// path is where a path of the files is on this machine.
+func (r *reader) path(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(r.dir, name)
 }
 
 // pull is when the image comes from its registry. One that is built has a name
@@ -90,10 +140,8 @@ func (r *reader) pull(name string, s types.ServiceConfig) spec.Pull {
 	case policy != "":
 		return spec.Pull(policy) // spec.Validate says what is wrong with it
 	}
-	for _, service := range r.chain(name) {
-		if _, built := r.gone["services."+service+".build"]; built {
-			return spec.PullNever
-		}
+	if s.Build != nil {
+		return spec.PullNever
 	}
 	return ""
 }

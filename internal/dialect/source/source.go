@@ -39,6 +39,7 @@ func (o Origins) Find(path string) problem.Place {
 type Reading struct {
 	Project  spec.Project
 	Secrets  map[string]secret.Text // what the project's own secrets hold, by name
+	Builds   []Build                // by service
 	Origins  Origins
 	Notes    problem.List // the person should know, but it goes on
 	Mistakes problem.List // it does not go on
