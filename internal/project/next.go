@@ -38,12 +38,7 @@ const (
 // that need others wait until those are there.
 func Next(r Record, v View) []Action {
 	var actions []Action
-	order, _ := spec.StartOrder(r.Declared)
-	for _, name := range order {
-		s := r.Service(name)
-		if s == nil || s.Removed {
-			continue
-		}
+	for _, s := range r.inOrder() {
 		for _, step := range service.Next(facts(r, s, v)) {
 			a := Action{Service: s.ID, Name: s.Name, Step: step}
 			if ro := s.Rollout(step.Rollout); ro != nil && step.Verb == service.Start {
@@ -53,6 +48,24 @@ func Next(r Record, v View) []Action {
 		}
 	}
 	return append(actions, strays(r, v)...)
+}
+
+// inOrder are the services that are there in start order, then those whose
+// declaration never came to anything: what is left of them from before goes.
+func (r *Record) inOrder() []*Service {
+	var all []*Service
+	order, _ := spec.StartOrder(r.Declared)
+	for _, name := range order {
+		if s := r.Service(name); s != nil && !s.Removed {
+			all = append(all, s)
+		}
+	}
+	for _, s := range r.Present() {
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+	}
+	return all
 }
 
 func facts(r Record, s *Service, v View) service.Facts {
@@ -215,8 +228,8 @@ func (s *Service) Settled() (done, ok bool) {
 		return true, true
 	}
 	t := s.Rollout(s.Target)
-	if t == nil {
-		return true, true
+	if t == nil { // what never began has failed, if anything was ever asked
+		return true, s.Last() == 0
 	}
 	if t.State == Failed {
 		return true, false

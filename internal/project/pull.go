@@ -48,8 +48,7 @@ func (d *Deployer) coming(p *api.Plan, images []string, want spec.Project) {
 }
 
 // fetch pulls what a declaration needs, one image after the other. Nothing is
-// stopped before all of it is here. Services that are there already remember
-// what went wrong.
+// stopped before all of it is here. What went wrong is remembered.
 // Errors: problem.List of all images that cannot be had; Unavailable when a
 // disk is nearly full.
 func (d *Deployer) fetch(ctx context.Context, want api.Apply, report func(api.Progress)) error {
@@ -86,21 +85,22 @@ func (d *Deployer) fetch(ctx context.Context, want api.Apply, report func(api.Pr
 	return wrong
 }
 
-// note remembers of the services that are there already which rollout they did
-// not get, and why.
+// note remembers which rollout services did not get, and why; of those that
+// are not there yet, too.
 func (d *Deployer) note(ctx context.Context, want api.Apply, vain map[string]string) error {
+	d.giving.Lock() // a project that is new is given a network
+	defer d.giving.Unlock()
 	for try := 0; ; try++ {
 		records, err := d.Records.Projects(ctx)
 		if err != nil {
 			return err
 		}
-		i := slices.IndexFunc(records, func(r Record) bool {
-			return !r.Removed && r.Environment == want.Environment && strings.EqualFold(r.Name, want.Project.Name)
-		})
-		if i < 0 || !records[i].miss(want.Project, vain, time.Now().UTC()) {
-			return nil
+		r, err := d.former(records, want)
+		if err != nil {
+			return err
 		}
-		err = d.Records.SaveProject(ctx, records[i])
+		r.miss(want.Project, vain, time.Now().UTC())
+		err = d.Records.SaveProject(ctx, r)
 		if problem.KindOf(err) == problem.Busy && try < tries {
 			continue
 		}
@@ -110,14 +110,23 @@ func (d *Deployer) note(ctx context.Context, want api.Apply, vain map[string]str
 }
 
 // miss adds rollouts that failed before they began. What serves, and what is
-// on its way, goes on.
-func (r *Record) miss(want spec.Project, vain map[string]string, now time.Time) (changed bool) {
-	r.Services = slices.Clone(r.Services)
+// on its way, goes on. A service that is new has nothing that should serve.
+func (r *Record) miss(want spec.Project, vain map[string]string, now time.Time) {
+	if r.Services = slices.Clone(r.Services); r.Removed {
+		r.Removed, r.Declared = false, spec.Project{Name: r.Name}
+	}
 	for _, declared := range want.Services {
-		s := r.Service(declared.Name)
 		reason, wanted := vain[declared.Name]
-		if !wanted || s == nil || s.Removed {
+		if !wanted {
 			continue
+		}
+		s := r.Service(declared.Name)
+		switch {
+		case s == nil:
+			r.Services = append(r.Services, Service{ID: spec.ServiceID(NewID()), Name: declared.Name})
+			s = &r.Services[len(r.Services)-1]
+		case s.Removed:
+			s.Removed, s.Stopped, s.Active, s.Target = false, false, 0, 0
 		}
 		next := Rollout{Number: s.Last() + 1, State: Failed, Reason: reason, Declared: &declared, Created: now}
 		if had := s.Rollout(s.Target); had != nil { // without its image nobody knows how it would have run
@@ -129,9 +138,8 @@ func (r *Record) miss(want spec.Project, vain map[string]string, now time.Time) 
 		}
 		s.Rollouts = slices.Clone(s.Rollouts)
 		s.add(next)
-		changed = true
 	}
-	return changed
+	slices.SortFunc(r.Services, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
 }
 
 // missing tells whether the image of a service is to be pulled, and can be kept.

@@ -84,7 +84,7 @@ func TestPullThatFailsIsRememberedAndChangesNothing(t *testing.T) {
 			t.Errorf("error = %v", err)
 		}
 		r := w.record("shop")
-		if s := r.Service("web"); len(r.Services) != 2 || s.Target != before.Target || s.Active != before.Active || r.Declared.Services[1].Image != "good" {
+		if s := r.Service("web"); len(r.Services) != 3 || len(r.Declared.Services) != 2 || s.Target != before.Target || s.Active != before.Active || r.Declared.Services[1].Image != "good" {
 			t.Errorf("it remembers %+v", r)
 		}
 		for _, name := range []string{"web", "two"} {
@@ -96,6 +96,7 @@ func TestPullThatFailsIsRememberedAndChangesNothing(t *testing.T) {
 			t.Errorf("history: %+v, %v", all, err)
 		}
 		w.why("web", "rollout r2 failed: pull image gone: manifest unknown", "", "")
+		w.why("db", "rollout r1 failed: pull image lost: manifest unknown", "mend it and apply again", "")
 		_, err = w.back("web", 2)
 		w.conflict("never had its image", err)
 		w.must("shop", app("web", "good"), app("two", "good")) // what runs is what is wanted after all
@@ -147,5 +148,76 @@ func TestPullThatCannotBeHadRemembersNothing(t *testing.T) {
 		if len(h.pulled) != 0 {
 			t.Errorf("it pulled %q", h.pulled)
 		}
+	})
+}
+
+func TestFirstPullThatFailsIsRemembered(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		pulling(w)
+		vain := func() {
+			t.Helper()
+			if _, err := w.apply("shop", app("web", "gone", port(80, 8080)), app("db", "good")); problem.KindOf(err) != problem.Failed {
+				t.Errorf("error = %v", err)
+			}
+		}
+		vain()
+		w.why("web", "rollout r1 failed: pull image gone: manifest unknown", "mend it and apply again", "")
+		vain()
+		if got := w.history("web"); got != "r2 failed; r1 failed" {
+			t.Errorf("history: %s", got)
+		}
+		if r := w.record("shop"); len(r.Services) != 1 || len(r.Declared.Services) != 0 || len(w.cluster.State().Services)+len(w.cluster.State().Networks) != 0 {
+			t.Errorf("%+v is remembered, and there are %+v", r, w.cluster.State())
+		}
+		if err := w.Start(t.Context(), target("web"), func(api.Progress) {}); problem.KindOf(err) != problem.Failed || !strings.Contains(err.Error(), "manifest unknown") {
+			t.Errorf("start: %v", err)
+		}
+		w.must("shop", app("web", "good", port(80, 8080)), app("db", "good"))
+		if got := w.history("web"); got != "r3 active good; r2 failed; r1 failed" {
+			t.Errorf("history: %s", got)
+		}
+	})
+}
+
+func TestFirstPullThatFailsIsForgottenWithItsProject(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		pulling(w)
+		for _, name := range []string{"good", "gone"} { // of what was removed before, too
+			if _, err := w.apply("shop", app("web", name)); (err != nil) != (name == "gone") {
+				t.Fatal(err)
+			}
+			if _, err := w.Remove(t.Context(), api.Target{Name: "shop", Project: true}, api.Removal{Volumes: true}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if all, err := w.Records.Projects(t.Context()); err != nil || len(all) != 0 {
+			t.Errorf("%+v is remembered, %v", all, err)
+		}
+	})
+}
+
+// What was removed and has not gone yet goes, though it is asked for again in
+// vain meanwhile.
+func TestPullThatFailsLeavesNothingOfWhatWasRemoved(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		pulling(w)
+		w.must("shop", app("web", "good"), app("db", "good"))
+		w.cluster.Refusing(func(call string) error {
+			if call == "remove" {
+				return problem.New(problem.Unavailable, "the engine is busy")
+			}
+			return nil
+		})
+		w.must("shop", app("db", "good"))
+		if _, err := w.apply("shop", app("web", "gone"), app("db", "good")); problem.KindOf(err) != problem.Failed {
+			t.Errorf("error = %v", err)
+		}
+		if n := len(w.cluster.State().Services); n != 2 {
+			t.Fatalf("%d services are there, and none was to go yet", n)
+		}
+		w.cluster.Refusing(nil)
+		w.quiet()
+		w.has("services", len(w.cluster.State().Services), 1)
+		w.why("web", "rollout r2 failed: pull image gone: manifest unknown", "mend it and apply again", "")
 	})
 }

@@ -26,6 +26,9 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	cur := s.Current()
 	if cur == nil {
 		a.State, a.Says = "starting", "it was declared, but has no rollout yet"
+		if last := s.Rollout(s.Last()); last != nil {
+			a.State, a.Says, a.Image = "failing", lastFailure(s), last.Spec.Image
+		}
 		return a
 	}
 	a.Image, a.Rollout, a.Replicas = cur.Spec.Image, cur.Number, cur.Spec.Replicas

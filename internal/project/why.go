@@ -40,6 +40,7 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		why.Says = full + " ran to its end with exit code 0, and its restart policy does not start it again"
 	case "starting", "failing":
 		if cur == nil {
+			why.Remedy = "mend it and apply again"
 			break
 		}
 		from, why.Remedy = trouble(ref, cur, v)
