@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"strconv"
 )
 
 // maxRequest is far more than any request needs.
@@ -57,6 +58,53 @@ func readLine(from io.Reader) ([]byte, error) {
 
 // parse understands a request, or refuses it.
 func parse(line []byte) (request, error) {
+	if r, rest, ok := scan(line); ok && len(rest) == 0 {
+		return r, nil
+	}
+	return explain(line)
+}
+
+// scan reads a request that is written in the one form that is accepted, and
+// gives what comes behind it. It knows less than explain, never more.
+func scan(text []byte) (r request, rest []byte, ok bool) {
+	id, text, ok := between(text, `{"id":"`, '"')
+	if !ok || len(id) != 64 || len(bytes.Trim(id, "0123456789abcdef")) > 0 {
+		return r, nil, false
+	}
+	address, text, ok := between(text, `,"address":"`, '"')
+	if !ok {
+		return r, nil, false
+	}
+	at, err := netip.ParseAddr(string(address)) // IPv4 has one form only
+	if err != nil || !at.Is4() || !at.IsGlobalUnicast() {
+		return r, nil, false
+	}
+	text, ok = bytes.CutPrefix(text, []byte(`,"port":`))
+	digits := len(text) - len(bytes.TrimLeft(text, "0123456789"))
+	port, err := strconv.ParseUint(string(text[:digits]), 10, 16)
+	if !ok || err != nil || port == 0 || text[0] == '0' {
+		return r, nil, false
+	}
+	r = request{ID: string(id), Address: at, Port: uint16(port)}
+	if text = text[digits:]; bytes.HasPrefix(text, []byte(`,"network":"udp"`)) {
+		r.Network, text = udp, text[len(`,"network":"udp"`):]
+	}
+	rest, ok = bytes.CutPrefix(text, []byte("}"))
+	return r, rest, ok
+}
+
+// between gives what stands between a prefix and the next end.
+func between(text []byte, prefix string, end byte) (found, rest []byte, ok bool) {
+	text, ok = bytes.CutPrefix(text, []byte(prefix))
+	i := bytes.IndexByte(text, end)
+	if !ok || i < 0 {
+		return nil, nil, false
+	}
+	return text[:i], text[i+1:], true
+}
+
+// explain takes its time to understand a request, or to say what is wrong.
+func explain(line []byte) (request, error) {
 	var r request
 	d := json.NewDecoder(bytes.NewReader(line))
 	d.DisallowUnknownFields()

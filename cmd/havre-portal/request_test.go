@@ -78,6 +78,11 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			return
 		}
+		if r, rest, ok := scan(line); ok && len(rest) == 0 {
+			if same, err := explain(line); err != nil || r != same {
+				t.Errorf("%q was read as %+v at a glance, and as %+v, %v by a closer look", line, r, same, err)
+			}
+		}
 		r, err := parse(line)
 		if err != nil {
 			return

@@ -103,8 +103,12 @@ func (p *portal) pause(ctx context.Context, why error) {
 	}
 }
 
-func (p *portal) handle(ctx context.Context, conn *net.UnixConn) {
-	defer conn.Close()
+func (p *portal) handle(ctx context.Context, caller *net.UnixConn) {
+	defer caller.Close()
+	conn, err := newLine(caller)
+	if err != nil {
+		return
+	}
 	defer func() {
 		// The sockets handed over live in this container's network namespace
 		// and would all die with the process.
@@ -133,14 +137,14 @@ func (p *portal) handle(ctx context.Context, conn *net.UnixConn) {
 }
 
 // tell sends the refusal.
-func tell(conn *net.UnixConn, r *refusal) {
+func tell(conn *line, r *refusal) {
 	line, _ := json.Marshal(r)
 	conn.SetWriteDeadline(time.Now().Add(100 * time.Millisecond))
-	conn.Write(append(line, '\n')) // who doesn't listen doesn't want to know
+	conn.send(append(line, '\n')) // who doesn't listen doesn't want to know
 }
 
 // answer serves one request of conn, or says why not.
-func (p *portal) answer(conn *net.UnixConn, line []byte) *refusal {
+func (p *portal) answer(conn *line, line []byte) *refusal {
 	req, err := parse(line)
 	if err != nil {
 		return refuse("bad-request", "%v", err)
@@ -155,7 +159,7 @@ func (p *portal) answer(conn *net.UnixConn, line []byte) *refusal {
 	if no != nil {
 		return no
 	}
-	defer syscall.Close(out)
+	defer rawClose(out)
 	if err := handOver(conn, out); err != nil {
 		return refuse("timeout", "hand over: %v", err)
 	}
@@ -182,7 +186,7 @@ func (p *portal) reach(ctx context.Context, req request) (int, *refusal) {
 	// second, may be with a container that got the address meanwhile.
 	if stood := time.Now(); stood.Sub(w.asked) > p.fresh {
 		if no := p.words.about(ctx, req.name(), stood.Add(-p.fresh)).vouch(ctx, req); no != nil {
-			syscall.Close(out)
+			rawClose(out)
 			return -1, no
 		}
 	}
@@ -221,8 +225,7 @@ func kindOf(err error) string {
 
 // handOver sends the descriptor out along with the good news. The caller
 // still closes out: from here on the receiver's descriptor keeps it open.
-func handOver(conn *net.UnixConn, out int) error {
+func handOver(conn *line, out int) error {
 	conn.SetWriteDeadline(time.Now().Add(time.Second))
-	_, _, err := conn.WriteMsgUnix([]byte("{\"ok\":true}\n"), syscall.UnixRights(out), nil)
-	return err
+	return conn.send([]byte("{\"ok\":true}\n"), out)
 }
