@@ -163,7 +163,7 @@ func (b *backend) welcome(c *guest, v *visitor) (*guest, error) {
 	if b.how.proxy == "" {
 		return c, nil
 	}
-	if _, err := c.Write(greeting(addrPort(v.RemoteAddr()), addrPort(v.LocalAddr()))); err != nil {
+	if err := c.greet(greeting(addrPort(v.RemoteAddr()), addrPort(v.LocalAddr()))); err != nil {
 		c.Close()
 		return nil, err
 	}

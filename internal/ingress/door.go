@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -55,6 +56,7 @@ type door struct {
 	warn   func(error)
 
 	sockets []net.Listener   // guarded by front.mu, as the next three
+	bare    []*os.File       // the same sockets, where what they accept is bare
 	packets []*packets       // of a UDP door, instead
 	why     *problem.Problem // why it is shut
 	looked  time.Time        // when it was last found out who has the port
@@ -65,12 +67,13 @@ type door struct {
 
 // visitor is a connection that came in by a door. Close may be called twice.
 type visitor struct {
-	*net.TCPConn
-	door *door
-	head []byte // what was read already to see where it wants to go
-	gone atomic.Bool
+	*net.TCPConn      // nil while it is bare
+	bare         bare // where there is no other
+	door         *door
+	head         []byte // what was read already to see where it wants to go
+	gone         atomic.Bool
 
-	client, here net.Addr // as a trusted proxy told them
+	client, here net.Addr // as a trusted proxy told them; the client of a bare one is always known
 }
 
 // Read gives what was read already, then what comes.
@@ -96,11 +99,26 @@ func (v *visitor) WriteTo(to io.Writer) (int64, error) {
 
 // Close closes the connection and makes room for another.
 func (v *visitor) Close() error {
+	defer v.left()
+	return v.TCPConn.Close()
+}
+
+// left makes room for another.
+func (v *visitor) left() {
 	if v.gone.CompareAndSwap(false, true) {
 		v.door.now.Add(-1)
-		defer v.door.inside.Done()
+		v.door.inside.Done()
 	}
-	return v.TCPConn.Close()
+}
+
+// cut shows the client a broken connection.
+func (v *visitor) cut() {
+	if v.TCPConn != nil {
+		reset(v.TCPConn)
+		return
+	}
+	v.bare.reset()
+	v.left()
 }
 
 func (f *front) newDoor(k key) *door {
@@ -158,6 +176,10 @@ func (f *front) listenOn(d *door, sockets []net.Listener) {
 		}
 	}
 	for _, l := range sockets {
+		if raw := f.bareDoor(d, l); raw != nil {
+			f.serving.Go(func() { f.acceptBare(d, raw) })
+			continue
+		}
 		f.serving.Go(func() { d.accept(l) })
 	}
 }
@@ -221,52 +243,73 @@ func (d *door) close() {
 	for _, l := range d.sockets {
 		l.Close()
 	}
+	for _, l := range d.bare {
+		l.Close()
+	}
 	for _, p := range d.packets {
 		p.Close()
 	}
-	d.sockets, d.packets = nil, nil
+	d.sockets, d.bare, d.packets = nil, nil, nil
 }
 
 // accept lets people in until l is closed.
 func (d *door) accept(l net.Listener) {
-	var pause time.Duration
-	var warned time.Time
+	var t trouble
 	for {
 		c, err := l.Accept()
 		if err == nil {
-			pause = 0
+			t.pause = 0
 			d.admit(c.(*net.TCPConn))
 			continue
 		}
-		if errors.Is(err, net.ErrClosed) {
+		if errors.Is(err, net.ErrClosed) || !t.pass(d, err) {
 			return
 		}
-		// No descriptors or no memory: it passes when others leave.
-		if time.Since(warned) > time.Minute {
-			d.warn(err)
-			warned = time.Now()
-		}
-		pause = min(max(2*pause, 5*time.Millisecond), time.Second)
-		select {
-		case <-d.closed:
-			return
-		case <-time.After(pause):
-		}
+	}
+}
+
+// trouble is that nobody can be let in: no descriptors or no memory. It passes
+// when others leave.
+type trouble struct {
+	pause  time.Duration
+	warned time.Time
+}
+
+// pass waits a while; it is false when d was closed meanwhile.
+func (t *trouble) pass(d *door, err error) bool {
+	if time.Since(t.warned) > time.Minute {
+		d.warn(err)
+		t.warned = time.Now()
+	}
+	t.pause = min(max(2*t.pause, 5*time.Millisecond), time.Second)
+	select {
+	case <-d.closed:
+		return false
+	case <-time.After(t.pause):
+		return true
 	}
 }
 
 // admit turns away at once who finds no room: waiting in the kernel's queue
 // would look like a service that hangs.
 func (d *door) admit(c *net.TCPConn) {
+	if !d.room() {
+		reset(c)
+		return
+	}
+	d.enter(&visitor{TCPConn: c, door: d})
+}
+
+// room counts one more, if there is room.
+func (d *door) room() bool {
 	d.total.Add(1)
 	if d.now.Add(1) > d.most {
 		d.now.Add(-1)
 		d.crowded.Add(1)
-		reset(c)
-		return
+		return false
 	}
 	d.inside.Add(1)
-	d.enter(&visitor{TCPConn: c, door: d})
+	return true
 }
 
 func (d *door) report() route.Listener {

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -39,6 +40,7 @@ type front struct {
 	left     chan struct{} // closed when another ingress took over from us
 	over     chan struct{} // closed when that one ended us
 	tallies  tallies
+	relays   relays // none where there is no Settings.Socket
 	buffers  buffers
 	visits   sync.Pool // of *visit
 	press    *press
@@ -72,6 +74,9 @@ func newFront(ctx context.Context, set Settings) *front {
 	f.press = newPress(&f.buffers)
 	f.proofs.Store(&proofs{})
 	f.now.Store(newView(route.Table{}, nil, f))
+	if set.Socket != nil {
+		f.relay(max(1, runtime.GOMAXPROCS(0)/2))
+	}
 	return f
 }
 

@@ -34,13 +34,18 @@ type guests struct {
 
 // guest is a connection to a container. Close may be called twice.
 type guest struct {
-	*net.TCPConn
-	leave func()
+	*net.TCPConn      // nil while it is bare
+	bare         bare // where there is no other
+	leave        func()
 }
 
 // Close closes the connection and counts it no more.
 func (g *guest) Close() error {
 	defer g.leave()
+	if g.TCPConn == nil {
+		g.bare.close()
+		return nil
+	}
 	return g.TCPConn.Close()
 }
 
@@ -56,7 +61,34 @@ func (f *front) enter(ctx context.Context, t route.Target) (*guest, error) {
 		leave()
 		return nil, err
 	}
-	return &guest{c, leave}, nil
+	return &guest{TCPConn: c, leave: leave}, nil
+}
+
+// enterBare is enter for a bare connection. Close may be called once.
+func (f *front) enterBare(ctx context.Context, t route.Target) (*guest, error) {
+	leave := f.register(t.Container)
+	if leave == nil {
+		return nil, errMoved
+	}
+	b, err := f.dialBare(ctx, t)
+	if err != nil {
+		leave()
+		return nil, err
+	}
+	return &guest{bare: b, leave: leave}, nil
+}
+
+// greet says who comes, before anybody else says anything.
+func (g *guest) greet(who []byte) error {
+	if g.TCPConn != nil {
+		_, err := g.TCPConn.Write(who)
+		return err
+	}
+	n, err := g.bare.send(who, 0)
+	if err == nil && n < len(who) {
+		err = io.ErrShortWrite // a new connection takes as much
+	}
+	return err
 }
 
 // register counts one more guest before it dials, unless the container is not

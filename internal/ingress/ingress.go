@@ -29,6 +29,7 @@ type Settings struct {
 	ControlSocket string // where tables are put and the status is asked for; needed
 	ControlGroup  int    // the group that may use it; 0 leaves it with the process's own
 	Dial          Dial   // how containers are reached; needed
+	Socket        Socket // how TCP ports reach them faster; default: by Dial
 
 	Bind       netip.Addr                  // the address for ports that are not for localhost alone; default: all
 	Local      []netip.Prefix              // what private access lets in; default: LocalNetworks()
@@ -112,7 +113,7 @@ func (i *Ingress) Run(parent context.Context) error {
 	f := newFront(ctx, i.set)
 	stop := f.serveHTTP(cancel)
 	defer stop()
-	defer f.close()
+	defer func() { cancel(nil); f.close() }()
 
 	var err error
 	if f.legacy, err = inherit(HeirSocket(i.set.ControlSocket)); err != nil {

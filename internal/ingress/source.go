@@ -334,5 +334,8 @@ func (v *visitor) LocalAddr() net.Addr {
 	if v.here != nil {
 		return v.here
 	}
+	if v.TCPConn == nil {
+		return v.bare.local()
+	}
 	return v.TCPConn.LocalAddr()
 }

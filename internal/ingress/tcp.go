@@ -40,22 +40,38 @@ func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) 
 	return tcp, nil
 }
 
-// serveTCP is the whole life of a TCP port's connection.
+// serveTCP leads a TCP port's connection in. What is bare is the relay's from
+// then on.
 func (f *front) serveTCP(v *visitor) {
-	f.through(v, func() *way { return f.now.Load().tcp[v.door.port] }, nil)
+	now := func() *way { return f.now.Load().tcp[v.door.port] }
+	if v.TCPConn != nil {
+		f.through(v, now, nil)
+		return
+	}
+	if inside, told := f.lead(v, now); inside != nil {
+		f.relays.turn().take(&pair{v: v, inside: inside, told: told, tally: f.tallies.of(told.Service), ends: [2]end{{bare: v.bare}, {bare: inside.bare}}})
+	}
 }
 
 // through leads v to a container of the way that there is now; what it said
-// already goes first. Who may not come in is turned away before any container
-// hears of it.
+// already goes first.
 func (f *front) through(v *visitor, now func() *way, said []byte) {
 	defer v.Close()
+	if inside, told := f.lead(v, now); inside != nil {
+		f.between(v, inside, said, told)
+	}
+}
+
+// lead connects v to a container of the way that there is now. Who may not
+// come in is turned away before any container hears of it. Where it gives
+// none, v is cut.
+func (f *front) lead(v *visitor, now func() *way) (*guest, Connection) {
 	told := Connection{Listen: v.door.String(), Client: clientOf(v.RemoteAddr()), Began: time.Now()}
 	for held, judged := f.hold(), admitted; ; {
 		w := now()
 		if w == nil { // the route went while this one came in
-			reset(v.TCPConn)
-			return
+			v.cut()
+			return nil, told
 		}
 		if told.Service == "" {
 			judged = w.admit(told.Client)
@@ -65,19 +81,18 @@ func (f *front) through(v *visitor, now func() *way, said []byte) {
 			v.door.denied.Add(1)
 			told.Denied = true
 			f.set.Recorder.Connection(told)
-			reset(v.TCPConn)
-			return
+			v.cut()
+			return nil, told
 		}
 		inside, err := f.connect(f.ctx, w, v)
 		if err == nil {
-			f.between(v, inside, said, told)
-			return
+			return inside, told
 		}
 		if now() == w && !held.wait(f.ctx, w) {
 			v.door.failed.Add(1)
 			f.set.Log.Debug("no way in", "listen", v.door.String(), "service", w.service, "err", err)
-			reset(v.TCPConn)
-			return
+			v.cut()
+			return nil, told
 		}
 	}
 }
@@ -94,7 +109,7 @@ func (f *front) between(v *visitor, inside *guest, said []byte, told Connection)
 		reset(v.TCPConn)
 		return
 	}
-	told.In, told.Out = join(f.ctx, v.TCPConn, inside.TCPConn)
+	told.In, told.Out = join(f.ctx, v.TCPConn, inside.TCPConn, &[2]end{})
 	told.In += int64(len(said))
 	t.in.Add(told.In)
 	t.out.Add(told.Out)
@@ -107,7 +122,7 @@ func (f *front) between(v *visitor, inside *guest, said []byte, told Connection)
 func (f *front) connect(ctx context.Context, w *way, v *visitor) (*guest, error) {
 	errs := []error{}
 	for _, b := range w.inTurn(clientOf(v.RemoteAddr())) {
-		c, err := f.enter(ctx, b.target)
+		c, err := f.admit(ctx, b.target, v)
 		if !moved(err) {
 			b.fared(err == nil)
 		}
@@ -125,10 +140,18 @@ func (f *front) connect(ctx context.Context, w *way, v *visitor) (*guest, error)
 	return nil, errors.Join(errs...)
 }
 
+// admit connects v to a container, in its own manner.
+func (f *front) admit(ctx context.Context, t route.Target, v *visitor) (*guest, error) {
+	if v.TCPConn == nil {
+		return f.enterBare(ctx, t)
+	}
+	return f.enter(ctx, t)
+}
+
 // join passes bytes both ways until both sides are done, and closes both. One
-// side may be done while the other still speaks. It tells how many bytes went
-// from a to b, and back.
-func join(ctx context.Context, a, b *net.TCPConn) (ab, ba int64) {
+// side may be done while the other still speaks, or before: sides say how far
+// a and b are. It tells how many bytes went from a to b, and back.
+func join(ctx context.Context, a, b *net.TCPConn, sides *[2]end) (ab, ba int64) {
 	stop := context.AfterFunc(ctx, func() {
 		reset(a)
 		reset(b)
@@ -136,8 +159,8 @@ func join(ctx context.Context, a, b *net.TCPConn) (ab, ba int64) {
 	defer stop()
 	var back sync.WaitGroup
 	var there, here error
-	back.Go(func() { ba, there = pass(a, b) })
-	ab, here = pass(b, a)
+	back.Go(func() { ba, there = pass(a, b, &sides[1]) })
+	ab, here = pass(b, a, &sides[0])
 	back.Wait()
 	if there != nil || here != nil {
 		reset(a)
@@ -152,8 +175,15 @@ func join(ctx context.Context, a, b *net.TCPConn) (ab, ba int64) {
 // pass copies until from is done speaking, and says so to to. When from broke
 // off, to hears of it at once. When to did, from may still get what to had
 // said before: the other direction carries it, and ends by itself.
-func pass(to, from *net.TCPConn) (int64, error) {
-	n, err := carry(to, from)
+func pass(to, from *net.TCPConn, side *end) (int64, error) {
+	if side.done {
+		return 0, nil
+	}
+	var n int64
+	_, err := to.Write(side.rest) // counted when it was read
+	if err == nil {
+		n, err = carry(to, from)
+	}
 	if err != nil {
 		if !dead(to) {
 			reset(to)

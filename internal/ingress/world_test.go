@@ -49,6 +49,7 @@ func newWorld(t testing.TB, change ...func(*ingress.Settings)) *world {
 		TableFile:     filepath.Join(dir, "table.json"),
 		ControlSocket: filepath.Join(dir, "ingress.sock"),
 		Dial:          throughPortals(filepath.Join(dir, "portal")),
+		Socket:        socketsOfPortals(filepath.Join(dir, "portal")),
 		Bind:          netip.MustParseAddr("127.0.0.1"),
 		Retry:         50 * time.Millisecond,
 	}
@@ -67,14 +68,30 @@ func newWorld(t testing.TB, change ...func(*ingress.Settings)) *world {
 // throughPortals dials by the portals below dir, as the role does.
 func throughPortals(dir string) ingress.Dial {
 	return func(ctx context.Context, p spec.Protocol, t route.Target) (net.Conn, error) {
-		socket := filepath.Join(dir, t.Environment, "portal.sock")
-		c, err := portal.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port, UDP: p == spec.UDP})
-		var no *portal.Refusal
-		if errors.As(err, &no) && (no.Kind == portal.Unknown || no.Kind == portal.Mismatch) {
-			err = errors.Join(ingress.ErrElsewhere, err)
-		}
-		return c, err
+		c, err := portal.Dial(ctx, portalOf(dir, t), portal.Target{Container: t.Container, Address: t.Address, Port: t.Port, UDP: p == spec.UDP})
+		return c, elsewhere(err)
 	}
+}
+
+// socketsOfPortals does the same for bare sockets.
+func socketsOfPortals(dir string) ingress.Socket {
+	return func(ctx context.Context, t route.Target) (int, error) {
+		var d portal.Dialer
+		s, err := d.Socket(ctx, portalOf(dir, t), portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+		return s, elsewhere(err)
+	}
+}
+
+func portalOf(dir string, t route.Target) string {
+	return filepath.Join(dir, t.Environment, "portal.sock")
+}
+
+func elsewhere(err error) error {
+	var no *portal.Refusal
+	if errors.As(err, &no) && (no.Kind == portal.Unknown || no.Kind == portal.Mismatch) {
+		return errors.Join(ingress.ErrElsewhere, err)
+	}
+	return err
 }
 
 // open makes a world whose ingress runs until the test ends.

@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -88,27 +89,45 @@ type Dialer struct {
 // has too much to do; Invalid for a target that can't be one. When ctx
 // ends first, its error is inside.
 func (d *Dialer) Dial(ctx context.Context, socketPath string, target Target) (net.Conn, error) {
+	s, err := d.Socket(ctx, socketPath, target)
+	if err != nil {
+		return nil, err
+	}
+	f := os.NewFile(uintptr(s), "portal")
+	defer f.Close() // net.FileConn makes a copy
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, explain(ctx, target, err)
+	}
+	return c, nil
+}
+
+// Socket is Dial, but gives the descriptor itself, which the runtime does not
+// know. It is the caller's to close.
+//
+// Errors: as Dial.
+func (d *Dialer) Socket(ctx context.Context, socketPath string, target Target) (int, error) {
 	ctx, cancel := context.WithTimeout(ctx, longest)
 	defer cancel()
 	question, err := target.question()
 	if err != nil {
-		return nil, explain(ctx, target, err)
+		return -1, explain(ctx, target, err)
 	}
-	conn, err := net.Conn(nil), errLeft
+	s, err := -1, errLeft
 	if l := d.kept(socketPath); l != nil {
-		conn, err = d.ask(ctx, l, question, target)
+		s, err = d.ask(ctx, l, question, target)
 	}
 	// One that is being replaced leaves at its name a way to the new one.
 	for tries := 0; errors.Is(err, errLeft) && tries < 2; tries++ {
 		var l *line
 		if l, err = open(ctx, socketPath); err == nil {
-			conn, err = d.ask(ctx, l, question, target)
+			s, err = d.ask(ctx, l, question, target)
 		}
 	}
 	if err != nil {
-		return nil, explain(ctx, target, err)
+		return -1, explain(ctx, target, err)
 	}
-	return conn, nil
+	return s, nil
 }
 
 // errLeft means that the portal went away without having said a word.
@@ -118,22 +137,22 @@ var errLeft = errors.New("the portal left without an answer")
 var errAnswer = errors.New("not an answer of a portal")
 
 // ask asks by l, which is kept when all went well, or else closed.
-func (d *Dialer) ask(ctx context.Context, l *line, question []byte, target Target) (net.Conn, error) {
+func (d *Dialer) ask(ctx context.Context, l *line, question []byte, target Target) (int, error) {
 	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) })
 	// A portal that is busy answers without reading; its answer is what counts.
 	_, err := l.Write(question)
 	if err != nil && !gone(err) {
 		stop()
 		l.Close()
-		return nil, err
+		return -1, err
 	}
-	conn, err := l.receive(target)
+	s, err := l.receive(target)
 	if stop() && err == nil {
 		d.keep(l)
 	} else {
 		l.Close()
 	}
-	return conn, err
+	return s, err
 }
 
 // question is what a portal is asked: a line of JSON. What is not hexadecimal

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"net"
-	"os"
+	"net/netip"
 	"syscall"
 )
 
@@ -16,25 +15,30 @@ const maxAnswer = 4 << 10
 // for all of them, so that those nobody asked for can be closed.
 const maxDescriptors = 253
 
-// receive reads the portal's answer and makes a connection of the one
-// descriptor in it. Whatever else came along is closed.
-func (l *line) receive(target Target) (net.Conn, error) {
+// receive reads the portal's answer and gives the one descriptor in it.
+// Whatever else came along is closed.
+func (l *line) receive(target Target) (int, error) {
 	answer, fds, err := l.readAnswer()
-	files := make([]*os.File, len(fds))
-	for i, fd := range fds {
-		files[i] = os.NewFile(uintptr(fd), "portal")
-		defer files[i].Close() // net.FileConn makes a copy
+	if err == nil {
+		err = understand(answer)
+	}
+	if err == nil && len(fds) != 1 {
+		err = fmt.Errorf("%w: %d descriptors instead of one", errAnswer, len(fds))
+	}
+	if err == nil {
+		err = check(fds[0], target)
 	}
 	if err != nil {
-		return nil, err
+		closeAll(fds)
+		return -1, err
 	}
-	if err := understand(answer); err != nil {
-		return nil, err
+	return fds[0], nil
+}
+
+func closeAll(fds []int) {
+	for _, fd := range fds {
+		syscall.Close(fd)
 	}
-	if len(files) != 1 {
-		return nil, fmt.Errorf("%w: %d descriptors instead of one", errAnswer, len(files))
-	}
-	return connected(files[0], target)
 }
 
 // readAnswer reads one line and every descriptor that comes with it. The
@@ -101,22 +105,26 @@ func understand(line []byte) error {
 	return nil
 }
 
-// connected makes a connection of a descriptor, after a look at whether it is
-// what was asked for: a portal is told what to do and may still be wrong.
-func connected(f *os.File, target Target) (net.Conn, error) {
-	c, err := net.FileConn(f)
+// check has a look at whether a descriptor is what was asked for: a portal is
+// told what to do and may still be wrong.
+func check(fd int, target Target) error {
+	want := syscall.SOCK_STREAM
+	if target.UDP {
+		want = syscall.SOCK_DGRAM
+	}
+	if kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || kind != want {
+		return fmt.Errorf("%w: not a socket of the kind that was asked for", errAnswer)
+	}
+	at, err := syscall.Getpeername(fd)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errAnswer, err)
+		return fmt.Errorf("%w: a socket to nobody: %w", errAnswer, err)
 	}
-	_, tcp := c.(*net.TCPConn)
-	_, udp := c.(*net.UDPConn)
-	if udp != target.UDP || tcp == target.UDP {
-		c.Close()
-		return nil, fmt.Errorf("%w: not a socket of the kind that was asked for", errAnswer)
+	four, ok := at.(*syscall.SockaddrInet4)
+	if !ok {
+		return fmt.Errorf("%w: a socket of another family", errAnswer)
 	}
-	if at := c.RemoteAddr(); at == nil || at.String() != target.address().String() {
-		c.Close()
-		return nil, fmt.Errorf("%w: a socket to %v", errAnswer, at)
+	if to := netip.AddrPortFrom(netip.AddrFrom4(four.Addr), uint16(four.Port)); to != target.address() {
+		return fmt.Errorf("%w: a socket to %v", errAnswer, to)
 	}
-	return c, nil
+	return nil
 }

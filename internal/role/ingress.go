@@ -103,7 +103,9 @@ func runIngress(ctx context.Context, l Layout) error {
 		return err
 	}
 	s, _ := c.settings() // Load validated it
-	s.TableFile, s.ControlSocket, s.Dial, s.Log = l.Table(), l.IngressSocket(), throughPortals(l.PortalDir()), logger("ingress", c.Log)
+	s.TableFile, s.ControlSocket, s.Log = l.Table(), l.IngressSocket(), logger("ingress", c.Log)
+	by := portals{dir: l.PortalDir()}
+	s.Dial, s.Socket = by.dial, by.socket
 	server, err := systemUser(ServerUser)
 	if err != nil {
 		return err
@@ -127,22 +129,38 @@ func runIngress(ctx context.Context, l Layout) error {
 	return i.Run(ctx)
 }
 
-// throughPortals reaches containers by the portals of their environments: that
-// of environment E listens on E/portal.sock below dir.
-func throughPortals(dir string) ingress.Dial {
-	var portals portal.Dialer
-	return func(ctx context.Context, p spec.Protocol, t route.Target) (net.Conn, error) {
-		if p != spec.TCP && p != spec.UDP {
-			return nil, problem.New(problem.Invalid, "a portal does not connect by %s", p)
-		}
-		socket := filepath.Join(dir, t.Environment, "portal.sock")
-		c, err := portals.Dial(ctx, socket, portal.Target{Container: t.Container, Address: t.Address, Port: t.Port, UDP: p == spec.UDP})
-		var no *portal.Refusal
-		if errors.As(err, &no) && (no.Kind == portal.Unknown || no.Kind == portal.Mismatch) {
-			err = errors.Join(ingress.ErrElsewhere, err)
-		}
-		return c, err
+// portals reach containers in their environments: that of environment E
+// listens on E/portal.sock below dir.
+type portals struct {
+	dir  string
+	asks portal.Dialer
+}
+
+func (p *portals) dial(ctx context.Context, by spec.Protocol, t route.Target) (net.Conn, error) {
+	if by != spec.TCP && by != spec.UDP {
+		return nil, problem.New(problem.Invalid, "a portal does not connect by %s", by)
 	}
+	to := portal.Target{Container: t.Container, Address: t.Address, Port: t.Port, UDP: by == spec.UDP}
+	c, err := p.asks.Dial(ctx, p.of(t), to)
+	return c, elsewhere(err)
+}
+
+func (p *portals) socket(ctx context.Context, t route.Target) (int, error) {
+	s, err := p.asks.Socket(ctx, p.of(t), portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
+	return s, elsewhere(err)
+}
+
+func (p *portals) of(t route.Target) string {
+	return filepath.Join(p.dir, t.Environment, "portal.sock")
+}
+
+// elsewhere marks a portal's word that the container is not where it was.
+func elsewhere(err error) error {
+	var no *portal.Refusal
+	if errors.As(err, &no) && (no.Kind == portal.Unknown || no.Kind == portal.Mismatch) {
+		return errors.Join(ingress.ErrElsewhere, err)
+	}
+	return err
 }
 
 // visitors keeps what the ingress tells in access logs.
