@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"havre/internal/problem"
+	"havre/internal/relay"
 	"havre/internal/route"
 	"havre/internal/spec"
 )
@@ -67,8 +69,8 @@ type door struct {
 
 // visitor is a connection that came in by a door. Close may be called twice.
 type visitor struct {
-	*net.TCPConn      // nil while it is bare
-	bare         bare // where there is no other
+	*net.TCPConn            // nil while it is bare
+	bare         relay.Conn // where there is no other
 	door         *door
 	head         []byte // what was read already to see where it wants to go
 	gone         atomic.Bool
@@ -117,7 +119,7 @@ func (v *visitor) cut() {
 		reset(v.TCPConn)
 		return
 	}
-	v.bare.reset()
+	v.bare.Reset()
 	v.left()
 }
 
@@ -266,6 +268,74 @@ func (d *door) accept(l net.Listener) {
 			return
 		}
 	}
+}
+
+// bareDoor gives l as what accepts bare connections, where d is such a door.
+func (f *front) bareDoor(d *door, l net.Listener) syscall.RawConn {
+	tcp, ok := l.(*net.TCPListener)
+	if !ok || d.kind != tcpDoor || len(f.relays) == 0 {
+		return nil
+	}
+	file, err := tcp.File() // a net.TCPListener lends its descriptor to nobody who waits
+	if err != nil {
+		return nil
+	}
+	raw, err := file.SyscallConn()
+	if err == nil {
+		err = file.SetReadDeadline(time.Time{}) // refused where it is not polled
+	}
+	if err == nil {
+		err = raw.Control(func(fd uintptr) { err = relay.Conn(fd).Prepare(keepAlive) })
+	}
+	if err != nil {
+		file.Close()
+		return nil
+	}
+	d.bare = append(d.bare, file)
+	return raw
+}
+
+// acceptBare lets people in until the listener is closed.
+func (f *front) acceptBare(d *door, listener syscall.RawConn) {
+	var t trouble
+	for {
+		var c relay.Conn
+		var client netip.AddrPort
+		var failed error
+		err := listener.Read(func(fd uintptr) bool {
+			c, client, failed = relay.Accept(fd)
+			return failed != unix.EAGAIN
+		})
+		switch {
+		case err != nil: // closed
+			return
+		case failed == unix.ECONNABORTED || failed == unix.EINTR: // as net sees it, too
+		case failed != nil:
+			if !t.pass(d, os.NewSyscallError("accept4", failed)) {
+				return
+			}
+		default:
+			t.pause = 0
+			f.admitBare(d, c, client)
+		}
+	}
+}
+
+// admitBare lets one in. Who has a zone, or comes by a proxy that is to say for
+// whom, is not for the relay.
+func (f *front) admitBare(d *door, b relay.Conn, client netip.AddrPort) {
+	if !client.IsValid() || within(f.set.Proxies, client.Addr()) {
+		if c, err := b.Whole(keepAlive); err == nil {
+			d.admit(c)
+		}
+		return
+	}
+	if !d.room() {
+		b.Reset()
+		return
+	}
+	v := &visitor{bare: b, door: d, client: net.TCPAddrFromAddrPort(client)}
+	f.serving.Go(func() { f.serveTCP(v) })
 }
 
 // trouble is that nobody can be let in: no descriptors or no memory. It passes

@@ -17,6 +17,7 @@ import (
 
 	"havre/internal/http1"
 	"havre/internal/problem"
+	"havre/internal/relay"
 	"havre/internal/route"
 	"havre/internal/spec"
 )
@@ -40,7 +41,8 @@ type front struct {
 	left     chan struct{} // closed when another ingress took over from us
 	over     chan struct{} // closed when that one ended us
 	tallies  tallies
-	relays   relays // none where there is no Settings.Socket
+	relays   []*relay.Relay // none where there is no Settings.Socket
+	turn     atomic.Uint32  // of them
 	buffers  buffers
 	visits   sync.Pool // of *visit
 	press    *press
@@ -75,9 +77,23 @@ func newFront(ctx context.Context, set Settings) *front {
 	f.proofs.Store(&proofs{})
 	f.now.Store(newView(route.Table{}, nil, f))
 	if set.Socket != nil {
-		f.relay(max(1, runtime.GOMAXPROCS(0)/2))
+		f.startRelays(max(1, runtime.GOMAXPROCS(0)/2))
 	}
 	return f
+}
+
+// startRelays has relays run until ctx ends. Where there are none, connections
+// are passed all the same.
+func (f *front) startRelays(many int) {
+	for range many {
+		r, err := relay.New()
+		if err != nil {
+			f.set.Log.Warn("no relay", "err", err)
+			return
+		}
+		f.relays = append(f.relays, r)
+		f.serving.Go(func() { r.Run(f.ctx) })
+	}
 }
 
 // load follows the kept table. A table that cannot be read is left where it

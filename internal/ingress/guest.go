@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"havre/internal/problem"
+	"havre/internal/relay"
 	"havre/internal/route"
 )
 
@@ -34,8 +35,8 @@ type guests struct {
 
 // guest is a connection to a container. Close may be called twice.
 type guest struct {
-	*net.TCPConn      // nil while it is bare
-	bare         bare // where there is no other
+	*net.TCPConn            // nil while it is bare
+	bare         relay.Conn // where there is no other
 	leave        func()
 }
 
@@ -43,7 +44,7 @@ type guest struct {
 func (g *guest) Close() error {
 	defer g.leave()
 	if g.TCPConn == nil {
-		g.bare.close()
+		g.bare.Close()
 		return nil
 	}
 	return g.TCPConn.Close()
@@ -84,7 +85,7 @@ func (g *guest) greet(who []byte) error {
 		_, err := g.TCPConn.Write(who)
 		return err
 	}
-	n, err := g.bare.send(who, 0)
+	n, err := g.bare.Send(who, 0)
 	if err == nil && n < len(who) {
 		err = io.ErrShortWrite // a new connection takes as much
 	}

@@ -23,6 +23,10 @@ import (
 // kernel's own, a *net.TCPConn for spec.TCP and a connected *net.UDPConn for spec.UDP: bytes must flow without us.
 type Dial func(context.Context, spec.Protocol, route.Target) (net.Conn, error)
 
+// Socket is what Dial is for TCP, but gives the descriptor itself, which is the
+// caller's to close and need not be known to the runtime.
+type Socket func(context.Context, route.Target) (int, error)
+
 // Settings are everything that can differ between two ingresses.
 type Settings struct {
 	TableFile     string // where the table is kept; needed

@@ -335,7 +335,7 @@ func (v *visitor) LocalAddr() net.Addr {
 		return v.here
 	}
 	if v.TCPConn == nil {
-		return v.bare.local()
+		return v.bare.Local()
 	}
 	return v.TCPConn.LocalAddr()
 }

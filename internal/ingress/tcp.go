@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"havre/internal/problem"
+	"havre/internal/relay"
 	"havre/internal/route"
 	"havre/internal/spec"
 )
@@ -40,6 +41,21 @@ func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) 
 	return tcp, nil
 }
 
+// dialBare connects to a container.
+func (f *front) dialBare(ctx context.Context, t route.Target) (relay.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	fd, err := f.set.Socket(ctx, t)
+	if err != nil {
+		return -1, err
+	}
+	if err := relay.Conn(fd).Prepare(keepAlive); err != nil {
+		relay.Conn(fd).Close()
+		return -1, problem.New(problem.Unavailable, "connect to container %.12s", t.Container).Because(err)
+	}
+	return relay.Conn(fd), nil
+}
+
 // serveTCP leads a TCP port's connection in. What is bare is the relay's from
 // then on.
 func (f *front) serveTCP(v *visitor) {
@@ -49,7 +65,61 @@ func (f *front) serveTCP(v *visitor) {
 		return
 	}
 	if inside, told := f.lead(v, now); inside != nil {
-		f.relays.turn().take(&pair{v: v, inside: inside, told: told, tally: f.tallies.of(told.Service), ends: [2]end{{bare: v.bare}, {bare: inside.bare}}})
+		f.cross(v, inside, told)
+	}
+}
+
+// crossing is a visitor with the container it is led to, while a relay passes
+// their bytes.
+type crossing struct {
+	relay.Pair
+	front  *front
+	v      *visitor
+	inside *guest
+	told   Connection
+}
+
+// cross has a relay pass the bytes of both, and counts them.
+func (f *front) cross(v *visitor, inside *guest, told Connection) {
+	t := f.tallies.of(told.Service)
+	t.open.Add(1)
+	t.connections.Add(1)
+	c := &crossing{front: f, v: v, inside: inside, told: told}
+	c.Pair = relay.Pair{Owner: c, Ends: [2]relay.End{{Conn: v.bare}, {Conn: inside.bare}}}
+	lent := shorts.Get().(*short)
+	defer shorts.Put(lent)
+	f.relays[int(f.turn.Add(1))%len(f.relays)].Take(&c.Pair, lent[:])
+}
+
+// Over counts what was said.
+func (c *crossing) Over() {
+	f, t := c.front, c.front.tallies.of(c.told.Service)
+	c.told.In, c.told.Out = c.Ends[0].Said, c.Ends[1].Said
+	c.told.Took = time.Since(c.told.Began)
+	t.open.Add(-1)
+	t.in.Add(c.told.In)
+	t.out.Add(c.told.Out)
+	f.set.Recorder.Connection(c.told)
+	c.inside.leave()
+	c.v.left()
+}
+
+// Grows has the rest spliced.
+func (c *crossing) Grows() { c.front.serving.Go(c.splice) }
+
+func (c *crossing) splice() {
+	defer c.Over()
+	client, err := c.Ends[0].Whole(keepAlive)
+	inside, err2 := c.Ends[1].Whole(keepAlive)
+	switch {
+	case err == nil && err2 == nil:
+		in, out := join(c.front.ctx, client, inside, &c.Ends)
+		c.Ends[0].Said += in
+		c.Ends[1].Said += out
+	case err == nil:
+		reset(client)
+	case err2 == nil:
+		reset(inside)
 	}
 }
 
@@ -109,7 +179,7 @@ func (f *front) between(v *visitor, inside *guest, said []byte, told Connection)
 		reset(v.TCPConn)
 		return
 	}
-	told.In, told.Out = join(f.ctx, v.TCPConn, inside.TCPConn, &[2]end{})
+	told.In, told.Out = join(f.ctx, v.TCPConn, inside.TCPConn, &[2]relay.End{})
 	told.In += int64(len(said))
 	t.in.Add(told.In)
 	t.out.Add(told.Out)
@@ -151,7 +221,7 @@ func (f *front) admit(ctx context.Context, t route.Target, v *visitor) (*guest, 
 // join passes bytes both ways until both sides are done, and closes both. One
 // side may be done while the other still speaks, or before: sides say how far
 // a and b are. It tells how many bytes went from a to b, and back.
-func join(ctx context.Context, a, b *net.TCPConn, sides *[2]end) (ab, ba int64) {
+func join(ctx context.Context, a, b *net.TCPConn, sides *[2]relay.End) (ab, ba int64) {
 	stop := context.AfterFunc(ctx, func() {
 		reset(a)
 		reset(b)
@@ -175,12 +245,12 @@ func join(ctx context.Context, a, b *net.TCPConn, sides *[2]end) (ab, ba int64) 
 // pass copies until from is done speaking, and says so to to. When from broke
 // off, to hears of it at once. When to did, from may still get what to had
 // said before: the other direction carries it, and ends by itself.
-func pass(to, from *net.TCPConn, side *end) (int64, error) {
-	if side.done {
+func pass(to, from *net.TCPConn, side *relay.End) (int64, error) {
+	if side.Done {
 		return 0, nil
 	}
 	var n int64
-	_, err := to.Write(side.rest) // counted when it was read
+	_, err := to.Write(side.Rest) // counted when it was read
 	if err == nil {
 		n, err = carry(to, from)
 	}
