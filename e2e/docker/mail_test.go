@@ -142,6 +142,8 @@ func TestMailServerOfTheSeed(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("lets the README's tour go beside it", m.goesTheTour)
+	t.Run("signs what leaves, once DKIM is on", m.signsWhatLeaves)
 	t.Run("shows Havre's certificate on all ports, and a new one", m.showsCertificates)
 	t.Run("is reached from another project only by its public ports", func(t *testing.T) {
 		h.apply(t, "stranger", "services: {s: {image: 'app:1'}}")

@@ -18,6 +18,7 @@ func newServe(*console) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			role.Named()
 			role.Version = version
 			return r.Run(cmd.Context(), role.Layout{Data: data})
 		},

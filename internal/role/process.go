@@ -46,6 +46,11 @@ func spawn(l Layout, r Role, program string) (*process, error) {
 		}
 		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(who.uid), Gid: uint32(who.gid)}
 		cmd.SysProcAttr.AmbientCaps = r.Caps
+		open, err := handOver(cmd, program)
+		if err != nil {
+			return nil, err
+		}
+		defer open.Close() // the child has its own
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.Name, err)
@@ -60,6 +65,22 @@ func spawn(l Layout, r Role, program string) (*process, error) {
 	}()
 	return p, nil
 }
+
+// handOver has cmd run a program that is opened here, by root: it may lie where
+// cmd's user cannot go, in somebody's home for one (0700 on Debian 12). The
+// child finds it as its descriptor 3.
+func handOver(cmd *exec.Cmd, program string) (*os.File, error) {
+	f, err := os.Open(program)
+	if err != nil {
+		return nil, err
+	}
+	cmd.Path, cmd.ExtraFiles = "/proc/self/fd/3", []*os.File{f}
+	return f, nil
+}
+
+// Named gives the process its name back, which a program that was handed over
+// open has lost: it would be called 3 in ps and ss. Without /proc it stays so.
+func Named() { _ = os.WriteFile("/proc/self/comm", []byte("havre"), 0) }
 
 // remember notes a role's pid and when that process began, since a pid alone
 // may be another's later.

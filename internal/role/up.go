@@ -67,6 +67,9 @@ func Up(ctx context.Context, o UpOptions) error {
 	if !filepath.IsAbs(l.Data) {
 		return problem.New(problem.Invalid, "the data directory %q is not an absolute path", l.Data).With("write it as %s", DefaultData)
 	}
+	if err := forAll(); err != nil {
+		return err
+	}
 	server, ingress, err := accounts()
 	if err != nil {
 		return err
@@ -147,6 +150,22 @@ func (o UpOptions) stay(ctx context.Context, l Layout) error {
 	stop()
 	<-told
 	return err
+}
+
+// forAll says whether the roles' users may run the program.
+func forAll() error {
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(program)
+	if err != nil {
+		return err
+	}
+	if info.Mode()&0o005 != 0o005 {
+		return problem.New(problem.Invalid, "only its owner may run %s, and Havre's parts run as other users", program).With("chmod 755 %s", program)
+	}
+	return nil
 }
 
 // detach starts a supervisor of its own session and waits until it is ready.
