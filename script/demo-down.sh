@@ -10,9 +10,10 @@ data=${HAVRE_DATA:-/var/lib/havre} # tests remove a Havre of their own
 # unused_users names Havre's system users, unless another Havre on this machine
 # runs as them.
 unused_users() {
-	local user
+	local user id
 	for user in havre havre-ingress; do
-		! getent passwd $user >/dev/null || pgrep -u $user >/dev/null || echo "user $user"
+		id=$(id -u $user 2>/dev/null) || continue
+		grep -qs "^Uid:[[:space:]]*${id}[[:space:]]" /proc/[0-9]*/status || echo "user $user"
 	done
 }
 

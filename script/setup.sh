@@ -38,9 +38,24 @@ need_engine() {
 
 has_cgroups() { grep -q ' /sys/fs/cgroup' /proc/self/mountinfo; }
 
+# need_go: Go as go.mod asks for, or one that fetches that by itself, as all do
+# since 1.21. Asked outside of the module, whose go.mod an older one cannot read.
+need_go() {
+	local least have why="there is no go command"
+	least=$(sed -n 's/^go //p' go.mod)
+	if command -v go >/dev/null; then
+		have=$(cd / && go env GOVERSION)
+		have=${have#go}
+		if no_older "$have" "$least" || { no_older "$have" 1.21 && [ "$(cd / && go env GOTOOLCHAIN)" != local ]; }; then return; fi
+		why="$(command -v go) is Go $have"
+	fi
+	fail "cannot build Havre" "$why" "install Go $least or newer and put it first on the PATH: https://go.dev/dl/"
+}
+
+no_older() { [ "$(printf '%s\n' "$2" "${1%% *}" | sort -V | head -n 1)" = "$2" ]; }
+
 need_base() {
-	command -v go >/dev/null ||
-		fail "cannot build Havre" "there is no go command" "install Go $(sed -n 's/^go //p' go.mod) or newer and put it on the PATH: https://go.dev/dl/"
+	need_go
 	need make make
 	need git git
 	need curl curl
