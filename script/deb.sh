@@ -56,7 +56,7 @@ build() {
 		Section: admin
 		Priority: optional
 		Depends: iptables, passwd
-		Recommends: docker.io (>= 20.10) | docker-ce (>= 5:20.10), mmdebstrap
+		Recommends: docker.io (>= 20.10) | docker-ce (>= 5:20.10), mmdebstrap, uidmap
 		Description: private container platform on Docker Engine
 		 Havre runs the services that one declares in Compose files, always:
 		 ports, domains, volumes, updates without a gap. Projects cannot reach

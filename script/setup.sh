@@ -62,6 +62,8 @@ need_base() {
 	need ca-certificates /etc/ssl/certs/ca-certificates.crt
 	need iproute2 ip ss
 	need mmdebstrap mmdebstrap
+	# Who is not root puts a base image together as other users.
+	if [ "$(id -u)" != 0 ]; then need uidmap newuidmap newgidmap; fi
 	need debian-archive-keyring /usr/share/keyrings/debian-archive-keyring.gpg
 }
 

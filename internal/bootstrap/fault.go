@@ -86,6 +86,7 @@ var faults = []fault{
 	{"Network is unreachable", problem.Unavailable, "the mirror cannot be reached", mirrorRemedy},
 	{"NO_PUBKEY", problem.Failed, "the mirror's signature cannot be checked", "install the keys: apt-get install debian-archive-keyring"},
 	{"is not signed", problem.Failed, "the mirror's signature cannot be checked", "install the keys: apt-get install debian-archive-keyring"},
+	{"/etc/subuid", problem.Unavailable, "this user has no other users to put a system together with", "run it as root, or give it some: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER"},
 	{"newuidmap", problem.Unavailable, "this user cannot put a system together", "run it as root, or install what it takes: apt-get install uidmap"},
 	{"unshare", problem.Unavailable, "this user cannot put a system together", "run it as root, or install what it takes: apt-get install uidmap"},
 	{"Failed to fetch", problem.Unavailable, "the mirror cannot be reached", mirrorRemedy},

@@ -20,8 +20,9 @@ func TestFailuresAreExplained(t *testing.T) {
 		"E: Release file for http://x/InRelease is expired (invalid since 15d 0h 45min 23s)": problem.Unavailable,
 		"E: Write error - write (28: No space left on device)":                               problem.Failed,
 		"W: GPG error: http://x InRelease: NO_PUBKEY 0123456789ABCDEF":                       problem.Failed,
-		"E: newuidmap failed":                 problem.Unavailable,
-		"E: something nobody has seen before": problem.Failed,
+		"E: newuidmap failed":                            problem.Unavailable,
+		"E: failed to parse /etc/subuid and /etc/subgid": problem.Unavailable,
+		"E: something nobody has seen before":            problem.Failed,
 	} {
 		err := bootstrap.Heard(func(w io.Writer) { fmt.Fprintf(w, "I: running unshare\n%s\nE: mmdebstrap failed to run\n", line) }, func(string) {})
 		p := problem.Of(err)
