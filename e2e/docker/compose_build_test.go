@@ -50,5 +50,5 @@ func TestApplyBuildsWhatTheEnvironmentLacks(t *testing.T) {
 	if r.code != 3 {
 		t.Errorf("exit code %d", r.code)
 	}
-	has(t, "a build that is refused", r.errs, "compose.yml:10:", "service plain: ", "no URLs", "[rule build-remote-add]")
+	has(t, "a build that is refused", r.errs, "compose.yml:10:", "service plain: ", "no URLs", "[rule build-remote-add]", "fetch it into the directory")
 }

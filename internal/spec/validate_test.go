@@ -52,6 +52,7 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		"too many":                {func(p *spec.Project) { web(p).Replicas = 1001 }, "services.web.replicas"},
 		"variable":                {func(p *spec.Project) { web(p).Environment = map[string]string{"A=B": ""} }, "services.web.environment"},
 		"user":                    {func(p *spec.Project) { web(p).User = "-x" }, "services.web.user"},
+		"unknown signal":          {func(p *spec.Project) { web(p).StopSignal = "SIGFOO" }, "services.web.stopSignal"},
 		"signal":                  {func(p *spec.Project) { web(p).StopSignal = "kill it" }, "services.web.stopSignal"},
 		"alias":                   {func(p *spec.Project) { web(p).Aliases = []string{"a b"} }, "services.web.aliases[0]"},
 		"host name":               {func(p *spec.Project) { web(p).Hostname = "a_b.c" }, "services.web.hostname"},

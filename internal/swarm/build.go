@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -49,7 +50,7 @@ func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reade
 		Version: build.BuilderV1, Remove: true, ForceRemove: true,
 	})
 	if err != nil {
-		return baseless(explain(err, "build image %s", r.Name))
+		return advised(explain(err, "build image %s", r.Name))
 	}
 	defer built.Body.Close()
 	var last []string
@@ -64,11 +65,24 @@ func (s *Swarm) BuildImage(ctx context.Context, r BuildRequest, archive io.Reade
 	return explain(err, "build image %s", r.Name)
 }
 
-// baseless tells of a missing base image what can be done about it.
-func baseless(err error) error {
+// ways out of what the guard refuses in a Dockerfile.
+var ways = map[dockercall.Rule]string{
+	dockercall.BuildFrom:      "bring it here with: havre image pull NAME; see what there is with: havre image ls; make a base image with: havre image bootstrap debian:bookworm",
+	dockercall.BuildSyntax:    "write it as Docker's classic builder reads it; lines like # syntax=… and # escape=… are left out",
+	dockercall.BuildFlag:      "leave the flag out; what only BuildKit knows is not here",
+	dockercall.BuildRemoteAdd: "fetch it into the directory before, or in a RUN step",
+	dockercall.BuildOnBuild:   "write the instruction where it is needed",
+}
+
+// advised says what can be done about a build that the guard refused. A base
+// image that is not there is no matter of rights.
+func advised(err error) error {
 	var p *problem.Problem
-	if errors.As(err, &p) && p.Rule == string(dockercall.BuildFrom) {
-		p.Kind, p.Remedy = problem.NotFound, "see what there is with: havre image ls; make a base image with: havre image bootstrap debian:bookworm"
+	if errors.As(err, &p) {
+		p.Remedy = cmp.Or(ways[dockercall.Rule(p.Rule)], p.Remedy)
+		if p.Rule == string(dockercall.BuildFrom) {
+			p.Kind = problem.NotFound
+		}
 	}
 	return err
 }

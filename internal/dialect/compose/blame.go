@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"havre/internal/dialect/source"
 )
 
 // blame finds all that is wrong once the whole could not be loaded. The
@@ -82,7 +85,10 @@ func (b *blame) value(ctx context.Context, parent *yaml.Node, path []*yaml.Node)
 		if b.part(wrapped(path, value), len(path), err) || b.list(ctx, path, value) {
 			continue
 		}
-		b.Refuse(b.place(key), labelled(key.Value, said(err)), listed)
+		b.accuse(key, key.Value, value, err)
+		if b.guess(value, err) {
+			continue
+		}
 		remove(parent, key.Value)
 		names := make([]string, len(path))
 		for i, n := range path {
@@ -129,11 +135,15 @@ func (b *blame) part(n *yaml.Node, depth int, err error) bool {
 	label := name.Value
 	if parent.Kind == yaml.SequenceNode {
 		label = "this item"
+	}
+	b.accuse(name, label, n, err)
+	switch {
+	case b.guess(n, err): // others need it: what lacks it would be wrong, too
+	case parent.Kind == yaml.SequenceNode:
 		parent.Content = slices.DeleteFunc(parent.Content, func(i *yaml.Node) bool { return i == name })
-	} else {
+	default:
 		remove(parent, name.Value)
 	}
-	b.Refuse(b.place(name), labelled(label, said(err)), listed)
 	return true
 }
 
@@ -150,11 +160,72 @@ func (b *blame) list(ctx context.Context, path []*yaml.Node, list *yaml.Node) bo
 			good = append(good, item)
 			continue
 		}
-		b.Refuse(b.place(item), labelled(path[len(path)-1].Value, said(err)), listed)
+		b.accuse(item, path[len(path)-1].Value, item, err)
 	}
 	some := len(good) < len(list.Content)
 	list.Content = good
 	return some
+}
+
+// accuse says what is wrong with a value, and what would be right.
+func (b *blame) accuse(at *yaml.Node, label string, value *yaml.Node, err error) {
+	text, remedy := said(err), listed
+	written := value.Kind == yaml.ScalarNode && value.Value != "" && len(value.Value) < 80
+	if words := choices(text); len(words) > 0 && written {
+		text, remedy = fmt.Sprintf("%q is none of its values", value.Value), "use "+source.Either(words)
+		if near := source.Nearest(value.Value, words); near != "" {
+			remedy = "did you mean " + near + "?"
+		}
+	}
+	for _, h := range hints {
+		if h.about.MatchString(label + ": " + text) {
+			remedy = h.remedy
+		}
+	}
+	switch {
+	case !written || strings.Contains(text, value.Value):
+	case strings.HasPrefix(text, "must be "):
+		text += fmt.Sprintf(", and not %q", value.Value)
+	default:
+		text += fmt.Sprintf(", in %q", value.Value)
+	}
+	b.Refuse(b.place(at), labelled(label, text), remedy)
+}
+
+// guess puts the word that was probably meant in the place of a wrong one.
+func (b *blame) guess(value *yaml.Node, err error) bool {
+	words := choices(said(err))
+	if len(words) == 0 || value.Kind != yaml.ScalarNode || slices.Contains(words, value.Value) {
+		return false
+	}
+	value.Value = cmp.Or(source.Nearest(value.Value, words), words[0])
+	return true
+}
+
+// choices are the words that a message of the library offers.
+func choices(message string) []string {
+	_, list, ok := strings.Cut(message, "must be one of ")
+	if !ok {
+		return nil
+	}
+	var words []string
+	for _, w := range strings.Split(list, ", ") {
+		words = append(words, strings.Trim(w, `'" `))
+	}
+	return words
+}
+
+// hints say how values are written, by what the library says of wrong ones.
+var hints = []struct {
+	about  *regexp.Regexp
+	remedy string
+}{
+	{regexp.MustCompile(`^(interval|timeout|start_period|start_interval|stop_grace_period|delay|window):`), "write a time with its unit: 30s, 1m30s, 2h"},
+	{regexp.MustCompile(`^(mem_limit|mem_reservation|memory|shm_size|size):|invalid s(ize|uffix)`), "write an amount with its unit: 64k, 512m, 2g"},
+	{regexp.MustCompile(`^cpus: .*not a number`), "write a number, with a point where it has a fraction: 1.5"},
+	{regexp.MustCompile(`^(retries|replicas|scale|pids|pids_limit): .*not a number`), "write a whole number"},
+	{regexp.MustCompile(`^ports:`), `write it like "8080:80" or "53:53/udp"; ports are 1 to 65535, and ranges are equally long on both sides`},
+	{regexp.MustCompile(`^extra_hosts:`), `write it like "name:192.0.2.1"`},
 }
 
 // labelled puts a field's name before a sentence that lacks it.

@@ -73,7 +73,7 @@ func Fields() []Field {
 const (
 	nextRelease = "comes in a later release"
 	leaveOut    = "take it out"
-	bounds      = "take it out; what a container may do is decided by the environment's bounds"
+	bounds      = "take it out; what needs the machine itself is run with docker beside Havre, which leaves alone what is not its own"
 	ownNetwork  = "take it out; services of a project reach each other by name"
 	ownVolume   = "take it out; a volume belongs to its project and is kept by name"
 )

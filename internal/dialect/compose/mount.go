@@ -113,7 +113,7 @@ func (r *reader) volume(at problem.Place, service string, v types.ServiceVolumeC
 		if source == "" {
 			source = r.anonymous(service, v.Target)
 		} else if declared, _ := r.forest.find("volumes", source); declared == nil {
-			r.Refuse(at, fmt.Sprintf("volume %s is not declared", source), fmt.Sprintf("add it at the top of the file: volumes: {%s: {}}", source))
+			r.Refuse(at, fmt.Sprintf("volume %s is not declared", source), r.meant("volumes", source, fmt.Sprintf("add it at the top of the file: volumes: {%s: {}}", source)))
 		}
 		return []spec.Mount{{Kind: spec.Volume, Source: source, Target: v.Target, ReadOnly: v.ReadOnly}}
 	case types.VolumeTypeTmpfs:
@@ -187,7 +187,7 @@ func (r *reader) tmpfs(at problem.Place, t string) []spec.Mount {
 func (r *reader) config(at problem.Place, c types.ServiceConfigObjConfig) []spec.Mount {
 	declared, _ := r.forest.find("configs", c.Source)
 	if declared == nil {
-		r.Refuse(at, fmt.Sprintf("config %s is not declared", c.Source), "add it at the top of the file, below configs:")
+		r.Refuse(at, fmt.Sprintf("config %s is not declared", c.Source), r.meant("configs", c.Source, "add it at the top of the file, below configs:"))
 		return nil
 	}
 	target := c.Target

@@ -20,9 +20,15 @@ var conditions = map[string]spec.Condition{
 
 func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 	var needs []spec.Need
+	places := r.items(name, "depends_on", itself)
 	for other, d := range s.DependsOn {
 		_, here := r.project.Services[other]
-		if !here && !d.Required {
+		_, disabled := r.project.DisabledServices[other]
+		switch {
+		case !here && !d.Required:
+			continue
+		case !here && !disabled:
+			r.Refuse(places.at(other), fmt.Sprintf("%s needs %s, which is not declared", name, other), r.meant("services", other, "declare it, or leave it out of depends_on"))
 			continue
 		}
 		condition, ok := conditions[d.Condition]
@@ -34,7 +40,7 @@ func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 		needs = append(needs, spec.Need{Service: other, Condition: condition})
 	}
 	slices.SortFunc(needs, func(a, b spec.Need) int { return strings.Compare(a.Service, b.Service) })
-	places := r.items(name, "depends_on", itself)
+	places = r.items(name, "depends_on", itself)
 	for i, n := range needs {
 		r.Origins[fmt.Sprintf("services.%s.needs[%d]", name, i)] = places.at(n.Service)
 	}
@@ -83,7 +89,7 @@ func (r *reader) aliases(to *spec.Service, s types.ServiceConfig) {
 	for _, network := range names {
 		at := places.at(network)
 		if declared, _ := r.forest.find("networks", network); declared == nil && network != "default" {
-			r.Refuse(at, fmt.Sprintf("network %s is not declared", network), "take it out: all services of a project share one network")
+			r.Refuse(at, fmt.Sprintf("network %s is not declared", network), r.meant("networks", network, "take it out: all services of a project share one network"))
 		}
 		if c := s.Networks[network]; c != nil {
 			at = r.at(to.Name, "networks", network, "aliases")

@@ -23,7 +23,7 @@ const inMemory = "/run/secrets"
 func (r *reader) secret(at problem.Place, s types.ServiceSecretConfig) []spec.Mount {
 	declared, _ := r.forest.find("secrets", s.Source)
 	if declared == nil {
-		r.Refuse(at, fmt.Sprintf("secret %s is not declared", s.Source), "add it at the top of the file, below secrets:")
+		r.Refuse(at, fmt.Sprintf("secret %s is not declared", s.Source), r.meant("secrets", s.Source, "add it at the top of the file, below secrets:"))
 		return nil
 	}
 	if !r.declare(s.Source, r.project.Secrets[s.Source]) {

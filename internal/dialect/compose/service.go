@@ -270,6 +270,17 @@ func (r *reader) twice(name, field string) {
 	r.Refuse(r.at(name, field), field+" says something else than deploy.resources", "keep one of them")
 }
 
+// meant begins a remedy with the name of a section that was probably meant.
+func (r *reader) meant(section, name, remedy string) string {
+	var declared []string
+	for _, t := range r.forest.all(section) {
+		for _, p := range pairs(t.root) {
+			declared = append(declared, p[0].Value)
+		}
+	}
+	return source.Meant(name, declared, remedy)
+}
+
 // restart reads deploy.restart_policy, which goes before restart. Where none is
 // given a service runs always, unless others wait for it to complete.
 func (r *reader) restart(name string, s types.ServiceConfig) spec.Restart {
@@ -312,6 +323,6 @@ func (r *reader) shortRestart(name, policy string) spec.Restart {
 	if _, err := fmt.Sscanf(policy, "on-failure:%d", &attempts); err == nil && attempts >= 0 && policy == fmt.Sprintf("on-failure:%d", attempts) {
 		return spec.Restart{Policy: spec.OnFailure, Attempts: attempts}
 	}
-	r.Refuse(r.at(name, "restart"), fmt.Sprintf("restart policy %q is unknown", policy), `use always, unless-stopped, on-failure, on-failure:N or "no"`)
+	r.Refuse(r.at(name, "restart"), fmt.Sprintf("restart policy %q is unknown", policy), source.Meant(policy, []string{"always", "unless-stopped", "on-failure"}, `use always, unless-stopped, on-failure, on-failure:N or "no"`))
 	return spec.Restart{}
 }

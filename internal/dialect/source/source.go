@@ -100,6 +100,23 @@ func Nearest(word string, known []string) string {
 	return best
 }
 
+// Either joins words by commas, and the last two by "or".
+func Either(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}
+
+// Meant begins a remedy with the word that was probably meant, if one of
+// known is near enough.
+func Meant(word string, known []string, remedy string) string {
+	if near := Nearest(word, known); near != "" {
+		return "did you mean " + near + "? Otherwise " + remedy
+	}
+	return remedy
+}
+
 // distance counts the letters to add, drop, change or swap with a neighbour.
 // It stops counting above most.
 func distance(a, b string, most int) int {
