@@ -226,6 +226,16 @@ func TestAnyPortStaysWithItsService(t *testing.T) {
 	if again := append(externals(r, "db"), externals(r, "web")...); !slices.Equal(again, first) {
 		t.Errorf("after an update %v, before %v", again, first)
 	}
+	// Nor does it move to a lower one that is free by now.
+	for i := range p.Services {
+		if s := &p.Services[i]; s.Name == "db" {
+			s.Ports[0].External = 5432
+		}
+	}
+	r = declared(t, serving(r), p).Record
+	if again := externals(r, "web"); !slices.Equal(again, first[1:]) || first[0] > first[1] {
+		t.Errorf("after another service left %d: %v, before %v", first[0], again, first[1:])
+	}
 }
 
 func TestAPortGivenBackMayBeAnothersByNow(t *testing.T) {
