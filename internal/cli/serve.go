@@ -20,7 +20,7 @@ func newServe(*console) *cobra.Command {
 			}
 			role.Named()
 			role.Version = version
-			return r.Run(cmd.Context(), role.Layout{Data: data})
+			return r.Serve(cmd.Context(), role.Layout{Data: data})
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", role.DefaultData, "directory that Havre was started with")

@@ -2,8 +2,9 @@ package dockercall
 
 import (
 	"net/netip"
-	"regexp"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 type (
@@ -41,10 +42,10 @@ type Ulimit struct {
 type UlimitName string
 
 var (
-	groupForm    = regexp.MustCompile(`^([0-9]{1,9}|[a-zA-Z_][a-zA-Z0-9_.-]{0,31})$`)
-	resolverForm = regexp.MustCompile(`^(ndots:([0-9]|1[0-5])|timeout:([1-9]|[12][0-9]|30)|attempts:[1-5]|rotate|use-vc|single-request|single-request-reopen|edns0|trust-ad|no-reload|inet6)$`)
-	sysctlForm   = regexp.MustCompile(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`)
-	ulimitForm   = regexp.MustCompile(`^[a-z]{2,16}$`)
+	groupForm    = pattern.New(`^([0-9]{1,9}|[a-zA-Z_][a-zA-Z0-9_.-]{0,31})$`)
+	resolverForm = pattern.New(`^(ndots:([0-9]|1[0-5])|timeout:([1-9]|[12][0-9]|30)|attempts:[1-5]|rotate|use-vc|single-request|single-request-reopen|edns0|trust-ad|no-reload|inet6)$`)
+	sysctlForm   = pattern.New(`^[a-z0-9_]+(\.[a-zA-Z0-9_-]+)+$`)
+	ulimitForm   = pattern.New(`^[a-z]{2,16}$`)
 )
 
 func (v Group) check() error { return form(groupForm, string(v), "a group") }

@@ -1,7 +1,7 @@
 package dockercall
 
 import (
-	"regexp"
+	"havre/internal/pattern"
 )
 
 // The kinds about containers.
@@ -204,7 +204,7 @@ func (o Once) check() error {
 // Tail is a number of lines, or all.
 type Tail string
 
-var tailForm = regexp.MustCompile(`^(all|0|[1-9][0-9]{0,8})$`)
+var tailForm = pattern.New(`^(all|0|[1-9][0-9]{0,8})$`)
 
 func (t Tail) check() error { return form(tailForm, string(t), "a number of lines") }
 

@@ -2,12 +2,13 @@ package dockercall
 
 import (
 	"bytes"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"havre/internal/pattern"
 )
 
 // MaxDockerfile is the most that is read of a Dockerfile; a line may be at
@@ -66,8 +67,8 @@ func ParseDockerfile(text []byte, args BuildArgs, target StageName) (*Dockerfile
 }
 
 var (
-	directive    = regexp.MustCompile(`^#[ \t]*[A-Za-z][A-Za-z0-9]*[ \t]*=`)
-	continuation = regexp.MustCompile(`\\[ \t]*$`)
+	directive    = pattern.New(`^#[ \t]*[A-Za-z][A-Za-z0-9]*[ \t]*=`)
+	continuation = pattern.New(`\\[ \t]*$`)
 )
 
 // logicalLines joins continued lines and leaves comments out.
@@ -150,10 +151,10 @@ func (d *Dockerfile) add(line string, globals map[string]string, args BuildArgs)
 
 // flagForms are the flags that an instruction may have. All others, of RUN
 // above all, reach for mounts, networks and rights.
-var flagForms = map[string]*regexp.Regexp{
-	"COPY":        regexp.MustCompile(`^--(chown=[A-Za-z0-9_.:${}-]+|from=[A-Za-z0-9_.:/-]+)$`),
-	"ADD":         regexp.MustCompile(`^--chown=[A-Za-z0-9_.:${}-]+$`),
-	"HEALTHCHECK": regexp.MustCompile(`^--(interval|timeout|start-period|retries)=[0-9a-z.]+$`),
+var flagForms = map[string]*pattern.Pattern{
+	"COPY":        pattern.New(`^--(chown=[A-Za-z0-9_.:${}-]+|from=[A-Za-z0-9_.:/-]+)$`),
+	"ADD":         pattern.New(`^--chown=[A-Za-z0-9_.:${}-]+$`),
+	"HEALTHCHECK": pattern.New(`^--(interval|timeout|start-period|retries)=[0-9a-z.]+$`),
 }
 
 func (i *instruction) takeFlags() error {
@@ -199,7 +200,7 @@ func noHeredoc(args string) error {
 	return nil
 }
 
-var globalForm = regexp.MustCompile(`^([A-Za-z_][A-Za-z0-9_]*)(=("[^"$\\]*"|'[^'$\\]*'|[^"'$\\\s]*))?$`)
+var globalForm = pattern.New(`^([A-Za-z_][A-Za-z0-9_]*)(=("[^"$\\]*"|'[^'$\\]*'|[^"'$\\\s]*))?$`)
 
 // global takes an ARG that stands before the first FROM.
 func global(text string, globals map[string]string, args BuildArgs) error {
@@ -215,9 +216,9 @@ func global(text string, globals map[string]string, args BuildArgs) error {
 }
 
 var (
-	variable  = regexp.MustCompile(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
-	baseForm  = regexp.MustCompile(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
-	indexForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,3})$`)
+	variable  = pattern.New(`\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))`)
+	baseForm  = pattern.New(`^[a-z0-9]+([._-]+[a-z0-9]+)*(/[a-z0-9]+([._-]+[a-z0-9]+)*)*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?$`)
+	indexForm = pattern.New(`^(0|[1-9][0-9]{0,3})$`)
 )
 
 func (d *Dockerfile) judgeFrom(i *instruction, globals map[string]string, args BuildArgs) error {
@@ -304,7 +305,7 @@ func judgeAdd(args string) error {
 	return noHeredoc(args)
 }
 
-var labelWord = regexp.MustCompile(`^("?)([A-Za-z0-9_./-]+)("?)=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'\\]*)(?:[ \t]+|$)`)
+var labelWord = pattern.New(`^("?)([A-Za-z0-9_./-]+)("?)=("(?:[^"\\]|\\.)*"|'[^']*'|[^\s"'\\]*)(?:[ \t]+|$)`)
 
 // judgeLabels reads key=value pairs; a key is never put together from
 // variables, quotes or escapes.

@@ -1,6 +1,6 @@
 package dockercall
 
-import "regexp"
+import "havre/internal/pattern"
 
 // Filters narrow a list: term → values. The guard adds a term of its own, so
 // that lists hold only what is Havre's.
@@ -17,8 +17,8 @@ type FilterValue string
 type Moment string
 
 var (
-	momentForm = regexp.MustCompile(`^[0-9]{1,12}(\.[0-9]{1,9})?$`)
-	valueForm  = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,255}$`)
+	momentForm = pattern.New(`^[0-9]{1,12}(\.[0-9]{1,9})?$`)
+	valueForm  = pattern.New(`^[A-Za-z0-9][A-Za-z0-9_.:/=-]{0,255}$`)
 )
 
 func (m Moment) check() error { return form(momentForm, string(m), "a moment (seconds since 1970)") }

@@ -1,8 +1,9 @@
 package dockercall
 
 import (
-	"regexp"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 // The kinds about images.
@@ -79,9 +80,9 @@ type ContextPath string
 type StageName string
 
 var (
-	contextForm = regexp.MustCompile(`^[A-Za-z0-9_.][A-Za-z0-9_.@+-]*(/[A-Za-z0-9_.][A-Za-z0-9_.@+-]*)*$`)
-	stageForm   = regexp.MustCompile(`^[a-z][a-z0-9_.-]{0,127}$`)
-	argForm     = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	contextForm = pattern.New(`^[A-Za-z0-9_.][A-Za-z0-9_.@+-]*(/[A-Za-z0-9_.][A-Za-z0-9_.@+-]*)*$`)
+	stageForm   = pattern.New(`^[a-z][a-z0-9_.-]{0,127}$`)
+	argForm     = pattern.New(`^[A-Za-z_][A-Za-z0-9_]*$`)
 )
 
 func (p ContextPath) check() error {

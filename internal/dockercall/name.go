@@ -1,8 +1,9 @@
 package dockercall
 
 import (
-	"regexp"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 // The engine resolves names and prefixes wherever it takes an id, so a name
@@ -31,21 +32,21 @@ type (
 )
 
 var (
-	hex64        = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	swarmForm    = regexp.MustCompile(`^[0-9a-z]{25}$`)
-	imageIDForm  = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
-	refForm      = regexp.MustCompile(`^havre\.invalid/([a-z0-9-]+)/([a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*):([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$`)
-	environForm  = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
-	base32Form   = regexp.MustCompile(`^[a-z2-7]{8}$`)
-	volumeForm   = regexp.MustCompile(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
-	aliasForm    = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$`)
-	idLike       = regexp.MustCompile(`^([0-9a-f]{12,64}|[0-9a-z]{25})$`)
-	objectForm   = regexp.MustCompile(`^h-[a-z0-9]+(-[a-z0-9]+)*(\.[0-9]+)?$`) // portals are numbered
-	variableForm = regexp.MustCompile(`^[^=\x00\s]+$`)
-	userForm     = regexp.MustCompile(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?$`)
-	signalForm   = regexp.MustCompile(`^((SIG)?[A-Z0-9]+([+-][0-9]+)?)$`)
-	nodeForm     = regexp.MustCompile(`^node\.id==[0-9a-z]{25}$`)
-	capForm      = regexp.MustCompile(`^(ALL|CAP_[A-Z_]{3,30})$`)
+	hex64        = pattern.New(`^[0-9a-f]{64}$`)
+	swarmForm    = pattern.New(`^[0-9a-z]{25}$`)
+	imageIDForm  = pattern.New(`^sha256:[0-9a-f]{64}$`)
+	refForm      = pattern.New(`^havre\.invalid/([a-z0-9-]+)/([a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)*):([A-Za-z0-9_][A-Za-z0-9_.-]{0,127})$`)
+	environForm  = pattern.New(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	base32Form   = pattern.New(`^[a-z2-7]{8}$`)
+	volumeForm   = pattern.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
+	aliasForm    = pattern.New(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$`)
+	idLike       = pattern.New(`^([0-9a-f]{12,64}|[0-9a-z]{25})$`)
+	objectForm   = pattern.New(`^h-[a-z0-9]+(-[a-z0-9]+)*(\.[0-9]+)?$`) // portals are numbered
+	variableForm = pattern.New(`^[^=\x00\s]+$`)
+	userForm     = pattern.New(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]*(:[a-zA-Z0-9_][a-zA-Z0-9_.-]*)?$`)
+	signalForm   = pattern.New(`^((SIG)?[A-Z0-9]+([+-][0-9]+)?)$`)
+	nodeForm     = pattern.New(`^node\.id==[0-9a-z]{25}$`)
+	capForm      = pattern.New(`^(ALL|CAP_[A-Z_]{3,30})$`)
 )
 
 // maxRef is what the engine's own reference parser takes for a name.
@@ -64,14 +65,14 @@ func (v VolumeName) check() error  { return form(volumeForm, string(v), "a volum
 func (v User) check() error        { return form(userForm, string(v), "a user") }
 func (v Signal) check() error      { return form(signalForm, string(v), "a signal") }
 
-func whole(re *regexp.Regexp, s, what string) error {
+func whole(re *pattern.Pattern, s, what string) error {
 	if !re.MatchString(s) {
 		return refuse(NotAnID, "%.80q is not %s", s, what)
 	}
 	return nil
 }
 
-func form(re *regexp.Regexp, s, what string) error {
+func form(re *pattern.Pattern, s, what string) error {
 	if !re.MatchString(s) {
 		return refuse(BadValue, "%.80q is not %s", s, what)
 	}

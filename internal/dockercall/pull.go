@@ -1,8 +1,9 @@
 package dockercall
 
 import (
-	"regexp"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 // ImagePullKind is the kind of ImagePull, one of Havre's own calls.
@@ -26,7 +27,7 @@ func (ImagePull) Kind() Kind { return ImagePullKind }
 // host:port/name@sha256:… and so on.
 type RegistryName string
 
-var registryForm = regexp.MustCompile(`^([a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*?)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
+var registryForm = pattern.New(`^([a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*?)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`)
 
 func (v RegistryName) check() error {
 	if err := form(registryForm, string(v), "an image of a registry"); err != nil {

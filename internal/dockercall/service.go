@@ -1,8 +1,9 @@
 package dockercall
 
 import (
-	"regexp"
 	"time"
+
+	"havre/internal/pattern"
 )
 
 // The kinds about swarm services and their tasks.
@@ -195,7 +196,7 @@ type ConfigFile struct {
 // Number is a small decimal number written as a text.
 type Number string
 
-var numberForm = regexp.MustCompile(`^(0|[1-9][0-9]{0,8})$`)
+var numberForm = pattern.New(`^(0|[1-9][0-9]{0,8})$`)
 
 func (n Number) check() error { return form(numberForm, string(n), "a number") }
 

@@ -8,12 +8,12 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 	"havre/internal/policy"
 	"havre/internal/problem"
 )
@@ -27,10 +27,10 @@ type manifest struct {
 
 // What stands in such an archive: the legacy layout and the OCI one.
 var (
-	loadFile = regexp.MustCompile(`^([0-9a-f]{64}\.json|[0-9a-f]{64}/(json|VERSION|layer\.tar)|blobs/sha256/[0-9a-f]{64}|[0-9A-Za-z_-]{1,64}(\.json|\.tar))$`)
-	loadDir  = regexp.MustCompile(`^([0-9a-f]{64}|blobs|blobs/sha256)$`)
-	loadLink = regexp.MustCompile(`^\.\./[0-9a-f]{64}/layer\.tar$`)
-	loadFrom = regexp.MustCompile(`^[0-9a-f]{64}/layer\.tar$`)
+	loadFile = pattern.New(`^([0-9a-f]{64}\.json|[0-9a-f]{64}/(json|VERSION|layer\.tar)|blobs/sha256/[0-9a-f]{64}|[0-9A-Za-z_-]{1,64}(\.json|\.tar))$`)
+	loadDir  = pattern.New(`^([0-9a-f]{64}|blobs|blobs/sha256)$`)
+	loadLink = pattern.New(`^\.\./[0-9a-f]{64}/layer\.tar$`)
+	loadFrom = pattern.New(`^[0-9a-f]{64}/layer\.tar$`)
 )
 
 // dropped says names or offers other readings of the archive; only

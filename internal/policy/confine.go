@@ -2,11 +2,11 @@ package policy
 
 import (
 	"net/netip"
-	"regexp"
 	"slices"
 	"strconv"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 )
 
 // maxNames bounds lists that become files in a container.
@@ -23,31 +23,31 @@ var ownUlimits = []dockercall.UlimitName{"core", "cpu", "data", "fsize", "locks"
 // ownSysctls are the settings that each network namespace has for itself.
 // Forwarding and what concerns the addresses of interfaces are not here: the
 // engine puts a leg of each container into a network that all share.
-var ownSysctls = map[dockercall.SysctlName]*regexp.Regexp{
+var ownSysctls = map[dockercall.SysctlName]*pattern.Pattern{
 	"net.core.somaxconn":                  number(6),
-	"net.ipv4.ip_local_port_range":        regexp.MustCompile(`^[0-9]{1,5}[ \t][0-9]{1,5}$`),
+	"net.ipv4.ip_local_port_range":        pattern.New(`^[0-9]{1,5}[ \t][0-9]{1,5}$`),
 	"net.ipv4.ip_unprivileged_port_start": number(5),
-	"net.ipv4.ping_group_range":           regexp.MustCompile(`^[0-9]{1,10}[ \t][0-9]{1,10}$`),
+	"net.ipv4.ping_group_range":           pattern.New(`^[0-9]{1,10}[ \t][0-9]{1,10}$`),
 	"net.ipv4.tcp_fin_timeout":            number(4),
 	"net.ipv4.tcp_keepalive_intvl":        number(5),
 	"net.ipv4.tcp_keepalive_probes":       number(3),
 	"net.ipv4.tcp_keepalive_time":         number(6),
 	"net.ipv4.tcp_max_syn_backlog":        number(6),
-	"net.ipv4.tcp_mtu_probing":            regexp.MustCompile(`^[012]$`),
+	"net.ipv4.tcp_mtu_probing":            pattern.New(`^[012]$`),
 	"net.ipv4.tcp_retries1":               number(2),
 	"net.ipv4.tcp_retries2":               number(2),
-	"net.ipv4.tcp_slow_start_after_idle":  regexp.MustCompile(`^[01]$`),
+	"net.ipv4.tcp_slow_start_after_idle":  pattern.New(`^[01]$`),
 	"net.ipv4.tcp_syn_retries":            number(2),
 	"net.ipv4.tcp_synack_retries":         number(2),
-	"net.ipv4.tcp_syncookies":             regexp.MustCompile(`^[012]$`),
-	"net.ipv4.tcp_tw_reuse":               regexp.MustCompile(`^[012]$`),
-	"net.ipv6.conf.all.disable_ipv6":      regexp.MustCompile(`^1$`),
-	"net.ipv6.conf.default.disable_ipv6":  regexp.MustCompile(`^1$`),
+	"net.ipv4.tcp_syncookies":             pattern.New(`^[012]$`),
+	"net.ipv4.tcp_tw_reuse":               pattern.New(`^[012]$`),
+	"net.ipv6.conf.all.disable_ipv6":      pattern.New(`^1$`),
+	"net.ipv6.conf.default.disable_ipv6":  pattern.New(`^1$`),
 }
 
 // number is a decimal number of so many digits.
-func number(digits int) *regexp.Regexp {
-	return regexp.MustCompile(`^(0|[1-9][0-9]{0,` + strconv.Itoa(digits-1) + `})$`)
+func number(digits int) *pattern.Pattern {
+	return pattern.New(`^(0|[1-9][0-9]{0,` + strconv.Itoa(digits-1) + `})$`)
 }
 
 // judgeConfinement looks at what a service says of its container alone.

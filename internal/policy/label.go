@@ -2,10 +2,10 @@ package policy
 
 import (
 	"maps"
-	"regexp"
 	"strings"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 )
 
 // The values of the label havre.kind.
@@ -22,11 +22,11 @@ const (
 )
 
 var (
-	serviceName = regexp.MustCompile(`^h-([a-z2-7]{8})-([a-z2-7]{8})-r([1-9][0-9]{0,9})$`)
-	networkName = regexp.MustCompile(`^h-([a-z2-7]{8})-[a-z0-9]{1,16}$`)
-	configName  = regexp.MustCompile(`^h-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
+	serviceName = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-r([1-9][0-9]{0,9})$`)
+	networkName = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]{1,16}$`)
+	configName  = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 	secretName  = configName
-	probeName   = regexp.MustCompile(`^h-([a-z2-7]{8})-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	probeName   = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 )
 
 // place is where an object belongs.
@@ -59,7 +59,7 @@ func stamped(q question, given dockercall.Labels, kind string) (dockercall.Label
 }
 
 // agree checks that labels say what the parts of a name say.
-func agree(labels dockercall.Labels, form *regexp.Regexp, name dockercall.ObjectName, keys ...string) error {
+func agree(labels dockercall.Labels, form *pattern.Pattern, name dockercall.ObjectName, keys ...string) error {
 	parts := form.FindStringSubmatch(string(name))
 	if parts == nil {
 		return refuse(NameMismatch, "the name %q is not as names of this kind are", name)

@@ -1,15 +1,15 @@
 package policy
 
 import (
-	"regexp"
 	"strings"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 )
 
-var logForms = map[string]*regexp.Regexp{
-	"max-size": regexp.MustCompile(`^[1-9][0-9]{0,3}[km]$`),
-	"max-file": regexp.MustCompile(`^([1-9]|10)$`),
+var logForms = map[string]*pattern.Pattern{
+	"max-size": pattern.New(`^[1-9][0-9]{0,3}[km]$`),
+	"max-file": pattern.New(`^([1-9]|10)$`),
 }
 
 func judgeMounts(q question, p place, mounts []dockercall.Mount) error {

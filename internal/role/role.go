@@ -7,6 +7,8 @@ import (
 	"context"
 	"log/slog"
 	"os"
+	"runtime/debug"
+	"time"
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
@@ -21,15 +23,43 @@ type Role struct {
 	Heir func(l Layout) string // the socket at which one that runs hands over to the next; nil: it is stopped first
 	Run  func(ctx context.Context, l Layout) error
 	New  func() Config // its configuration with the defaults
+
+	slack int // by how many percent of what is in use the heap grows before it is collected; as GOGC
+}
+
+// Serve runs the role in this process, until ctx ends.
+func (r Role) Serve(ctx context.Context, l Layout) error {
+	go thrift(ctx, r.slack)
+	return r.Run(ctx, l)
+}
+
+// sparing is the slack of processes that mostly wait: what they save in
+// collections is not worth the memory.
+const sparing = 25
+
+// thrift keeps this process small: beside an app that was asked for, memory
+// of ours that was needed once, as at the start, is taken from somebody.
+func thrift(ctx context.Context, slack int) {
+	debug.SetGCPercent(slack)
+	every := time.NewTicker(time.Minute)
+	defer every.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-every.C:
+			debug.FreeOSMemory() // some milliseconds; the runtime by itself takes minutes and keeps a tenth
+		}
+	}
 }
 
 const capNetBindService = 10 // linux/capability.h
 
 // Roles is all of them, in the order in which a machine starts them.
 var Roles = []Role{
-	{Name: "guard", Does: "let Havre reach Docker, within bounds; the only one with the Docker socket", Run: runGuard, New: func() Config { return defaultGuard() }},
-	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }},
-	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Heir: func(l Layout) string { return ingress.HeirSocket(l.IngressSocket()) }, Run: runIngress, New: func() Config { return defaultIngress() }},
+	{Name: "guard", Does: "let Havre reach Docker, within bounds; the only one with the Docker socket", Run: runGuard, New: func() Config { return defaultGuard() }, slack: sparing},
+	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }, slack: sparing},
+	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Heir: func(l Layout) string { return ingress.HeirSocket(l.IngressSocket()) }, Run: runIngress, New: func() Config { return defaultIngress() }, slack: 100},
 }
 
 // Find gives the role of a name.

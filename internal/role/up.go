@@ -146,6 +146,7 @@ func (o UpOptions) stay(ctx context.Context, l Layout) error {
 			o.Say(problem.Of(err).Error())
 		}
 	}()
+	go thrift(ctx, sparing)
 	err := Supervise(ctx, l)
 	stop()
 	<-told

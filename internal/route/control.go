@@ -1,9 +1,9 @@
 package route
 
 import (
-	"regexp"
 	"strings"
 
+	"havre/internal/pattern"
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
@@ -46,7 +46,7 @@ type Challenge struct {
 	Proof string `json:"proof"` // the key authorization: the token, a dot, and the account key's print
 }
 
-var tokenForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,512}$`)
+var tokenForm = pattern.New(`^[A-Za-z0-9_-]{1,512}$`)
 
 // Validate tells whether c is well formed.
 // Errors: Invalid.

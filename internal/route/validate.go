@@ -3,18 +3,18 @@ package route
 import (
 	"crypto/tls"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"unicode"
 
+	"havre/internal/pattern"
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
 
 var (
-	containerForm = regexp.MustCompile(`^[0-9a-f]{64}$`)
-	hostForm      = regexp.MustCompile(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
+	containerForm = pattern.New(`^[0-9a-f]{64}$`)
+	hostForm      = pattern.New(`^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)*[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
 )
 
 // finder collects the mistakes of one table.

@@ -3,9 +3,10 @@ package spec
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 // Unlimited is a Ulimit without a bound.
@@ -60,31 +61,31 @@ const maxFiles = 1 << 20
 // sysctlForms are the settings that each network namespace has for itself, and
 // what they may be. Not here: forwarding and what the addresses of interfaces
 // depend on, for a container's interfaces lead to networks of others too.
-var sysctlForms = map[string]*regexp.Regexp{
+var sysctlForms = map[string]*pattern.Pattern{
 	"net.core.somaxconn":                  upTo(6),
-	"net.ipv4.ip_local_port_range":        regexp.MustCompile(`^[0-9]{1,5}[ \t][0-9]{1,5}$`),
+	"net.ipv4.ip_local_port_range":        pattern.New(`^[0-9]{1,5}[ \t][0-9]{1,5}$`),
 	"net.ipv4.ip_unprivileged_port_start": upTo(5),
-	"net.ipv4.ping_group_range":           regexp.MustCompile(`^[0-9]{1,10}[ \t][0-9]{1,10}$`),
+	"net.ipv4.ping_group_range":           pattern.New(`^[0-9]{1,10}[ \t][0-9]{1,10}$`),
 	"net.ipv4.tcp_fin_timeout":            upTo(4),
 	"net.ipv4.tcp_keepalive_intvl":        upTo(5),
 	"net.ipv4.tcp_keepalive_probes":       upTo(3),
 	"net.ipv4.tcp_keepalive_time":         upTo(6),
 	"net.ipv4.tcp_max_syn_backlog":        upTo(6),
-	"net.ipv4.tcp_mtu_probing":            regexp.MustCompile(`^[012]$`),
+	"net.ipv4.tcp_mtu_probing":            pattern.New(`^[012]$`),
 	"net.ipv4.tcp_retries1":               upTo(2),
 	"net.ipv4.tcp_retries2":               upTo(2),
-	"net.ipv4.tcp_slow_start_after_idle":  regexp.MustCompile(`^[01]$`),
+	"net.ipv4.tcp_slow_start_after_idle":  pattern.New(`^[01]$`),
 	"net.ipv4.tcp_syn_retries":            upTo(2),
 	"net.ipv4.tcp_synack_retries":         upTo(2),
-	"net.ipv4.tcp_syncookies":             regexp.MustCompile(`^[012]$`),
-	"net.ipv4.tcp_tw_reuse":               regexp.MustCompile(`^[012]$`),
-	"net.ipv6.conf.all.disable_ipv6":      regexp.MustCompile(`^1$`),
-	"net.ipv6.conf.default.disable_ipv6":  regexp.MustCompile(`^1$`),
+	"net.ipv4.tcp_syncookies":             pattern.New(`^[012]$`),
+	"net.ipv4.tcp_tw_reuse":               pattern.New(`^[012]$`),
+	"net.ipv6.conf.all.disable_ipv6":      pattern.New(`^1$`),
+	"net.ipv6.conf.default.disable_ipv6":  pattern.New(`^1$`),
 }
 
 // upTo is a decimal number of so many digits.
-func upTo(digits int) *regexp.Regexp {
-	return regexp.MustCompile(fmt.Sprintf(`^(0|[1-9][0-9]{0,%d})$`, digits-1))
+func upTo(digits int) *pattern.Pattern {
+	return pattern.New(fmt.Sprintf(`^(0|[1-9][0-9]{0,%d})$`, digits-1))
 }
 
 // SysctlNames are the kernel settings that can be made, sorted.
@@ -98,9 +99,9 @@ func SysctlNames() []string {
 }
 
 var (
-	groupForm  = regexp.MustCompile(`^([0-9]{1,9}|[a-zA-Z_][a-zA-Z0-9_.-]{0,31})$`)
-	nameInHost = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$`)
-	dnsOption  = regexp.MustCompile(`^(ndots:([0-9]|1[0-5])|timeout:([1-9]|[12][0-9]|30)|attempts:[1-5]|rotate|use-vc|single-request|single-request-reopen|edns0|trust-ad|no-reload|inet6)$`)
+	groupForm  = pattern.New(`^([0-9]{1,9}|[a-zA-Z_][a-zA-Z0-9_.-]{0,31})$`)
+	nameInHost = pattern.New(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,251}[a-zA-Z0-9_])?$`)
+	dnsOption  = pattern.New(`^(ndots:([0-9]|1[0-5])|timeout:([1-9]|[12][0-9]|30)|attempts:[1-5]|rotate|use-vc|single-request|single-request-reopen|edns0|trust-ad|no-reload|inet6)$`)
 )
 
 // maxNames bounds each list below: an attacker shall not fill /etc/hosts.

@@ -3,10 +3,11 @@ package spec
 import (
 	"fmt"
 	"net/netip"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
+
+	"havre/internal/pattern"
 )
 
 // Front is how the ingress serves a service to those outside. The zero value
@@ -61,8 +62,8 @@ type Rate struct {
 }
 
 var (
-	pathForm = regexp.MustCompile(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
-	userLine = regexp.MustCompile(`^[A-Za-z0-9._@-]{1,64}:(\$2[aby]\$(0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}|\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,86})$`)
+	pathForm = pattern.New(`^(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+$`)
+	userLine = pattern.New(`^[A-Za-z0-9._@-]{1,64}:(\$2[aby]\$(0[4-9]|1[0-5])\$[./A-Za-z0-9]{53}|\$argon2id\$v=19\$m=[0-9]{1,6},t=[0-9]{1,2},p=[0-9]{1,2}\$[A-Za-z0-9+/]{11,64}\$[A-Za-z0-9+/]{22,86})$`)
 )
 
 // ValidPath tells whether p can be the path of a domain: /one or /one/two,

@@ -1,8 +1,9 @@
 package spec
 
 import (
-	"regexp"
 	"strings"
+
+	"havre/internal/pattern"
 )
 
 // Secret is a secret that services mount. Its value is no part of a
@@ -16,7 +17,7 @@ type Secret struct {
 // is needed (SwarmKit, ValidateSecretPayload).
 const MaxSecret = 500*1024 - 1
 
-var secretForm = regexp.MustCompile(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9_])?$`)
+var secretForm = pattern.New(`^[a-zA-Z0-9_]([a-zA-Z0-9_.-]{0,62}[a-zA-Z0-9_])?$`)
 
 // ValidSecret tells whether name can name a secret.
 func ValidSecret(name string) bool { return secretForm.MatchString(name) }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -13,12 +12,13 @@ import (
 	"github.com/moby/moby/client"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 	"havre/internal/problem"
 )
 
 // refusal is how the guard writes a refusal. Docker's clients keep nothing of
 // an answer but its message, so the rule has to be read from it.
-var refusal = regexp.MustCompile(`(?s)^refused: (.*) \[rule ([^\]]+)\]$`)
+var refusal = pattern.New(`(?s)^refused: (.*) \[rule ([^\]]+)\]$`)
 
 const unwell = "see whether Havre and the engine run: havre status"
 

@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +11,7 @@ import (
 	"github.com/moby/moby/client"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 	"havre/internal/problem"
 	"havre/internal/service"
 	"havre/internal/spec"
@@ -21,10 +21,10 @@ import (
 // looked up (RFC 6761, 6.4), so the engine never asks a hub for our names.
 const registry = "havre.invalid/"
 
-var imageID = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var imageID = pattern.New(`^sha256:[0-9a-f]{64}$`)
 
 // digestTag is how the engine's name of an image by its digest ends.
-var digestTag = regexp.MustCompile(`:sha256-([0-9a-f]{64})$`)
+var digestTag = pattern.New(`:sha256-([0-9a-f]{64})$`)
 
 // engineName is what the engine calls the image of a name in an environment.
 //

@@ -7,10 +7,10 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"havre/internal/dockercall"
+	"havre/internal/pattern"
 	"havre/internal/problem"
 	"havre/internal/service"
 )
@@ -91,16 +91,16 @@ func pulled(from io.Reader, progress func(string)) (says string, err error) {
 // cures are what to do about a pull that failed, by the words of the engine.
 // The first that fits counts.
 var cures = []struct {
-	words  *regexp.Regexp
+	words  *pattern.Pattern
 	remedy string
 }{
-	{regexp.MustCompile(`(?i)no space left`), "make room where the engine keeps its images, then do it again: docker system df; havre image ls"},
-	{regexp.MustCompile(`(?i)no matching manifest|does not match the specified platform`), "the registry has it for other machines only: choose another tag, or build it for this one"},
-	{regexp.MustCompile(`(?i)HTTP response to HTTPS client|x509|certificate`), "the engine trusts a registry over HTTPS only: give it a certificate that this machine knows, or name it among insecure-registries of the engine"},
-	{regexp.MustCompile(`(?i)toomanyrequests|rate limit`), "the registry wants you to wait; bring it by hand: docker save on a machine that has it, then havre image load"},
-	{regexp.MustCompile(`(?i)no such host|server misbehaving|network is unreachable|no route to host|connection refused|i/o timeout|deadline exceeded|Client\.Timeout|Temporary failure`), "the engine cannot reach the registry: look at the name, the network and DNS of this machine; or bring the image by hand: havre image load"},
-	{regexp.MustCompile(`(?i)unauthorized|denied|authentication|forbidden|no basic auth`), "there is none of this name, or it is not for everybody: look at the name; Havre has no credentials for registries, so bring a private image by hand: havre image load"},
-	{regexp.MustCompile(`(?i)not found|unknown|no such`), "look at the name and the tag; an image of your own: havre image build, havre image load or havre image bootstrap"},
+	{pattern.New(`(?i)no space left`), "make room where the engine keeps its images, then do it again: docker system df; havre image ls"},
+	{pattern.New(`(?i)no matching manifest|does not match the specified platform`), "the registry has it for other machines only: choose another tag, or build it for this one"},
+	{pattern.New(`(?i)HTTP response to HTTPS client|x509|certificate`), "the engine trusts a registry over HTTPS only: give it a certificate that this machine knows, or name it among insecure-registries of the engine"},
+	{pattern.New(`(?i)toomanyrequests|rate limit`), "the registry wants you to wait; bring it by hand: docker save on a machine that has it, then havre image load"},
+	{pattern.New(`(?i)no such host|server misbehaving|network is unreachable|no route to host|connection refused|i/o timeout|deadline exceeded|Client\.Timeout|Temporary failure`), "the engine cannot reach the registry: look at the name, the network and DNS of this machine; or bring the image by hand: havre image load"},
+	{pattern.New(`(?i)unauthorized|denied|authentication|forbidden|no basic auth`), "there is none of this name, or it is not for everybody: look at the name; Havre has no credentials for registries, so bring a private image by hand: havre image load"},
+	{pattern.New(`(?i)not found|unknown|no such`), "look at the name and the tag; an image of your own: havre image build, havre image load or havre image bootstrap"},
 }
 
 // unpulled adds what to do about a pull that failed.
