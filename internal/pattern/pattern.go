@@ -10,7 +10,8 @@ import (
 
 // Pattern is a regular expression of package regexp. The methods are those of
 // regexp.Regexp; the first of them to be called panics where the text is no
-// expression, which a test of the whole tree looks for.
+// expression, which a test of the whole tree (TestPatternsAreExpressions) looks
+// for.
 type Pattern struct {
 	text     string
 	once     sync.Once
