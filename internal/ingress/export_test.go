@@ -1,6 +1,8 @@
 package ingress
 
 import (
+	"bytes"
+	"net"
 	"net/http"
 	"net/netip"
 )
@@ -15,3 +17,25 @@ func Checker(lines []string, turn chan struct{}) func(*http.Request, netip.Addr)
 
 // Carry copies from one connection to another.
 var Carry = carry
+
+// Greeting is the client that a listed proxy's first words name, and how many
+// bytes are left of them.
+func Greeting(b []byte) (client *net.TCPAddr, rest int, err error) {
+	r := bytes.NewReader(b)
+	client, _, err = readGreeting(r)
+	return client, r.Len(), err
+}
+
+// spoken is a connection by which only this came.
+type spoken struct {
+	net.Conn
+	*bytes.Reader
+}
+
+func (s spoken) Read(b []byte) (int, error) { return s.Reader.Read(b) }
+
+// Hear is the name of a TLS client's first words, and what was read of them.
+func Hear(b []byte) (name string, kept []byte) {
+	name, kept, _ = hear(spoken{nil, bytes.NewReader(b)})
+	return name, kept
+}

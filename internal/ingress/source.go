@@ -295,30 +295,40 @@ func (v *visitor) introduce() error {
 	if err := v.SetReadDeadline(time.Now().Add(greetTime)); err != nil {
 		return err
 	}
-	b := make([]byte, 16, 64) // PROXY protocol 2.2: signature, version, family, length
-	if _, err := io.ReadFull(v.TCPConn, b); err != nil {
-		return err
-	}
-	n := int(binary.BigEndian.Uint16(b[14:]))
-	if !bytes.HasPrefix(b, proxyproto.SIGV2) || n > maxGreeting {
-		return errGreeting
-	}
-	b = append(b, make([]byte, n)...)
-	if _, err := io.ReadFull(v.TCPConn, b[16:]); err != nil {
-		return err
-	}
-	header, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
+	client, here, err := readGreeting(v.TCPConn)
 	if err != nil {
 		return err
 	}
-	if header.Command.IsProxy() {
-		client, here, ok := header.TCPAddrs()
-		if !ok {
-			return errGreeting
-		}
+	if client != nil {
 		v.client, v.here = client, here
 	}
 	return v.SetReadDeadline(time.Time{})
+}
+
+// readGreeting gives whose connection it is, and where that came to; nothing
+// when it is the proxy's own.
+func readGreeting(from io.Reader) (client, here *net.TCPAddr, err error) {
+	b := make([]byte, 16, 64) // PROXY protocol 2.2: signature, version, family, length
+	if _, err := io.ReadFull(from, b); err != nil {
+		return nil, nil, err
+	}
+	n := int(binary.BigEndian.Uint16(b[14:]))
+	if !bytes.HasPrefix(b, proxyproto.SIGV2) || n > maxGreeting {
+		return nil, nil, errGreeting
+	}
+	b = append(b, make([]byte, n)...)
+	if _, err := io.ReadFull(from, b[16:]); err != nil {
+		return nil, nil, err
+	}
+	header, err := proxyproto.Read(bufio.NewReader(bytes.NewReader(b)))
+	if err != nil || !header.Command.IsProxy() {
+		return nil, nil, err
+	}
+	client, here, ok := header.TCPAddrs()
+	if !ok {
+		return nil, nil, errGreeting
+	}
+	return client, here, nil
 }
 
 // RemoteAddr is the client's address, which a proxy may have told.
