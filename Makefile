@@ -24,6 +24,7 @@ LAB = $(sort $(dir $(shell git ls-files --cached --others --exclude-standard '*_
 .PHONY: build
 build: portal ## bin/havre, static, with the portal in it
 	$(STATIC) -ldflags '-s -w -X havre/internal/cli.version=$(VERSION)' -o bin/havre ./cmd/havre
+	@chmod 0755 bin/havre # whatever the umask: its parts run as users of their own
 
 .PHONY: portal
 portal:
