@@ -19,6 +19,7 @@ func TestTargetRemovedByForceIsMetAgainWhenItIsBack(t *testing.T) {
 	if got := h.inside(t, "fshop.web", "database:8080"); got == "ok" {
 		t.Error("it is still there")
 	}
+	h.whySays(t, "fshop.web", "its link to fstore/db leads nowhere: that was removed", "apply project fstore again")
 	h.must(t, "apply", "-f", h.write(t, "fstore/compose.yml", store), "-p", "fstore", "--yes")
 	eventually(t, func() string {
 		if got := h.inside(t, "fshop.web", "database:8080"); got != "ok" {

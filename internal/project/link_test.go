@@ -9,6 +9,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/problem"
+	"havre/internal/reconcile/reconciletest"
 	"havre/internal/spec"
 )
 
@@ -210,14 +211,38 @@ func TestTargetGoesUnderItsSourcesWhenForced(t *testing.T) {
 		w.has("cut off", done.Cut, []string{"shop.cron", "shop.web"})
 		w.quiet()
 		web := w.record("shop").Service("web")
+		w.why("web", "runs: 1 of 1 containers are healthy; its link to store/db leads nowhere: that was removed", "apply project store again, or take the link out", "")
 		w.has("who linked to it serves on", []int{web.Active, web.Target, web.Last()}, []int{1, 1, 1})
 		w.must("store", app("db", "good"))
 		w.quiet()
+		if why := w.why("web", "runs", "", ""); strings.Contains(why.Says+why.Remedy, "link") {
+			t.Errorf("its link leads somewhere again, and it says %+v", why)
+		}
 		w.has("networks", w.networks(), "[prod/shop prod/shop to store/db prod/store]")
 		web = w.record("shop").Service("web")
 		ends, db := web.Rollout(web.Active).Joins, w.record("store").Service("db")
 		if len(ends) != 1 || ends[0].Target.Service != db.ID || len(db.Rollout(db.Active).Joins) != 1 {
 			t.Errorf("they do not meet again: %v, %v", ends, db.Rollout(db.Active).Joins)
+		}
+	})
+}
+
+func TestWhyTellsWhoFailsOfItsSeveredLink(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("store", app("db", "good"))
+		w.must("shop", app("web", "good", link("store/db", "database")))
+		if _, err := w.Remove(t.Context(), target("db"), api.Removal{Force: true}); err != nil {
+			t.Fatal(err)
+		}
+		w.cluster.Change("sha256:good", reconciletest.App{Lives: time.Second, Exit: 3, Says: []string{"no database"}})
+		w.cluster.Kill(w.record("shop").Service("web").ID)
+		w.quiet()
+		w.why("web", "; its link to store/db leads nowhere: that was removed", "havre logs prod.shop.web; mend it and apply again, or try it at once: havre restart prod.shop.web; apply project store again", "no database")
+		if err := w.Stop(t.Context(), target("web"), func(api.Progress) {}); err != nil {
+			t.Fatal(err)
+		}
+		if why := w.why("web", "it was stopped", "havre start", ""); strings.Contains(why.Says, "link") {
+			t.Errorf("it is stopped, and says %s", why.Says)
 		}
 	})
 }

@@ -28,6 +28,7 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 			why.Remedy = "mend it and apply again"
 		}
 		uncertified(&why, ref, out)
+		severed(&why, ref, v)
 		return why, ""
 	case "stopped":
 		why.Remedy = "havre start " + full
@@ -55,10 +56,34 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 	if cur != nil && cur.Trouble.Resting() && a.State == "failing" {
 		why.Says += ", in " + max(0, cur.Trouble.Until.Sub(v.Now)).Round(time.Second).String()
 	}
+	if a.State == "starting" || a.State == "failing" {
+		severed(&why, ref, v)
+	}
 	if from == "" {
 		why.Lines = keptLines(cur)
 	}
 	return why, from
+}
+
+// severed says which of a service's links lead to a service of another project
+// that somebody removed by force.
+func severed(why *api.Why, ref Ref, v View) {
+	cur := ref.Service.Current()
+	if cur == nil || v.Links.refs == nil {
+		return
+	}
+	for _, link := range cur.Spec.Links {
+		project, _, outside := link.Outside()
+		if _, there := v.Links.target(*ref.Record, link); !outside || there {
+			continue
+		}
+		why.Says += fmt.Sprintf("; its link to %s leads nowhere: that was removed", link.To)
+		mend := fmt.Sprintf("apply project %s again, or take the link out and apply again", project)
+		if why.Remedy != "" {
+			mend = why.Remedy + "; " + mend
+		}
+		why.Remedy = mend
+	}
 }
 
 // uncertified says which of a service's hosts have no public certificate.
