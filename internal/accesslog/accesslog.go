@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"havre/internal/api"
@@ -21,55 +20,66 @@ type Book struct {
 	dir  string
 	most int64
 	log  *slog.Logger
-	work chan entry
-	lost atomic.Int64
+	asks chan chan struct{} // closed when everything before is on its way to the disk
+	full chan struct{}      // there is so much that the next pause is too far
+	room heap               // of the lines written last, for others; Run's
 
-	known sync.Map // names of services that have the form
-}
-
-// entry is a line for a service; with done it asks instead to be told when
-// everything before it is on its way to the disk.
-type entry struct {
-	service string
-	line    api.Access
-	done    chan struct{}
+	mu    sync.Mutex // guards what follows
+	heap  heap
+	lost  int
+	known map[string]bool // names of services that have the form
 }
 
 const (
-	waiting  = 8192 // lines that wait to be written
 	pause    = 500 * time.Millisecond
 	fileLife = 30 * 24 * time.Hour // of a log that nothing is added to
 	mostHeap = 256 << 10           // bytes that wait for the next pause
+	waiting  = 1 << 20             // bytes that wait at all
 )
 
 // New makes a book in a directory that exists. Each service's file grows to
 // most bytes; then it takes the place of the older one. It does nothing yet.
 func New(dir string, most int64, log *slog.Logger) *Book {
-	return &Book{dir: dir, most: most, log: log, work: make(chan entry, waiting)}
+	return &Book{dir: dir, most: most, log: log, asks: make(chan chan struct{}), full: make(chan struct{}, 1), known: map[string]bool{}}
 }
 
 // nameForm is environment.project.service: a file's name, and nothing else.
 var nameForm = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_-]*(\.[A-Za-z0-9][A-Za-z0-9_-]*){2}$`)
 
-// Add keeps a line. It never waits.
+// Add keeps a line. It never waits for the disk.
 func (b *Book) Add(service string, line api.Access) {
-	if _, known := b.known.Load(service); !known {
-		if !nameForm.MatchString(service) {
-			return // nobody's: a host that there is not
-		}
-		b.known.Store(service, nil)
+	if service == "" {
+		return // nobody's: a host that there is not
 	}
-	select {
-	case b.work <- entry{service: service, line: line}:
-	default:
-		b.lost.Add(1)
+	var room [512]byte
+	text, err := appendLine(room[:0], &line)
+	if err != nil {
+		return // an Access is numbers and strings
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.known[service] {
+		if !nameForm.MatchString(service) {
+			return
+		}
+		b.known[service] = true
+	}
+	if len(b.heap.text)+len(text) > waiting {
+		b.lost++
+		return
+	}
+	b.heap.add(service, text)
+	if len(b.heap.text) >= mostHeap {
+		select {
+		case b.full <- struct{}{}:
+		default: // it is said already
+		}
 	}
 }
 
 // Run writes until ctx is done, and then what was added before.
 func (b *Book) Run(ctx context.Context) error {
-	heap := &heap{lines: map[string][]byte{}}
-	defer func() { b.rest(heap) }()
+	defer b.flush()
 	b.sweep(time.Now())
 	tick, day := time.NewTicker(pause), time.NewTicker(24*time.Hour)
 	defer tick.Stop()
@@ -78,18 +88,14 @@ func (b *Book) Run(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case e := <-b.work:
-			if e.done != nil {
-				b.flush(heap)
-				close(e.done)
-				continue
-			}
-			if heap.add(e); heap.size >= mostHeap {
-				b.flush(heap)
-			}
+		case done := <-b.asks:
+			b.flush()
+			close(done)
+		case <-b.full:
+			b.flush()
 		case <-tick.C:
-			b.flush(heap)
-			if n := b.lost.Swap(0); n > 0 {
+			b.flush()
+			if n := b.left(); n > 0 {
 				b.log.Warn("lines of access logs were left out", "lines", n)
 			}
 		case now := <-day.C:
@@ -98,22 +104,13 @@ func (b *Book) Run(ctx context.Context) error {
 	}
 }
 
-// rest writes what nobody has taken up yet.
-func (b *Book) rest(h *heap) {
-	for {
-		select {
-		case e := <-b.work:
-			if e.done == nil {
-				h.add(e)
-				continue
-			}
-			b.flush(h)
-			close(e.done)
-		default:
-			b.flush(h)
-			return
-		}
-	}
+// left is how many lines were left out since it was asked last.
+func (b *Book) left() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := b.lost
+	b.lost = 0
+	return n
 }
 
 // sweep removes logs that nothing was added to for long.

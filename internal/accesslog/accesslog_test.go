@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -79,6 +80,64 @@ func TestALogIsBoundedAndItsNewestLinesStay(t *testing.T) {
 	}
 	if len(files) > 2 || total > 2*2000+400 {
 		t.Errorf("%d bytes in %v", total, files)
+	}
+}
+
+// A disk that takes nothing costs lines, not memory, and no visitor's time.
+func TestLinesThatTheDiskDoesNotTakeAreLeftOut(t *testing.T) {
+	const many = 100_000
+	dir := t.TempDir()
+	b := accesslog.New(dir, 64<<20, slog.New(slog.DiscardHandler))
+	for i := range many {
+		b.Add(web, api.Access{ID: fmt.Sprint(i)})
+		b.Add("prod.shop.db", api.Access{ID: fmt.Sprint("other", i)})
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- b.Run(ctx) }()
+	got := last(t, b, 0, time.Time{})
+	if len(got) < 100 || len(got) > many/10 {
+		t.Errorf("%d lines were kept", len(got))
+	}
+	for i, a := range got {
+		if a.ID != fmt.Sprint(i) {
+			t.Fatalf("line %d is %s", i, a.ID)
+		}
+	}
+	b.Add(web, api.Access{ID: "late"})
+	cancel()
+	<-done
+	b, _ = open(t, dir, 64<<20)
+	if late := last(t, b, 0, time.Time{}); len(late) != len(got)+1 || late[len(got)].ID != "late" {
+		t.Errorf("%d lines, then %d", len(got), len(late))
+	}
+}
+
+// Also what fills the heap before the next pause, from many at once, arrives.
+func TestLinesOfManyAtOnceAllArrive(t *testing.T) {
+	b, _ := open(t, t.TempDir(), 64<<20)
+	var all sync.WaitGroup
+	for n := range 4 {
+		all.Go(func() {
+			for i := range 3000 {
+				b.Add(fmt.Sprintf("prod.shop.web%d", i%3), api.Access{ID: fmt.Sprint(n, ".", i), Path: strings.Repeat("/x", 300)})
+				if i%100 == 0 {
+					last(t, b, 1, time.Time{}) // by then the disk has it
+				}
+			}
+		})
+	}
+	all.Wait()
+	total := 0
+	for n := range 3 {
+		page, err := b.Last(t.Context(), fmt.Sprintf("prod.shop.web%d", n), 0, time.Time{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		total += len(page.Lines)
+	}
+	if total != 12_000 {
+		t.Errorf("%d lines", total)
 	}
 }
 

@@ -89,7 +89,7 @@ func (b *Book) look(ctx context.Context, service string) (v view, err error) {
 	}
 	done := make(chan struct{})
 	select {
-	case b.work <- entry{done: done}:
+	case b.asks <- done:
 	case <-ctx.Done():
 		return v, ctx.Err()
 	}

@@ -12,41 +12,70 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// heap is what waits to be written, by service.
+// heap is lines, and whose they are.
 type heap struct {
-	lines map[string][]byte
-	size  int
+	text   []byte
+	owners []owner // in the order of text
 }
 
-func (h *heap) add(e entry) {
-	before := h.lines[e.service]
-	with, err := appendLine(before, &e.line)
-	if err != nil {
-		return // an Access is numbers and strings
+// owner is a service to which so many bytes belong.
+type owner struct {
+	service string
+	size    int
+}
+
+func (h *heap) add(service string, line []byte) {
+	h.text = append(h.text, line...)
+	if n := len(h.owners); n > 0 && h.owners[n-1].service == service {
+		h.owners[n-1].size += len(line)
+		return
 	}
-	h.lines[e.service] = with
-	h.size += len(with) - len(before)
+	h.owners = append(h.owners, owner{service, len(line)})
 }
 
-func (b *Book) flush(h *heap) {
-	if len(h.lines) == 0 {
+// sorted gives each service its text.
+func (h *heap) sorted() map[string][]byte {
+	by, rest := map[string][]byte{}, h.text
+	for _, o := range h.owners {
+		before, there := by[o.service]
+		if there {
+			by[o.service] = append(before, rest[:o.size]...)
+		} else {
+			by[o.service] = rest[:o.size:o.size] // most are alone
+		}
+		rest = rest[o.size:]
+	}
+	return by
+}
+
+// flush writes what waits. While it does, others may wait in its stead.
+func (b *Book) flush() {
+	b.mu.Lock()
+	now := b.heap
+	b.heap = b.room
+	b.mu.Unlock()
+	if len(now.text) == 0 {
+		b.room = heap{} // in quiet times it takes no memory
 		return
 	}
 	unlock, err := b.lock(unix.LOCK_EX)
-	for service, text := range h.lines {
+	lost := 0
+	for service, text := range now.sorted() {
 		failed := err
 		if failed == nil {
 			failed = b.append(service, text)
 		}
 		if failed != nil {
-			b.lost.Add(int64(bytes.Count(text, []byte("\n"))))
+			lost += bytes.Count(text, []byte("\n"))
 		}
 	}
 	if err == nil {
 		unlock()
 	}
-	clear(h.lines)
-	h.size = 0
+	b.room = heap{now.text[:0], now.owners[:0]}
+	b.mu.Lock()
+	b.lost += lost
+	b.mu.Unlock()
 }
 
 // lock keeps the files as they are: for as long as an ingress that was replaced
@@ -107,7 +136,11 @@ func (b *Book) appendSome(service string, text []byte) (n int, err error) {
 		n = int(max(room, 0))
 		n += bytes.IndexByte(text[n:], '\n') + 1
 	}
-	if _, err := f.Write(append(before, text[:n]...)); err != nil {
+	out := text[:n]
+	if before != nil {
+		out = append(before, out...)
+	}
+	if _, err := f.Write(out); err != nil {
 		return 0, err
 	}
 	if size+int64(len(before)+n) >= b.most {
