@@ -40,8 +40,8 @@ http {
 }
 `
 
-// The proxies do what Havre does by default: they keep connections to the
-// backend open and log nothing. BACKEND stands for the container's address.
+// The proxies keep connections to the backend open, as Havre does. They log
+// nothing; Havre keeps its access log, as it does by default. BACKEND stands for the container's address.
 const nginxConf = `daemon off; worker_processes 2; error_log /dev/stderr warn; pid /run/proxy.pid;
 events { worker_connections 4096; }
 http {

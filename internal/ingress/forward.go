@@ -217,8 +217,9 @@ func (v *visit) outgoing(r *http.Request) *http.Request {
 		h = make(http.Header, len(r.Header)+8)
 		v.fields = h
 	}
+	own := r.Header["Connection"]
 	for name, values := range r.Header {
-		if !hopByHop(name) && !speaksOfClients(name) && !lists(r.Header["Connection"], name) {
+		if !hopByHop(name) && !speaksOfClients(name) && !lists(own, name) {
 			h[name] = values
 		}
 	}
