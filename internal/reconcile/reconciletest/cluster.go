@@ -137,7 +137,7 @@ func (c *Cluster) State() State {
 	return s
 }
 
-// Broken are the promises that did not hold so far: two rollouts that wrote to
+// Broken are the promises that did not hold so far: two swarm services that wrote to
 // one volume at once, a portal without any network.
 func (c *Cluster) Broken() []string {
 	c.mu.Lock()

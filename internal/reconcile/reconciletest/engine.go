@@ -188,9 +188,10 @@ func (c *Cluster) drop(id string) {
 	c.forgotten = append(c.forgotten, s)
 }
 
-// writers notes rollouts of one service that write to one volume at once.
+// writers notes swarm services of one service that write to one volume at once:
+// those of two rollouts, or of one that was lost and of the one in its place.
 func (c *Cluster) writers() {
-	who := map[string]int{}
+	who := map[string]*swarmService{}
 	for _, s := range c.everything() {
 		if s.live() == 0 {
 			continue
@@ -200,10 +201,10 @@ func (c *Cluster) writers() {
 			if b.ReadOnly {
 				continue
 			}
-			if other, taken := who[key]; taken && other != s.d.Rollout {
-				c.broken = append(c.broken, fmt.Sprintf("r%d and r%d both write to %s", other, s.d.Rollout, b.Source))
+			if other := who[key]; other != nil && other != s {
+				c.broken = append(c.broken, fmt.Sprintf("r%d and r%d both write to %s", other.d.Rollout, s.d.Rollout, b.Source))
 			}
-			who[key] = s.d.Rollout
+			who[key] = s
 		}
 	}
 }
