@@ -65,15 +65,21 @@ func (p *portal) serve(ctx context.Context, l *net.UnixListener) error {
 			p.accept(ctx, l)
 		}
 	}
-	enough := time.After(8 * time.Second) // the engine kills after 10
+	p.finish()
+	return nil
+}
+
+// finish waits until nobody is served, but not for long: the engine kills after
+// 10 s.
+func (p *portal) finish() {
+	enough := time.After(8 * time.Second)
 	for range cap(p.places) {
 		select {
 		case p.places <- struct{}{}:
 		case <-enough:
-			return nil
+			return
 		}
 	}
-	return nil
 }
 
 // accept serves the next caller in the place that was taken for it.

@@ -183,6 +183,21 @@ func TestCallersWaitWhileAllPlacesAreTaken(t *testing.T) {
 	}
 }
 
+func TestPortalThatIsToldToStopWaitsForNobodyLong(t *testing.T) {
+	for held, want := range map[int]time.Duration{0: 0, 1: 8 * time.Second, atOnce: 8 * time.Second} {
+		synctest.Test(t, func(t *testing.T) {
+			p := newPortal("")
+			for range held {
+				p.places <- struct{}{}
+			}
+			began := time.Now()
+			if p.finish(); time.Since(began) != want {
+				t.Errorf("%d are served, and it waits %v; want %v", held, time.Since(began), want)
+			}
+		})
+	}
+}
+
 func TestGateLetsABoundedNumberIn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var g gate

@@ -15,7 +15,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"havre/internal/bootstrap"
 	"havre/internal/lab"
@@ -92,13 +91,10 @@ func TestEndOfTheContextEndsTheWork(t *testing.T) {
 	}))
 	defer slow.Close()
 	defer close(release)
-	began := time.Now()
+	// The mirror answers only when this is over: who waited for it would for ever.
 	_, err := bootstrap.Debian(ctx, bootstrap.Request{Suite: "bookworm", Dir: dir, Mirror: slow.URL})
 	if !errors.Is(err, context.Canceled) {
 		t.Errorf("error = %v", err)
-	}
-	if took := time.Since(began); took > 20*time.Second {
-		t.Errorf("it took %s", took)
 	}
 	empty(t, dir)
 }

@@ -1,7 +1,6 @@
 package ingress_test
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -17,60 +16,6 @@ import (
 
 	"havre/internal/ingress"
 )
-
-// What is written here reaches no app, or as one request with one meaning.
-func TestSmuggledRequestsReachNobody(t *testing.T) {
-	w := open(t)
-	var smuggled, asked atomic.Int32
-	table := web(t, w.serves(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked.Add(1)
-		if strings.Contains(r.URL.Path, "smuggled") {
-			smuggled.Add(1)
-		}
-		io.Copy(io.Discard, r.Body)
-		io.WriteString(w, "seen")
-	})))
-	w.must(table)
-	const inner = "GET /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n"
-	for what, request := range map[string]string{
-		"two lengths":           "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: 0\r\nContent-Length: 50\r\n\r\n",
-		"lengths in a list":     "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: 0, 50\r\n\r\n",
-		"a length with a sign":  "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: +0\r\n\r\n",
-		"an odd encoding":       "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
-		"two encodings":         "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
-		"a blank before colon":  "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
-		"a bare CR in a value":  "GET / HTTP/1.1\r\nHost: www.example\r\nX: a\rb\r\n\r\n",
-		"a zero byte":           "GET / HTTP/1.1\r\nHost: www.example\r\nX: a\x00b\r\n\r\n",
-		"a chunk of no number":  "POST / HTTP/1.1\r\nHost: www.example\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n",
-		"blank in the path":     "GET /a HTTP/1.1 /smuggled HTTP/1.1\r\nHost: www.example\r\n\r\n",
-		"a folded host":         "GET / HTTP/1.1\r\nHost: www.example\r\n evil.example\r\n\r\n",
-		"host with a path":      "GET / HTTP/1.1\r\nHost: www.example/evil\r\n\r\n",
-		"host with a user":      "GET / HTTP/1.1\r\nHost: www.example@evil\r\n\r\n",
-		"no version":            "GET /\r\n\r\n",
-		"a version of tomorrow": "GET / HTTP/3.7\r\nHost: www.example\r\n\r\n",
-	} {
-		asked.Store(0)
-		c := dial(t, table.HTTPPort)
-		io.WriteString(c, request+inner)
-		c.CloseWrite()
-		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
-		if err == nil && answer.StatusCode == http.StatusOK {
-			t.Errorf("%s: answered %s", what, answer.Status)
-		}
-		io.Copy(io.Discard, c)
-		if smuggled.Swap(0) != 0 {
-			t.Errorf("%s: the second request reached the app", what)
-		}
-	}
-	// Both framings at once: net/http goes by the chunks and forgets the length, and so must the app.
-	c := dial(t, table.HTTPPort)
-	io.WriteString(c, "POST /one HTTP/1.1\r\nHost: www.example\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"+fmt.Sprintf("%x\r\n%s\r\n0\r\n\r\n", len(inner), inner))
-	c.CloseWrite()
-	io.Copy(io.Discard, c)
-	if smuggled.Load() != 0 {
-		t.Error("a request in a chunk became one of its own")
-	}
-}
 
 func TestManyHeadersAreRefused(t *testing.T) {
 	w := open(t)

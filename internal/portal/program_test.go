@@ -12,7 +12,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"havre/internal/portal"
 	"havre/internal/portal/portaltest"
@@ -206,13 +205,13 @@ func end(t *testing.T, pid int) {
 	})
 }
 
-func TestPortalEndsSoonWhenAsked(t *testing.T) {
+func TestPortalEndsWhenAsked(t *testing.T) {
 	t.Parallel()
 	n := newNamespace(t)
 	socket := filepath.Join(socketDir(t), "portal.sock")
 	cmd := n.start(t, socket)
 	listening(t, socket)
-	idle, err := net.Dial("unix", socket) // who says nothing must not hold it up for long
+	idle, err := net.Dial("unix", socket) // who says nothing must not hold it up; for how long it may, the portal's own tests hold
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -220,13 +219,9 @@ func TestPortalEndsSoonWhenAsked(t *testing.T) {
 	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	began := time.Now()
 	// The engine starts again, after it was away, what did not end well.
 	if err := cmd.Wait(); cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("ended with %v; want exit code 1", err)
-	}
-	if took := time.Since(began); took > 9*time.Second {
-		t.Errorf("took %v; the engine kills after 10 s", took)
 	}
 }
 
