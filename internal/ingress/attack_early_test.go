@@ -2,10 +2,13 @@ package ingress_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"golang.org/x/net/http2"
@@ -98,5 +101,61 @@ func TestStatusesThatAreNoneHarmNobody(t *testing.T) {
 	}
 	if open := w.status().Open; len(open) > len(want) {
 		t.Errorf("open: %v", open)
+	}
+}
+
+// Who takes nothing of what an app says early, over a connection that all its
+// clients share, keeps none of them waiting.
+func TestEarlyAnswersThatNobodyTakesHinderNobody(t *testing.T) {
+	w := open(t)
+	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
+	hinted, over := make(chan struct{}), make(chan struct{})
+	var sent atomic.Int64
+	app := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/large":
+			for b := make([]byte, 64<<10); ; sent.Add(1) {
+				if _, err := rw.Write(b); err != nil {
+					return
+				}
+			}
+		case "/hint":
+			for range 4 {
+				rw.WriteHeader(http.StatusEarlyHints)
+			}
+			close(hinted)
+			<-over
+		}
+	})}
+	app.Protocols.SetUnencryptedHTTP2(true)
+	var serving sync.WaitGroup
+	serving.Go(func() { app.Serve(conns) })
+	table := web(t, w.container(conns.take))
+	t.Cleanup(func() { app.Close(); serving.Wait() })
+	table.HTTP[0].Front.Scheme = spec.H2C
+	roots := certified(t, &table, []string{"www.example"})
+	w.must(table)
+	deaf := speakTwo(t, table, roots, http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 30})
+	defer deaf.c.Close()
+	defer close(over)
+	deaf.WriteWindowUpdate(0, 1<<30)
+	deaf.open(1, request("GET", "/large"), true)
+	deaf.status(1) // and reads no more
+	before, since := int64(0), 0
+	eventually(t, "the connection to be full", func() error {
+		if n := sent.Load(); n == 0 || n != before {
+			before, since = n, 0
+		}
+		if since++; since < 30 {
+			return fmt.Errorf("it took %d pieces", before)
+		}
+		return nil
+	})
+	deaf.open(3, request("GET", "/hint"), true)
+	<-hinted
+	for range 3 {
+		if answer, _ := get(t, browser(t, table.HTTPPort), "http://www.example/"); answer.StatusCode != http.StatusOK {
+			t.Errorf("meanwhile another client: %d", answer.StatusCode)
+		}
 	}
 }

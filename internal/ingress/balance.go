@@ -101,32 +101,48 @@ func newH2C(dial func(context.Context) (*guest, error)) kept {
 // h2c is that transport, which also brings early answers.
 type h2c struct{ *http.Transport }
 
-// RoundTrip sends r; it may come from several goroutines of its transport what is early, but not late.
-// A panic there would be everybody's end: net/http bounds neither the kind nor
-// the number of early answers that it tells of, nor the statuses of late ones.
+// early is what came before an answer.
+type early struct {
+	status int
+	header http.Header
+}
+
+// RoundTrip sends r. Early answers come to goroutines of the transport that
+// all requests of a connection share, and are passed on by this one: there a
+// panic would be everybody's end, and a slow client everybody's delay. net/http
+// bounds neither their kind nor their number, nor the statuses of late ones.
 func (t h2c) RoundTrip(r *http.Request) (*http.Response, error) {
-	v, over, count, mu := visitOf(r), false, 0, sync.Mutex{}
+	came, count := make(chan early, maxEarlyAnswers), atomic.Int32{}
 	trace := &httptrace.ClientTrace{Got1xxResponse: func(status int, h textproto.MIMEHeader) error {
-		mu.Lock()
-		defer mu.Unlock()
-		if count++; status == http.StatusSwitchingProtocols || count > maxEarlyAnswers {
+		if status == http.StatusSwitchingProtocols || count.Add(1) > maxEarlyAnswers {
 			return errEarly
 		}
-		if !over {
-			v.early(status, http.Header(h))
-		}
+		came <- early{status, http.Header(h)} // it has room
 		return nil
 	}}
 	if _, named := r.Header["User-Agent"]; !named {
 		r.Header["User-Agent"] = []string{""} // net/http would give its own name
 	}
-	if httptrace.ContextClientTrace(r.Context()) == nil { // else net/http's proxy hears of it
-		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
+	var answer *http.Response
+	var err error
+	done := make(chan struct{})
+	go func() { // it ends with r's context
+		defer close(done)
+		answer, err = t.Transport.RoundTrip(r.WithContext(httptrace.WithClientTrace(r.Context(), trace)))
+	}()
+	for v := visitOf(r); ; {
+		select {
+		case e := <-came:
+			v.early(e.status, e.header)
+			continue
+		case <-done:
+		}
+		for len(came) > 0 {
+			e := <-came
+			v.early(e.status, e.header)
+		}
+		break
 	}
-	answer, err := t.Transport.RoundTrip(r)
-	mu.Lock()
-	over = true
-	mu.Unlock()
 	if err == nil && (answer.StatusCode < 200 || answer.StatusCode > 999) {
 		answer.Body.Close()
 		return nil, errStatus

@@ -146,6 +146,9 @@ func (v *visit) early(status int, said http.Header) {
 	if v.ResponseWriter == nil || status == http.StatusContinue || !v.asked.ProtoAtLeast(1, 1) {
 		return // a check; our server's own word; and RFC 9110, 15.2
 	}
+	if v.asked.Header["Expect"] != nil && !v.http2 {
+		return // who reads the body may be saying at this moment that it may come
+	}
 	h := v.Header()
 	var names []string
 	for name, values := range said {
