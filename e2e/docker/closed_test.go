@@ -40,6 +40,7 @@ func TestHavreStartsFromADirectoryOfItsOwnersAlone(t *testing.T) {
 	if err := os.Chmod(h.bin, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	h.hindered(t)
 	h.must(t, "up", "--detach", "--data", h.data, "--engine", w.Socket)
 	for _, role := range []string{"guard", "server", "ingress"} {
 		if name := h.ofProcess(t, role, "comm"); name != "havre" {
@@ -62,4 +63,19 @@ func (h *havre) ofProcess(t *testing.T, role, file string) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(text))
+}
+
+// hindered has somebody else listen where Havre's API would be: up must say so,
+// at once.
+func (h *havre) hindered(t *testing.T) {
+	t.Helper()
+	held, err := h.world.Listen(t.Context(), "tcp", "127.0.0.1:7080")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	r := h.run(t, "up", "--detach", "--data", h.data, "--engine", h.world.Socket)
+	if has(t, "up", r.errs, "127.0.0.1:7080", "is taken by "+filepath.Base(os.Args[0]), "havre up --detach --listen 127.0.0.1:7081"); r.code != 2 {
+		t.Errorf("its exit code is %d", r.code)
+	}
 }

@@ -60,6 +60,12 @@ func (l Layout) Prepare(uid, gid int) error {
 	return l.prepare(account{uid, gid}, account{uid, gid})
 }
 
+// Hindrance is what would keep the server from starting.
+func (l Layout) Hindrance() error { return l.hindrance() }
+
+// LastWords are what roles that ended complained of.
+func (l Layout) LastWords() string { return l.lastWords() }
+
 // LittleEndian reads an address as /proc/net/route writes it.
 func LittleEndian(s string) (netip.Addr, bool) { return littleEndian(s) }
 

@@ -112,10 +112,14 @@ func Up(ctx context.Context, o UpOptions) error {
 			return nil
 		}
 	}
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case o.Detach:
+	}
+	if err := l.hindrance(); err != nil {
+		_ = lock.Close() // nothing was written
+		return err
+	}
+	if o.Detach {
 		return o.detach(ctx, l, lock)
 	}
 	defer lock.Close()
@@ -244,7 +248,7 @@ func awaitWell(ctx context.Context, l Layout, server *client.Client) error {
 		}
 		select {
 		case <-ctx.Done():
-			return problem.New(problem.Unavailable, "Havre does not get ready: %s", says).With("read the logs in %s", filepath.Dir(l.Log("x")))
+			return problem.New(problem.Unavailable, "Havre does not get ready: %s%s", says, l.lastWords()).With("read the logs in %s", filepath.Dir(l.Log("x")))
 		case <-tick.C:
 		}
 	}
