@@ -79,11 +79,27 @@ func TestSupervisorAdoptsWhatStillRuns(t *testing.T) {
 	has(t, "up again", h.must(t, "up", "--detach", "--data", h.data), "was up already", "ready at")
 }
 
+// grant changes the guard's bounds as root would.
+func (h *havre) grant(t *testing.T, was, is string) {
+	t.Helper()
+	file := filepath.Join(h.data, "guard", "bounds.json")
+	text, err := os.ReadFile(file)
+	if err != nil || !strings.Contains(string(text), was) {
+		t.Fatalf("the bounds are %s, %v", text, err)
+	}
+	if err := os.WriteFile(file, []byte(strings.Replace(string(text), was, is, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestDownLeavesServicesAndUpFindsThem(t *testing.T) {
 	t.Parallel()
 	h := alone(t)
 	h.apply(t, "kept", fmt.Sprintf(web, "v1", 18021, 1))
 	before := h.world.Docker(t, "ps", "-q", "--no-trunc", "--filter", "label=havre.kind=service")
+	if r := h.run(t, "plan", "-f", h.write(t, "vpn/compose.yml", "services: {vpn: {image: 'app:1', cap_add: [NET_ADMIN]}}")); r.code != 3 || !strings.Contains(r.errs, "guard/bounds.json") {
+		t.Errorf("a capability that nobody granted: %d %s", r.code, r.errs)
+	}
 	h.must(t, "down", "--data", h.data)
 	for _, role := range []string{"server", "guard", "ingress", "up"} {
 		if stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.pid(t, role))); err == nil && !strings.Contains(string(stat), ") Z ") {
@@ -93,8 +109,13 @@ func TestDownLeavesServicesAndUpFindsThem(t *testing.T) {
 	if after := h.world.Docker(t, "ps", "-q", "--no-trunc", "--filter", "label=havre.kind=service"); after != before {
 		t.Error("down must leave services running")
 	}
+	vpn := h.write(t, "vpn/compose.yml", "services: {vpn: {image: 'app:1', cap_add: [NET_ADMIN]}}")
+	h.grant(t, `"capabilities": []`, `"capabilities": ["CAP_NET_ADMIN"]`)
 	h.must(t, "up", "--detach", "--data", h.data)
 	h.answers(t, "http://127.0.0.1:18021/", "v1")
+	h.must(t, "apply", "-f", vpn, "--yes")
+	has(t, "the rights of a service with a grant", h.must(t, "exec", "vpn.vpn", "--", "/app", "cat", "/proc/self/status"), "CapBnd:\t00000000a00415fb")
+	h.must(t, "rm", "vpn/", "--yes")
 	if after := h.world.Docker(t, "ps", "-q", "--no-trunc", "--filter", "label=havre.kind=service"); after != before {
 		t.Error("up must find what runs")
 	}

@@ -112,7 +112,7 @@ func full() spec.Project {
 				Replicas: 3, Disabled: true, Limits: spec.Limits{Memory: 64 << 20, CPUs: 0.1, Pids: 100}, Reserve: spec.Limits{Memory: 32 << 20, CPUs: 0.05},
 				Restart: spec.Restart{Policy: spec.Always}, User: "1000:1000", WorkingDir: "/srv", Hostname: "web-1", ReadOnly: true, Init: true, InitHook: []string{"/seed", "$a b", "no"}, UpgradeHook: []string{"/migrate", "$a b"}, InitTimeout: spec.Duration(90 * time.Second), UpgradeTimeout: spec.Duration(2 * time.Hour),
 				Labels: map[string]string{"a.b": "true", "x-y": "1"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Groups: []string{"100", "video"}, TTY: true, Stdin: true,
-				CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 10, Hard: 20}},
+				CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 10, Hard: 20}},
 				Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a.example", Address: "192.0.2.1"}, {Name: "b.example", Address: "2001:db8::1"}, {Name: "me", Address: spec.HostGateway}},
 				DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example.org"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},
 				Domains: []spec.Domain{{Host: "www.example.org"}, {Host: "*.example.org", Port: 8000, Path: "/a"}, {Port: 81}, {Path: "/b"}, {Host: "own.example", Port: 4443, TLS: spec.Passthrough}}, Access: "192.0.2.0/24,2001:db8::/32", Priority: -3,

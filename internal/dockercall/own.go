@@ -39,6 +39,8 @@ type Swarm struct{}
 type SwarmAnswer struct {
 	Node    SwarmID `json:"node"`
 	Created bool    `json:"created"`
+
+	Capabilities []Capability `json:"capabilities,omitempty"` // what root lets services add
 }
 
 // VolumeEnsure makes a volume's directory, seeded from an image, if it does

@@ -38,7 +38,7 @@ func (g *Guard) swarm(r *http.Request, _ *dockercall.Swarm) (dockercall.SwarmAns
 			return dockercall.SwarmAnswer{}, problem.New(problem.Conflict, "this machine is a worker of a swarm; Havre runs on managers").
 				With("on a manager: docker node promote %s", s.Swarm.NodeID)
 		}
-		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID}, nil
+		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID, Capabilities: g.bounds.Capabilities}, nil
 	case "inactive", "":
 		address := ownAddress()
 		listen := "0.0.0.0:2377"
@@ -52,7 +52,7 @@ func (g *Guard) swarm(r *http.Request, _ *dockercall.Swarm) (dockercall.SwarmAns
 		if err := g.engine.get(ctx, "/info", "", &s); err != nil {
 			return dockercall.SwarmAnswer{}, err
 		}
-		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID, Created: true}, g.madeSwarm(s.Swarm.Cluster.ID)
+		return dockercall.SwarmAnswer{Node: s.Swarm.NodeID, Created: true, Capabilities: g.bounds.Capabilities}, g.madeSwarm(s.Swarm.Cluster.ID)
 	}
 	return dockercall.SwarmAnswer{}, problem.New(problem.Unavailable, "the engine's swarm is in state %s", s.Swarm.LocalNodeState).
 		With("look at: docker info")

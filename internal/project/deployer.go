@@ -61,6 +61,7 @@ type Deployer struct {
 	Volumes      Volumes
 	Logbook      Logbook // nil keeps nothing
 	Vault        Vault
+	Rights       Rights       // nil grants nothing
 	Certificates Certifier    // nil has none to mount
 	Disks        Disks        // nil has room enough
 	Environments []string     // those that there are
@@ -165,6 +166,11 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 		}
 	}
 	wrong = append(wrong, d.held(ctx, old, want.Project)...)
+	ungranted, err := d.ungranted(ctx, want.Project)
+	if err != nil {
+		return Outcome{}, err
+	}
+	wrong = append(wrong, ungranted...)
 	broken, err := d.connect(records, old, &want.Project, &found)
 	if err != nil {
 		return Outcome{}, err
@@ -363,4 +369,35 @@ func (d *Deployer) room() error {
 		return nil
 	}
 	return TooFull(d.Disks.Spaces())
+}
+
+// Rights knows what root lets services do beyond what each may.
+type Rights interface {
+	// Granted is capabilities, like NET_ADMIN.
+	Granted(ctx context.Context) ([]string, error)
+}
+
+// ungranted finds the capabilities that services want and that nobody granted.
+// The guard would refuse them, too, but only when the old one has stopped.
+func (d *Deployer) ungranted(ctx context.Context, want spec.Project) (problem.List, error) {
+	if !slices.ContainsFunc(want.Services, func(s spec.Service) bool { return len(s.CapAdd) > 0 }) {
+		return nil, nil
+	}
+	var granted []string
+	if d.Rights != nil {
+		var err error
+		if granted, err = d.Rights.Granted(ctx); err != nil {
+			return nil, err
+		}
+	}
+	var wrong problem.List
+	for _, s := range want.Services {
+		for _, c := range s.CapAdd {
+			if !slices.Contains(granted, c) {
+				wrong = append(wrong, problem.New(problem.Denied, "service %s wants the capability %s, which root has not granted to services of this machine", s.Name, c).
+					With(`take it out of cap_add; or root adds "CAP_%s" to capabilities in guard/bounds.json of Havre's data directory, then: havre down, havre up --detach`, c))
+			}
+		}
+	}
+	return wrong, nil
 }

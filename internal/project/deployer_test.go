@@ -557,3 +557,23 @@ func (h *hurried) SaveProject(ctx context.Context, r project.Record) error {
 	}
 	return h.Memory.SaveProject(ctx, r)
 }
+
+type granted []string
+
+func (g granted) Granted(context.Context) ([]string, error) { return g, nil }
+
+func TestCapabilityNeedsAGrantOfRoots(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		vpn := app("vpn", "good", func(s *spec.Service) { s.CapAdd = []string{"NET_ADMIN", "SYS_MODULE"} })
+		w.Rights = granted{"NET_ADMIN"}
+		_, err := w.apply("net", vpn)
+		p := problem.Of(err)
+		if p.Kind != problem.Denied || !strings.Contains(p.Says, "service vpn wants the capability SYS_MODULE") || !strings.Contains(p.Remedy, `"CAP_SYS_MODULE"`) {
+			t.Errorf("got %v, %s", err, p.Remedy)
+		}
+		w.Rights = granted{"NET_ADMIN", "SYS_MODULE"}
+		if _, err := w.apply("net", vpn); err != nil {
+			t.Errorf("granted: %v", err)
+		}
+	})
+}

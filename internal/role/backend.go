@@ -66,7 +66,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		engine: engine, loop: view.Loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &project.Deployer{
-			Records: db, Images: engine, Registry: registry, Offline: c.Offline, Loop: view, Volumes: cl,
+			Records: db, Rights: engine, Images: engine, Registry: registry, Offline: c.Offline, Loop: view, Volumes: cl,
 			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
 		},
 	}, nil

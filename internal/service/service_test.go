@@ -41,7 +41,7 @@ func full() spec.Service {
 		Restart: spec.Restart{Policy: spec.OnFailure}, User: "www", WorkingDir: "/srv", Hostname: "web", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, UpgradeHook: []string{"/migrate"}, InitTimeout: 5, UpgradeTimeout: 5,
 		Labels: map[string]string{"a": "b"}, StopSignal: "SIGINT", StopGrace: 3, Domains: []spec.Domain{{Host: "a.example"}},
 		Access: spec.Private, Front: spec.Front{Strip: true}, Priority: 4, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
-		Groups: []string{"www"}, TTY: true, Stdin: true, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
+		Groups: []string{"www"}, TTY: true, Stdin: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
 		DNS: spec.DNS{Options: []string{"ndots:2"}}, Log: spec.Log{Files: 2},
 	}

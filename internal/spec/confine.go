@@ -119,6 +119,16 @@ func (f *finder) confinement(at string, s Service) {
 			f.invalid(at+".capDrop", "write it like CHOWN, or ALL", "capability %q is unknown", c)
 		}
 	}
+	for _, c := range s.CapAdd {
+		switch {
+		case c == "ALL":
+			f.invalid(at+".capAdd", "name those that it needs, like NET_ADMIN", "nobody is given ALL capabilities")
+		case !slices.Contains(Capabilities(), c):
+			f.invalid(at+".capAdd", "write it like NET_ADMIN", "capability %q is unknown", c)
+		case slices.Contains(s.CapDrop, c):
+			f.invalid(at+".capAdd", "keep one of them", "capability %s is both added and dropped", c)
+		}
+	}
 	for _, u := range s.Ulimits {
 		f.ulimit(at+".ulimits", u)
 	}

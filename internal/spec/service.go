@@ -36,6 +36,7 @@ type Service struct {
 	Groups         []string          `json:"groups,omitempty"`         // more groups of its user: gids, or names in the image
 	TTY            bool              `json:"tty,omitempty"`            // its output is a terminal
 	Stdin          bool              `json:"stdin,omitempty"`          // its standard input stays open, and nothing comes
+	CapAdd         []string          `json:"capAdd,omitempty"`         // capabilities beyond every container's, which root has to grant: NET_ADMIN
 	CapDrop        []string          `json:"capDrop,omitempty"`        // capabilities it does without: CHOWN, or ALL
 	Ulimits        []Ulimit          `json:"ulimits,omitempty"`        // limits of its processes; sorted by name
 	Sysctls        map[string]string `json:"sysctls,omitempty"`        // kernel settings of its own network; see sysctlForms

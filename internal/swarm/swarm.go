@@ -12,6 +12,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/moby/moby/client"
@@ -85,6 +86,18 @@ func (s *Swarm) EnsureSwarm(ctx context.Context) error {
 	}
 	s.remember(spec.NodeID(answer.Node))
 	return nil
+}
+
+// Granted is the capabilities that root lets services have beyond those of
+// every container, like NET_ADMIN.
+func (s *Swarm) Granted(ctx context.Context) ([]string, error) {
+	var answer dockercall.SwarmAnswer
+	err := s.call(ctx, dockercall.SwarmPath, dockercall.Swarm{}, &answer)
+	var all []string
+	for _, c := range answer.Capabilities {
+		all = append(all, strings.TrimPrefix(string(c), "CAP_"))
+	}
+	return all, err
 }
 
 // Node is this machine's id in the swarm.

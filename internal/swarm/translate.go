@@ -82,7 +82,8 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		Healthcheck:     translateHealth(s.Health),
 		Configs:         translateFiles(d.Files),
 		Secrets:         translateSecrets(d.Secrets),
-		CapabilityDrop:  translateDropped(s.CapDrop),
+		CapabilityAdd:   prefixed(s.CapAdd),
+		CapabilityDrop:  without(translateDropped(s.CapDrop), prefixed(s.CapAdd)),
 		Groups:          s.Groups,
 		TTY:             s.TTY,
 		OpenStdin:       s.Stdin,
@@ -110,6 +111,18 @@ func addresses(texts []string) []netip.Addr {
 		}
 	}
 	return all
+}
+
+func prefixed(capabilities []string) []string {
+	var all []string
+	for _, c := range capabilities {
+		all = append(all, "CAP_"+c)
+	}
+	return all
+}
+
+func without(all, some []string) []string {
+	return slices.DeleteFunc(all, func(c string) bool { return slices.Contains(some, c) })
 }
 
 // translateDropped adds what no service keeps.

@@ -40,7 +40,7 @@ func example() service.Desired {
 			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, InitTimeout: 5, UpgradeHook: []string{"/migrate"}, UpgradeTimeout: 5,
 			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute),
 			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
-			Groups: []string{"www"}, TTY: true, Stdin: true, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
+			Groups: []string{"www"}, TTY: true, Stdin: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 			Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
 			DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},
 		},
@@ -164,7 +164,7 @@ func translated(t *testing.T, d service.Desired) string {
 
 func TestTranslationSaysWhatTheGuardWants(t *testing.T) {
 	d := example()
-	d.Spec.CapDrop, d.Spec.Log = nil, spec.Log{}
+	d.Spec.CapAdd, d.Spec.CapDrop, d.Spec.Log = nil, nil, spec.Log{}
 	s := swarm.Translate(d, node)
 	c := s.TaskTemplate.ContainerSpec
 	if s.Name != "h-aaaaaaa2-bbbbbbb2-r3" || s.EndpointSpec.Mode != "dnsrr" || *s.Mode.Replicated.Replicas != 2 {
@@ -189,6 +189,15 @@ func TestTranslationSaysWhatTheGuardWants(t *testing.T) {
 	want["who"] = "me"
 	if !reflect.DeepEqual(c.Labels, want) {
 		t.Errorf("the container's labels are %v", c.Labels)
+	}
+}
+
+func TestGrantedCapabilityIsAddedAndNotDropped(t *testing.T) {
+	d := example()
+	d.Spec.CapAdd, d.Spec.CapDrop = []string{"NET_ADMIN", "NET_RAW"}, nil
+	c := swarm.Translate(d, node).TaskTemplate.ContainerSpec
+	if !slices.Equal(c.CapabilityAdd, []string{"CAP_NET_ADMIN", "CAP_NET_RAW"}) || !slices.Equal(c.CapabilityDrop, []string{"CAP_MKNOD"}) {
+		t.Errorf("%v are added and %v dropped", c.CapabilityAdd, c.CapabilityDrop)
 	}
 }
 

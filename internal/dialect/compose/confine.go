@@ -19,12 +19,12 @@ var given = []string{"AUDIT_WRITE", "CHOWN", "DAC_OVERRIDE", "FOWNER", "FSETID",
 // confine reads what narrows the container, and its terminal.
 func (r *reader) confine(to *spec.Service, s types.ServiceConfig) {
 	for path, field := range map[string]string{
-		"groups": "group_add", "capDrop": "cap_drop", "ulimits": "ulimits", "sysctls": "sysctls", "hosts": "extra_hosts", "dns": "dns", "log": "logging", "entrypoint": "entrypoint",
+		"groups": "group_add", "capDrop": "cap_drop", "capAdd": "cap_add", "ulimits": "ulimits", "sysctls": "sysctls", "hosts": "extra_hosts", "dns": "dns", "log": "logging", "entrypoint": "entrypoint",
 	} {
 		r.Origins["services."+to.Name+"."+path] = r.at(to.Name, field)
 	}
 	to.Groups, to.TTY, to.Stdin = s.GroupAdd, s.Tty, s.StdinOpen
-	to.CapDrop = r.dropped(to.Name, s)
+	to.CapDrop, to.CapAdd = capabilities(s)
 	to.Ulimits = limitsOf(s.Ulimits)
 	if len(s.Sysctls) > 0 {
 		to.Sysctls = s.Sysctls
@@ -37,26 +37,27 @@ func (r *reader) confine(to *spec.Service, s types.ServiceConfig) {
 	to.Log = r.log(to.Name, s.Logging)
 }
 
-// dropped is what cap_drop takes and cap_add does not give back.
-func (r *reader) dropped(name string, s types.ServiceConfig) []string {
-	var drop, add []string
+// capabilities are what cap_drop takes and cap_add does not give back, and what
+// cap_add asks for beyond what every container has.
+func capabilities(s types.ServiceConfig) (drop, more []string) {
+	var back []string
 	for _, c := range s.CapDrop {
 		drop = append(drop, capability(c))
 	}
-	places := r.items(name, "cap_add", itself)
 	for _, c := range s.CapAdd {
-		if !slices.Contains(given, capability(c)) {
-			r.Refuse(places.at(c), fmt.Sprintf("cap_add %s is refused: capabilities beyond those of every container are not free to choose", c), bounds)
-			continue
+		if c = capability(c); slices.Contains(given, c) {
+			back = append(back, c)
+		} else {
+			more = append(more, c)
 		}
-		add = append(add, capability(c))
 	}
-	if slices.Contains(drop, "ALL") && len(add) > 0 {
+	if slices.Contains(drop, "ALL") && len(back) > 0 {
 		drop = spec.Capabilities()
 	}
-	drop = slices.DeleteFunc(drop, func(c string) bool { return slices.Contains(add, c) })
+	drop = slices.DeleteFunc(drop, func(c string) bool { return slices.Contains(back, c) || slices.Contains(more, c) })
 	slices.Sort(drop)
-	return slices.Compact(drop)
+	slices.Sort(more)
+	return slices.Compact(drop), slices.Compact(more)
 }
 
 func capability(c string) string { return strings.TrimPrefix(strings.ToUpper(c), "CAP_") }

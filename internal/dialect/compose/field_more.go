@@ -117,7 +117,7 @@ var deployFields = []Field{
 // hostFields would reach out of the container.
 var hostFields = []Field{
 	{Path: "services.*.privileged", Verdict: Refused, Says: "it would make the container root on the machine", Remedy: bounds, Fine: []string{"false"}},
-	{Path: "services.*.cap_add", Verdict: Honoured, Says: "gives back what cap_drop takes of what every container has; others are refused"},
+	{Path: "services.*.cap_add", Verdict: Honoured, Says: "gives back what cap_drop takes of what every container has; others root has to grant first, in guard/bounds.json"},
 	{Path: "services.*.cap_drop", Verdict: Honoured, Says: "capabilities, or ALL; NET_RAW and MKNOD are dropped anyway"},
 	{Path: "services.*.security_opt", Verdict: Refused, Says: "the swarm of Engine 20.10 has no field for no-new-privileges, and the other fences are not free to choose", Remedy: "take it out; cap_drop: [ALL] leaves a setuid program no capability to gain"},
 	{Path: "services.*.devices", Verdict: Refused, Says: "devices of the machine are not given to services", Remedy: bounds},

@@ -78,6 +78,7 @@ func (w *writer) service(s spec.Service) *yaml.Node {
 	m.put("networks", aliases(s.Aliases))
 	m.put("depends_on", dependsOn(s.Needs))
 	w.mounts(&m, s)
+	m.put("cap_add", texts(s.CapAdd))
 	m.put("cap_drop", texts(s.CapDrop))
 	m.put("ulimits", ulimits(s.Ulimits))
 	m.put("sysctls", stringMap(s.Sysctls))
