@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -80,4 +81,39 @@ func trimLog(file string) {
 	if _, err := io.Copy(to, from); err == nil {
 		_ = os.Truncate(file, 0) // the next minute tries again
 	}
+}
+
+// lastWords are what the roles that ended complained of last, for those who
+// wait for them.
+func (l Layout) lastWords() string {
+	for _, r := range Roles {
+		if l.running(r.Name) != 0 {
+			continue
+		}
+		if said := complaint(l.Log(r.Name)); said != "" {
+			return "; the " + r.Name + " last said: " + said
+		}
+	}
+	return ""
+}
+
+// complaint is the last line of a log with which its program took its leave.
+func complaint(file string) string {
+	const enough = 8 << 10
+	f, err := os.Open(file)
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	if end, err := f.Seek(0, io.SeekEnd); err == nil {
+		_, _ = f.Seek(max(0, end-enough), io.SeekStart) // else all of it is read
+	}
+	text, _ := io.ReadAll(io.LimitReader(f, enough)) // what was read will do
+	last := ""
+	for line := range strings.Lines(string(text)) {
+		if said, is := strings.CutPrefix(line, "havre: "); is {
+			last = strings.TrimSpace(said)
+		}
+	}
+	return last
 }

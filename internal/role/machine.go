@@ -4,7 +4,9 @@ import (
 	"bufio"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"os/user"
@@ -12,7 +14,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 
+	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/spec"
 )
@@ -129,4 +133,29 @@ func (s spaces) Spaces() []project.Space {
 	}
 	slices.SortFunc(all, func(a, b project.Space) int { return strings.Compare(a.Path, b.Path) })
 	return all
+}
+
+// hindrance is what would keep the server from starting and can be known before
+// anything is started: somebody else has the address of the API.
+func (l Layout) hindrance() error {
+	if l.running("server") != 0 {
+		return nil // it has it
+	}
+	c, err := Load(l, "server", defaultServer())
+	if err != nil {
+		return err
+	}
+	trial, err := net.Listen("tcp", c.Listen)
+	if err == nil {
+		return trial.Close()
+	}
+	if !errors.Is(err, syscall.EADDRINUSE) {
+		return nil // the server says it better
+	}
+	at, err := netip.ParseAddrPort(c.Listen)
+	if err != nil {
+		return err
+	}
+	return problem.New(problem.Conflict, "%s, where Havre's API would be, is taken by %s", c.Listen, holderOf(project.Port{Protocol: spec.TCP, Number: at.Port()}, nil)).
+		With("end that, or choose another address: havre up --detach --listen %s", netip.AddrPortFrom(at.Addr(), at.Port()+1))
 }
