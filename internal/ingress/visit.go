@@ -63,14 +63,18 @@ type copier interface {
 // are used again.
 func (f *front) visit(rw http.ResponseWriter, r *http.Request) *visit {
 	p := r.Context().Value(partyOf{}).(*party)
-	v, used := f.visits.Get().(*visit)
-	if !used {
+	copies, ours := rw.(copier)
+	var v *visit
+	if ours {
+		v, _ = f.visits.Get().(*visit)
+	}
+	if v == nil {
 		v = new(visit)
 	}
 	v.ResponseWriter, v.asked, v.front, v.door, v.party = rw, r, f, p.door, p
 	v.from, v.id, v.began, v.http2 = f.sourceOf(p, r), requestID(r), time.Now(), r.ProtoMajor == 2
-	if v.copies, _ = rw.(copier); v.copies != nil {
-		p.visit = v
+	if ours {
+		v.copies, p.visit = copies, v
 	}
 	return v
 }
