@@ -15,7 +15,7 @@ type turn struct {
 	answer  answer
 }
 
-// keptHeaders is how large a header's map may be that is used again: to empty
+// keptHeaders is how large a header may be whose room is used again: to empty
 // a large one takes longer than to make one.
 const keptHeaders = 32
 
@@ -33,7 +33,7 @@ func (s *Server) turn(blank *http.Request) *turn {
 // forget takes a turn back that nobody looks at any more.
 func (s *Server) forget(t *turn) {
 	t.request, t.url = http.Request{}, url.URL{}
-	if len(t.header) > keptHeaders || len(t.answer.header) > keptHeaders {
+	if len(t.answer.header) > keptHeaders || cap(t.values) > keptHeaders { // header has no more than there are values
 		return
 	}
 	clear(t.header)

@@ -85,15 +85,15 @@ func (v *visit) reuse() {
 	v.copies.Spent()
 	v.party.visit = nil
 	f, h := v.front, v.fields
-	if len(h) > keptFields {
-		h = nil // to empty a large one takes longer than to make one
+	if len(v.asked.Header) > keptFields {
+		h = nil // it has been large: to empty that takes longer than to make one
 	}
 	clear(h)
 	*v = visit{fields: h}
 	f.visits.Put(v)
 }
 
-// keptFields is how many headers are worth a map that is kept.
+// keptFields is for how many headers a map is kept.
 const keptFields = 32
 
 // visitKey is the context's key for a request's visit.
