@@ -46,7 +46,7 @@ test: ## everything, after installing what it needs
 	@script/test.sh
 
 .PHONY: test-long
-test-long: build ## the engine tests with 52 seeds of chaos, and the mutations; about two hours
+test-long: build ## the engine tests with 52 seeds of chaos, and the mutations; about three hours
 	go run ./e2e/mutation -engine
 	HAVRE_LONG=1 HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 110m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
 

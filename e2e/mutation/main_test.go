@@ -110,6 +110,19 @@ func TestEnginesAreAskedInACopyAboutWhatIsNotCompiled(t *testing.T) {
 	}
 }
 
+func TestCopyOfTheTreeLacksOnlyWhatIsHeavy(t *testing.T) {
+	from, to := t.TempDir(), t.TempDir()
+	for name, want := range map[string]bool{"bin/a": false, ".git/a": false, "x/node_modules/a": false, "x/bin/a": true, "a": true} {
+		file := filepath.Join(from, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte("a"), 0o644), mutation{}.copyTree(from, to)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(to, name)); (err == nil) != want {
+			t.Errorf("%s: %v; want it there: %v", name, err, want)
+		}
+	}
+}
+
 func TestLinesThatAreGoneOrStandTwiceAreSaid(t *testing.T) {
 	e := edit{file: "a.go", old: []string{"one", "two"}, new: []string{"three"}}
 	if got, err := e.apply("zero\n\tone\n\ttwo\nend"); err != nil || got != "zero\nthree\nend" {
