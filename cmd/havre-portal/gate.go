@@ -41,6 +41,17 @@ func (g *gate) enter(id string) bool {
 	}
 }
 
+// try is enter for who does not wait.
+func (g *gate) try(id string) bool {
+	select {
+	case g.join(id).inside <- struct{}{}:
+		return true
+	default:
+		g.part(id)
+		return false
+	}
+}
+
 func (g *gate) leave(id string) { <-g.part(id).inside }
 
 func (g *gate) join(id string) *queue {

@@ -23,9 +23,10 @@ type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 type portal struct {
 	words    *words
 	dial     func(ctx context.Context, r request) (int, error)
-	patience time.Duration // for a request to arrive, and for a connection to be made
-	fresh    time.Duration // how old the name service's word may be when the connection stands
-	idle     time.Duration // how long a caller who got a connection may take to ask for the next
+	knock    func(r request) (s int, open bool, err error) // dial, as far as it goes without waiting
+	patience time.Duration                                 // for a request to arrive, and for a connection to be made
+	fresh    time.Duration                                 // how old the name service's word may be when the connection stands
+	idle     time.Duration                                 // how long a caller who got a connection may take to ask for the next
 	places   chan struct{}
 	gate     gate
 }
@@ -37,6 +38,7 @@ func newPortal(nameServer string) *portal {
 	return &portal{
 		words:    &words{ask: names(nameServer), keep: fresh},
 		dial:     connect,
+		knock:    knock,
 		patience: 5 * time.Second,
 		fresh:    fresh,
 		idle:     time.Second,
@@ -129,7 +131,11 @@ func (p *portal) handle(ctx context.Context, caller *net.UnixConn) {
 			return // it asks for no more
 		}
 		no := refuse("bad-request", "%v", err)
-		if err == nil {
+		if all, ok := several(line); err == nil && ok {
+			if no = nil; p.answerSeveral(conn, all) != nil {
+				return
+			}
+		} else if err == nil {
 			no = p.answer(conn, line)
 		}
 		if no != nil {
@@ -188,8 +194,13 @@ func (p *portal) reach(ctx context.Context, req request) (int, *refusal) {
 	if err != nil {
 		return -1, refuse(kindOf(err), "%v", err)
 	}
-	// A connection that took its time, as when the kernel knocks again after a
-	// second, may be with a container that got the address meanwhile.
+	return p.stands(ctx, req, out, w)
+}
+
+// stands gives a connection that was made on a word. One that took its time, as
+// when the kernel knocks again after a second, may be with a container that got
+// the address meanwhile.
+func (p *portal) stands(ctx context.Context, req request, out int, w *word) (int, *refusal) {
 	if stood := time.Now(); stood.Sub(w.asked) > p.fresh {
 		if no := p.words.about(ctx, req.name(), stood.Add(-p.fresh)).vouch(ctx, req); no != nil {
 			rawClose(out)
@@ -233,5 +244,5 @@ func kindOf(err error) string {
 // still closes out: from here on the receiver's descriptor keeps it open.
 func handOver(conn *line, out int) error {
 	conn.SetWriteDeadline(time.Now().Add(time.Second))
-	return conn.send([]byte("{\"ok\":true}\n"), out)
+	return conn.send(fmt.Appendf(nil, "{\"ok\":true,\"all\":%d}\n", most), out)
 }

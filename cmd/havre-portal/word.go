@@ -14,6 +14,18 @@ type word struct {
 	said  chan struct{} // closed when the next two are there
 	found []netip.Addr
 	err   error
+
+	former *word // the last one, while this one is only asked
+}
+
+// answered tells whether the word is there.
+func (w *word) answered() bool {
+	select {
+	case <-w.said:
+		return true
+	default:
+		return false
+	}
 }
 
 // words shares answers: each question costs the engine more than everything
@@ -50,7 +62,7 @@ func (ws *words) question(name string, since time.Time) (w *word, mine bool) {
 	if w := ws.last[name]; w != nil && !w.asked.Before(since) {
 		return w, false
 	}
-	w = &word{asked: time.Now(), said: make(chan struct{}), err: context.Canceled}
+	w = &word{asked: time.Now(), said: make(chan struct{}), err: context.Canceled, former: ws.answered(name)}
 	for name, old := range ws.last {
 		if w.asked.Sub(old.asked) > ws.keep {
 			delete(ws.last, name)
@@ -61,6 +73,40 @@ func (ws *words) question(name string, since time.Time) (w *word, mine bool) {
 	}
 	ws.last[name] = w
 	return w, true
+}
+
+// answered gives the last word about name that is there, if any. It needs the
+// lock.
+func (ws *words) answered(name string) *word {
+	w := ws.last[name]
+	if w != nil && !w.answered() {
+		w = w.former
+	}
+	if w != nil {
+		w.former = nil // nobody wants it any more
+	}
+	return w
+}
+
+// lately gives a word that is there and was not asked for before since, if
+// any. One that will soon be too old is asked for again, so that a burst need
+// not wait.
+func (ws *words) lately(name string, since time.Time) *word {
+	ws.mu.Lock()
+	w := ws.answered(name)
+	ws.mu.Unlock()
+	if w == nil || w.asked.Before(since) {
+		return nil
+	}
+	if next, mine := ws.question(name, since.Add(ws.keep*2/5)); mine {
+		go func() {
+			defer func() { recover() }() // who waits for the answer hears that there is none
+			ctx, cancel := context.WithTimeout(context.Background(), overdue)
+			defer cancel()
+			ws.answer(ctx, name, next)
+		}()
+	}
+	return w
 }
 
 // answer asks. Those who wait hear of it even when asking panics.

@@ -23,6 +23,7 @@ type line struct {
 	path    string
 	end     fs.FileInfo // the socket that it leads to
 	used    time.Time
+	several bool // the portal takes several questions at once
 	text    [maxAnswer]byte
 	control []byte
 }

@@ -72,7 +72,8 @@ func Dial(ctx context.Context, socketPath string, target Target) (net.Conn, erro
 // Dialer asks portals, and keeps lines to them for the next question. The zero
 // Dialer may be used, by many at once.
 type Dialer struct {
-	mu      sync.Mutex // guards both
+	mu      sync.Mutex // guards what follows
+	windows map[string]*window
 	idle    map[string][]*line
 	weeding *time.Timer
 }
@@ -113,6 +114,18 @@ func (d *Dialer) Socket(ctx context.Context, socketPath string, target Target) (
 	if err != nil {
 		return -1, explain(ctx, target, err)
 	}
+	s, err := d.together(ctx, socketPath, question, target)
+	if errors.Is(err, errAlone) {
+		s, err = d.alone(ctx, socketPath, question, target)
+	}
+	if err != nil {
+		return -1, explain(ctx, target, err)
+	}
+	return s, nil
+}
+
+// alone asks by a line of its own.
+func (d *Dialer) alone(ctx context.Context, socketPath string, question []byte, target Target) (int, error) {
 	s, err := -1, errLeft
 	if l := d.kept(socketPath); l != nil {
 		s, err = d.ask(ctx, l, question, target)
@@ -124,10 +137,7 @@ func (d *Dialer) Socket(ctx context.Context, socketPath string, target Target) (
 			s, err = d.ask(ctx, l, question, target)
 		}
 	}
-	if err != nil {
-		return -1, explain(ctx, target, err)
-	}
-	return s, nil
+	return s, err
 }
 
 // errLeft means that the portal went away without having said a word.
@@ -148,6 +158,9 @@ func (d *Dialer) ask(ctx context.Context, l *line, question []byte, target Targe
 	}
 	s, err := l.receive(target)
 	if stop() && err == nil {
+		if l.several {
+			d.learn(l)
+		}
 		d.keep(l)
 	} else {
 		l.Close()

@@ -20,7 +20,7 @@ const maxDescriptors = 253
 func (l *line) receive(target Target) (int, error) {
 	answer, fds, err := l.readAnswer()
 	if err == nil {
-		err = understand(answer)
+		l.several, err = understand(answer)
 	}
 	if err == nil && len(fds) != 1 {
 		err = fmt.Errorf("%w: %d descriptors instead of one", errAnswer, len(fds))
@@ -89,20 +89,22 @@ func descriptors(control []byte) ([]int, error) {
 	return all, nil
 }
 
-// understand returns nil for ok, a *Refusal for a no.
-func understand(line []byte) error {
+// understand returns nil for ok, a *Refusal for a no, and whether the portal
+// takes several questions at once.
+func understand(line []byte) (several bool, err error) {
 	var a struct {
 		OK   bool   `json:"ok"`
+		All  int    `json:"all"`
 		Kind string `json:"kind"`
 		Says string `json:"says"`
 	}
 	if err := json.Unmarshal(line, &a); err != nil {
-		return fmt.Errorf("%w: %w", errAnswer, err)
+		return false, fmt.Errorf("%w: %w", errAnswer, err)
 	}
 	if !a.OK {
-		return &Refusal{Kind: a.Kind, Says: a.Says}
+		return false, &Refusal{Kind: a.Kind, Says: a.Says}
 	}
-	return nil
+	return a.All >= most, nil
 }
 
 // check has a look at whether a descriptor is what was asked for: a portal is
