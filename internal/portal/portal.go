@@ -108,8 +108,11 @@ func (d *Dialer) Dial(ctx context.Context, socketPath string, target Target) (ne
 //
 // Errors: as Dial.
 func (d *Dialer) Socket(ctx context.Context, socketPath string, target Target) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
+	if until, ok := ctx.Deadline(); !ok || time.Until(until) > longest {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, longest)
+		defer cancel()
+	}
 	question, err := target.question()
 	if err != nil {
 		return -1, explain(ctx, target, err)
