@@ -57,40 +57,7 @@ func RunPortal(t *testing.T, open func(t *testing.T) World) {
 			t.Error("a line that was kept is not judged as strictly")
 		}
 	})
-	t.Run("judges many questions of one caller at once as strictly", func(t *testing.T) {
-		w := open(t)
-		var d portal.Dialer
-		swapped := portal.Target{Container: w.Echo.Container, Address: w.Other.Address, Port: w.Other.Port}
-		unknown := portal.Target{Container: ID("nobody"), Address: w.Echo.Address, Port: w.Echo.Port}
-		closed := w.Echo
-		closed.Port = 1
-		var all sync.WaitGroup
-		for range 20 {
-			for _, to := range []portal.Target{w.Echo, w.Other} {
-				all.Go(func() {
-					c, err := d.Dial(t.Context(), w.Socket, to)
-					if err != nil {
-						t.Errorf("dial: %v", err)
-						return
-					}
-					converse(t, c)
-				})
-			}
-			for kind, to := range map[string]portal.Target{portal.Mismatch: swapped, portal.Unknown: unknown, portal.Refused: closed} {
-				all.Go(func() {
-					c, err := d.Dial(t.Context(), w.Socket, to)
-					var no *portal.Refusal
-					if err == nil {
-						c.Close()
-					}
-					if !errors.As(err, &no) || no.Kind != kind {
-						t.Errorf("%v: %v; want %s", to, err, kind)
-					}
-				})
-			}
-		}
-		all.Wait()
-	})
+	t.Run("judges many questions of one caller at once as strictly", func(t *testing.T) { manyAtOnce(t, open(t)) })
 	t.Run("serves others while one caller says nothing", func(t *testing.T) {
 		w := open(t)
 		silent, err := net.Dial("unix", w.Socket)
@@ -139,6 +106,42 @@ func RunPortal(t *testing.T, open func(t *testing.T) World) {
 		}
 		Talk(t, w.Socket, w.Echo) // it is still there
 	})
+}
+
+// manyAtOnce asks good and bad questions together.
+func manyAtOnce(t *testing.T, w World) {
+	t.Helper()
+	var d portal.Dialer
+	swapped := portal.Target{Container: w.Echo.Container, Address: w.Other.Address, Port: w.Other.Port}
+	unknown := portal.Target{Container: ID("nobody"), Address: w.Echo.Address, Port: w.Echo.Port}
+	closed := w.Echo
+	closed.Port = 1
+	var all sync.WaitGroup
+	for range 20 {
+		for _, to := range []portal.Target{w.Echo, w.Other} {
+			all.Go(func() {
+				c, err := d.Dial(t.Context(), w.Socket, to)
+				if err != nil {
+					t.Errorf("dial: %v", err)
+					return
+				}
+				converse(t, c)
+			})
+		}
+		for kind, to := range map[string]portal.Target{portal.Mismatch: swapped, portal.Unknown: unknown, portal.Refused: closed} {
+			all.Go(func() {
+				c, err := d.Dial(t.Context(), w.Socket, to)
+				var no *portal.Refusal
+				if err == nil {
+					c.Close()
+				}
+				if !errors.As(err, &no) || no.Kind != kind {
+					t.Errorf("%v: %v; want %s", to, err, kind)
+				}
+			})
+		}
+	}
+	all.Wait()
 }
 
 // Talk dials to through the portal at socket, and says something to what
