@@ -118,7 +118,7 @@ func (r *round) finish(late []*errand) {
 		r.rest.Go(func() {
 			defer func() { <-r.p.places }()
 			defer r.caught()
-			r.p.finish(e)
+			r.p.complete(e)
 			r.report([]*errand{e})
 		})
 	}
@@ -162,8 +162,8 @@ func (p *portal) settle(e *errand) bool {
 	return true
 }
 
-// finish does what is left to do, and waits for it.
-func (p *portal) finish(e *errand) {
+// complete does what is left to do, and waits for it.
+func (p *portal) complete(e *errand) {
 	if !e.inside {
 		if e.inside = p.gate.enter(e.ID); !e.inside {
 			e.no = refuse("busy", "%d connections to %s are being made already", atOnceEach, e.name())

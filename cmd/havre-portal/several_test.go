@@ -103,7 +103,7 @@ func TestNoneOfSeveralStandsOnAnOlderWord(t *testing.T) {
 			if w.settle(e) {
 				atOnce++
 			} else {
-				w.finish(e)
+				w.complete(e)
 			}
 			if e.no != nil || e.socket < 0 || e.inside {
 				t.Fatalf("number %d: %+v", n, e)
@@ -123,7 +123,7 @@ func TestNoneOfSeveralStandsOnAnOlderWord(t *testing.T) {
 		if w.settle(e) {
 			t.Error("a container that went was connected to on an old word")
 		}
-		if w.finish(e); e.no == nil || e.no.Kind != "unknown" {
+		if w.complete(e); e.no == nil || e.no.Kind != "unknown" {
 			t.Errorf("a container that went: %+v", e.no)
 		}
 		time.Sleep(time.Second)
