@@ -13,6 +13,7 @@ import (
 var (
 	Translate     = translate
 	PortalRequest = portalContainer
+	HookContainer = hookContainer
 	Fold          = fold
 	Explain       = explain
 	Pulled        = pulled

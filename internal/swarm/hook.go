@@ -95,7 +95,7 @@ func hookContainer(d service.Desired, duty service.Duty, command []string) clien
 	return client.ContainerCreateOptions{
 		Name: hookName(d, duty),
 		Config: &container.Config{
-			Image: d.Image, Entrypoint: command[:1], Cmd: command[1:], Env: literal(d.Variables), User: s.User, WorkingDir: s.WorkingDir,
+			Image: d.Image, Entrypoint: command[:1], Cmd: command[1:], Env: d.Variables, User: s.User, WorkingDir: s.WorkingDir,
 			Labels: m.labels(s.Labels), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
 		},
 		HostConfig:       host,
