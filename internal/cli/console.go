@@ -124,10 +124,11 @@ func line(to io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintln(to, clean(fmt.Sprintf(format, args...)))
 }
 
-// clean replaces control characters, but not tabs and ends of lines.
+// clean replaces control characters, but not tabs and ends of lines; of those
+// of Unicode such as end a line, or turn the order of what is shown (UAX 9, 2).
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 {
+		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
 			return '\uFFFD'
 		}
 		return r

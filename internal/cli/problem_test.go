@@ -40,8 +40,8 @@ func TestEveryKindHasItsExitCode(t *testing.T) {
 }
 
 func TestOthersWordsDoNotSteerTheTerminal(t *testing.T) {
-	got := cli.Clean("a\x1b[2Jb\rc\u009b1md\x7f\ttab\nline é 漢")
-	if want := "a\uFFFD[2Jb\uFFFDc\uFFFD1md\uFFFD\ttab\nline é 漢"; got != want {
+	got := cli.Clean("a\x1b[2Jb\rc\u009b1md\x7f\ttab\nline é 漢 x\u202ey\u2066z\u2029 שלום")
+	if want := "a\uFFFD[2Jb\uFFFDc\uFFFD1md\uFFFD\ttab\nline é 漢 x\uFFFDy\uFFFDz\uFFFD שלום"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
