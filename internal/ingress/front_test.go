@@ -3,6 +3,7 @@ package ingress_test
 import (
 	"bufio"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -489,6 +491,44 @@ func TestProxyProtocolGoesOutAndComesIn(t *testing.T) {
 	io.WriteString(c, "GET / HTTP/1.1\r\nHost: www.example\r\n\r\n")
 	if b, err := io.ReadAll(c); err == nil || len(b) > 0 {
 		t.Errorf("without the protocol: %q, %v", b, err)
+	}
+}
+
+// Nobody else is believed: his words are his own, and go to the app.
+func TestWhoIsNotListedCannotSayWhoseConnectionItIs(t *testing.T) {
+	w := open(t, func(s *ingress.Settings) { s.Proxies = []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")} })
+	closed, public := freePort(t), freePort(t)
+	table := web(t, w.serves(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})))
+	table.TCP = []route.TCP{
+		{Listen: closed, Access: "203.0.113.0/24", Service: "prod.mail.exim", Targets: []route.Target{w.says("come in")}},
+		{Listen: public, Access: spec.Public, Service: "prod.mail.exim", Targets: []route.Target{w.echoes()}},
+	}
+	w.must(table)
+	lie, err := proxyproto.HeaderProxyFromAddrs(2, &net.TCPAddr{IP: net.IPv4(203, 0, 113, 9), Port: 4711}, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1}).Format()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := "GET / HTTP/1.1\r\nHost: www.example\r\n\r\n"
+	tell := func(port uint16) ([]byte, error) {
+		stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}, Timeout: 5 * time.Second}
+		c, err := stranger.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+		if err != nil {
+			return nil, err
+		}
+		defer c.Close()
+		c.Write(lie)
+		io.WriteString(c, ask)
+		c.(*net.TCPConn).CloseWrite()
+		return io.ReadAll(c)
+	}
+	if got, err := tell(public); err != nil || string(got) != string(lie)+ask {
+		t.Errorf("a stranger's words arrived as % x, %v", got, err)
+	}
+	if got, err := tell(closed); !errors.Is(err, syscall.ECONNRESET) || len(got) > 0 {
+		t.Errorf("a stranger was believed: %q, %v", got, err)
+	}
+	if got, _ := tell(table.HTTPPort); strings.HasPrefix(string(got), "HTTP/1.1 200") {
+		t.Errorf("a stranger was believed over HTTP: %q", got)
 	}
 }
 

@@ -23,6 +23,7 @@ func FuzzGreeting(f *testing.F) {
 			f.Fatal(err)
 		}
 		f.Add(b)
+		f.Add(append(bytes.Clone(b), "GET /"...))
 		for at := 12; at < 16; at++ { // version, family, length
 			for _, to := range []byte{0, 0x10, 0x12, 0x20, 0x21, 0x22, 0x31, 0xff} {
 				c := bytes.Clone(b)
