@@ -45,6 +45,18 @@ func TestNamesMeanOneThing(t *testing.T) {
 	}
 }
 
+func TestWhoNamesNothingIsHelped(t *testing.T) {
+	records := []project.Record{declared(t, fresh(), shop(svc("web"), svc("db"))).Record}
+	for name, want := range map[string]string{
+		"shop": "prod.shop is a project; all of it is shop/", "weeb": "did you mean web?", "shop.wbe": "did you mean shop.web?", "zebra": "list what there is",
+	} {
+		_, err := project.FindService(records, name)
+		if p := problem.Of(err); p.Kind != problem.NotFound || !strings.Contains(p.Remedy, want) {
+			t.Errorf("%s: %v; %s", name, err, p.Remedy)
+		}
+	}
+}
+
 func told(ref project.Ref, err error) string {
 	if err != nil {
 		return string(problem.KindOf(err))

@@ -35,7 +35,30 @@ func FindService(records []Record, name string) (Ref, error) {
 			}
 		}
 	}
-	return one(hits, "service", name)
+	ref, err := one(hits, "service", name)
+	if len(hits) == 0 {
+		err = astray(records, name, err)
+	}
+	return ref, err
+}
+
+// astray helps who named no service: with the project of that name, or with
+// the service that was probably meant.
+func astray(records []Record, name string, err error) error {
+	p := problem.Of(err)
+	if ref, e := FindProject(records, name); e == nil {
+		return p.With("%s is a project; all of it is %s/", ref, ref.Record.Name)
+	}
+	var known []string
+	for i := range records {
+		for _, s := range records[i].Present() {
+			known = append(known, s.Name, records[i].Name+"."+s.Name, Ref{&records[i], s}.String())
+		}
+	}
+	if near := problem.Nearest(name, known); near != "" {
+		return p.With("did you mean %s? See what there is with: havre ps", near)
+	}
+	return err
 }
 
 // FindProject finds the one project that name means: "project" or

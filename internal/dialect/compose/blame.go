@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"havre/internal/dialect/source"
+	"havre/internal/problem"
 )
 
 // blame finds all that is wrong once the whole could not be loaded. The
@@ -173,7 +174,7 @@ func (b *blame) accuse(at *yaml.Node, label string, value *yaml.Node, err error)
 	written := value.Kind == yaml.ScalarNode && value.Value != "" && len(value.Value) < 80
 	if words := choices(text); len(words) > 0 && written {
 		text, remedy = fmt.Sprintf("%q is none of its values", value.Value), "use "+source.Either(words)
-		if near := source.Nearest(value.Value, words); near != "" {
+		if near := problem.Nearest(value.Value, words); near != "" {
 			remedy = "did you mean " + near + "?"
 		}
 	}
@@ -198,7 +199,7 @@ func (b *blame) guess(value *yaml.Node, err error) bool {
 	if len(words) == 0 || value.Kind != yaml.ScalarNode || slices.Contains(words, value.Value) {
 		return false
 	}
-	value.Value = cmp.Or(source.Nearest(value.Value, words), words[0])
+	value.Value = cmp.Or(problem.Nearest(value.Value, words), words[0])
 	return true
 }
 

@@ -163,7 +163,7 @@ func (c *checker) field(n, key, value *yaml.Node, at step) {
 // unknown reports a key that the specification does not have, and gives the
 // one that was probably meant.
 func (c *checker) unknown(key *yaml.Node, at step) string {
-	near := source.Nearest(key.Value, c.children[at.field])
+	near := problem.Nearest(key.Value, c.children[at.field])
 	remedy := leaveOut
 	if near != "" {
 		remedy = "did you mean " + near + "?"
@@ -237,7 +237,7 @@ func (c *checker) extended(n, key, value *yaml.Node, at step) {
 		c.files[at.names[1]] = extensionNode{c.forest[c.index].file, value}
 	case key.Value == extension:
 		c.Refuse(c.place(key), "x-havre has no meaning here", "write it on a service or a config")
-	case source.Nearest(key.Value, []string{extension}) != "" && (at.field == "" || at.field == "services.*"):
+	case problem.Nearest(key.Value, []string{extension}) != "" && (at.field == "" || at.field == "services.*"):
 		c.Warn(c.place(key), key.Value+" has no effect", "did you mean x-havre, on a service?")
 	}
 	remove(n, key.Value)

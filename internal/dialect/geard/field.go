@@ -1,6 +1,6 @@
 package geard
 
-import "havre/internal/dialect/source"
+import "havre/internal/problem"
 
 // Field is a key of the deployment JSON and what Havre makes of it.
 type Field struct {
@@ -81,7 +81,7 @@ func below(path, parent string) (string, bool) {
 
 // remedyForUnknown names the word that was probably meant.
 func remedyForUnknown(key string, known []string) string {
-	if near := source.Nearest(key, known); near != "" {
+	if near := problem.Nearest(key, known); near != "" {
 		return "did you mean " + near + "?"
 	}
 	return "take it out"

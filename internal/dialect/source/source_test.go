@@ -7,18 +7,6 @@ import (
 	"havre/internal/problem"
 )
 
-func TestNearestWordIsFound(t *testing.T) {
-	known := []string{"image", "init", "ports", "depends_on", "x-havre", "healthcheck"}
-	for word, want := range map[string]string{
-		"imgae": "image", "Image": "image", "port": "ports", "depend_on": "depends_on", "x-haver": "x-havre",
-		"healtcheck": "healthcheck", "zebra": "", "": "", "unrelated_thing": "",
-	} {
-		if got := source.Nearest(word, known); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}
-
 func TestPlaceOfAPartIsThePlaceAroundIt(t *testing.T) {
 	o := source.Origins{
 		"":                      {File: "c.yml"},
