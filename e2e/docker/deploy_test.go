@@ -182,12 +182,13 @@ func TestMistakesAreFoundAllAtOnceAndChangeNothing(t *testing.T) {
 		t.Errorf("exit code %d, want 2", r.code)
 	}
 	has(t, "apply", r.errs, "compose.yml:4", "privileged", "compose.yml:5", "environment", "compose.yml:6", "/etc")
-	missing := h.run(t, "apply", "-f", h.write(t, "bad/compose.yml", "services: {web: {image: 'nowhere:1'}}"), "-p", "bad", "--yes")
-	if missing.code == 0 || !strings.Contains(missing.errs, "nowhere:1") || !strings.Contains(missing.errs, "havre image") {
-		t.Errorf("a missing image: code %d, %s", missing.code, missing.errs)
-	}
 	if r := h.run(t, "ps", "-o", "json"); strings.Contains(r.out, `"bad"`) {
 		t.Errorf("something was made: %s", r.out)
+	}
+	h.removeLater(t, "absent") // it is remembered why it could not be pulled
+	missing := h.run(t, "apply", "-f", h.write(t, "absent/compose.yml", "services: {web: {image: 'nowhere:1'}}"), "-p", "absent", "--yes")
+	if missing.code == 0 || !strings.Contains(missing.errs, "nowhere:1") || !strings.Contains(missing.errs, "havre image") {
+		t.Errorf("a missing image: code %d, %s", missing.code, missing.errs)
 	}
 }
 
