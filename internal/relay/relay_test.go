@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"runtime"
 	"syscall"
 	"testing"
 	"time"
@@ -203,6 +204,56 @@ func TestWhatIsMuchIsItsOwnersAgain(t *testing.T) {
 				t.Errorf("heard %d bytes, counted %d and %d, %v; said were %d", len(b), o.Ends[0].Said, n, err, len(all))
 			}
 		})
+	}
+}
+
+// taken waits until the relay has read what came to c, or gave it back.
+func taken(t *testing.T, o *owner, c relay.Conn) {
+	t.Helper()
+	for until := time.Now().Add(20 * time.Second); len(o.fate) == 0; runtime.Gosched() {
+		if n, err := unix.IoctlGetInt(int(c), unix.TIOCINQ); n == 0 || err != nil || time.Now().After(until) {
+			return
+		}
+	}
+}
+
+// Small buffers: the other side stops taking in the middle of what was read.
+func TestWhatTheOtherSideDoesNotTakeIsNotLost(t *testing.T) {
+	r, _ := running(t)
+	client, a := link(t)
+	inside, b := link(t)
+	inside.SetReadBuffer(4 << 10)
+	if err := unix.SetsockoptInt(int(b), unix.SOL_SOCKET, unix.SO_SNDBUF, 4<<10); err != nil {
+		t.Fatal(err)
+	}
+	o := &owner{fate: make(chan string, 2)}
+	o.Pair = relay.Pair{Owner: o, Ends: [2]relay.End{{Conn: a}, {Conn: b}}}
+	r.Take(&o.Pair, make([]byte, 4096))
+	var all []byte
+	for len(o.fate) == 0 && len(all) < 250<<10 { // less than is much
+		piece := bytes.Repeat([]byte("little by little "), 500) // less than is read at once
+		all = append(all, piece...)
+		client.Write(piece)
+		taken(t, o, a)
+	}
+	client.CloseWrite()
+	if is := o.hears(t); is != "grows" || len(o.Ends[0].Rest) == 0 {
+		t.Fatalf("%s, and %d bytes of %d are left", is, len(o.Ends[0].Rest), o.Ends[0].Said)
+	}
+	heard := make([]byte, int(o.Ends[0].Said)-len(o.Ends[0].Rest))
+	if _, err := io.ReadFull(inside, heard); err != nil {
+		t.Fatal(err)
+	}
+	from, err := o.Ends[0].Whole(net.KeepAliveConfig{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Ends[1].Close()
+	rest, err := io.ReadAll(from)
+	from.Close()
+	heard = append(append(heard, o.Ends[0].Rest...), rest...)
+	if err != nil || !bytes.Equal(heard, all) {
+		t.Errorf("%d bytes arrived or were left, %v; said were %d", len(heard), err, len(all))
 	}
 }
 
