@@ -35,13 +35,14 @@ func (g *Guard) holder(_ *http.Request, c *dockercall.Holder) (dockercall.Holder
 	return dockercall.HolderAnswer{}, nil
 }
 
-// listening gives the sockets that listen on a port, as /proc/PID/fd names
+// listening gives the sockets that listen on a port of the network that we are
+// in (of this thread: the first one may be in another), as /proc/PID/fd names
 // them (proc(5), /proc/net/tcp and udp: field 1 is the address, 3 the state, 9
 // the inode). State 0A listens, 07 takes datagrams of anybody.
 func listening(port uint16, protocol dockercall.PortProtocol) map[string]bool {
-	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	tables, state := []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}, "0A"
 	if protocol == dockercall.UDPPort {
-		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+		tables, state = []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}, "07"
 	}
 	found := map[string]bool{}
 	suffix := fmt.Sprintf(":%04X", port)

@@ -14,9 +14,9 @@ import (
 // of our rights: "exim4 (pid 4711)", else "a process of user Debian-exim",
 // else nothing.
 func holder(k key) string {
-	tables, state := []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	tables, state := []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}, "0A"
 	if k.kind == udpDoor {
-		tables, state = []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+		tables, state = []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}, "07"
 	}
 	for _, table := range tables {
 		inode, uid, found := socketOn(table, state, k.port)

@@ -59,7 +59,7 @@ func pick(pool netip.Prefix) netip.Prefix {
 // hostRoutes lists the destinations of the host's routes, the default one
 // apart.
 func hostRoutes() ([]netip.Prefix, error) {
-	f, err := os.Open("/proc/net/route")
+	f, err := os.Open("/proc/thread-self/net/route")
 	if err != nil {
 		return nil, err
 	}

@@ -29,7 +29,7 @@ type machine struct {
 // Routes gives the IPv4 networks the machine reaches otherwise than by its
 // default route (/proc/net/route, proc(5)).
 func (machine) Routes() ([]netip.Prefix, error) {
-	rows, err := procTable("/proc/net/route")
+	rows, err := procTable("/proc/thread-self/net/route")
 	if err != nil {
 		return nil, err
 	}
@@ -66,9 +66,9 @@ func littleEndian(hexed string) (netip.Addr, bool) {
 // speaks with anybody).
 func portTables(p spec.Protocol) (tables []string, state string) {
 	if p == spec.UDP {
-		return []string{"/proc/net/udp", "/proc/net/udp6"}, "07"
+		return []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}, "07"
 	}
-	return []string{"/proc/net/tcp", "/proc/net/tcp6"}, "0A"
+	return []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}, "0A"
 }
 
 // holder tells which user's program listens on a port, unless it is the
