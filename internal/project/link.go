@@ -43,7 +43,7 @@ func key(environment, project, svc string) string {
 // LinksOf looks at all records.
 func LinksOf(records []Record) Links {
 	l := Links{refs: map[string]Ref{}, order: map[string]int{}, ends: map[service.Target][]Join{}}
-	var all spec.Project
+	all := spec.Project{Services: make([]spec.Service, 0, len(records))}
 	for i := range records {
 		r := &records[i]
 		for _, s := range r.Present() {

@@ -58,7 +58,7 @@ const capNetBindService = 10 // linux/capability.h
 // Roles is all of them, in the order in which a machine starts them.
 var Roles = []Role{
 	{Name: "guard", Does: "let Havre reach Docker, within bounds; the only one with the Docker socket", Run: runGuard, New: func() Config { return defaultGuard() }, slack: sparing},
-	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }, slack: sparing},
+	{Name: "server", Does: "API, database, and the loop that keeps what was asked", As: ServerUser, Run: runServer, New: func() Config { return defaultServer() }, slack: 60},
 	{Name: "ingress", Does: "bring traffic to services", As: IngressUser, Caps: []uintptr{capNetBindService}, Heir: func(l Layout) string { return ingress.HeirSocket(l.IngressSocket()) }, Run: runIngress, New: func() Config { return defaultIngress() }, slack: 100},
 }
 

@@ -106,10 +106,14 @@ func (f *finder) cycles(p Project) {
 func StartOrder(p Project) (order, ring []string) {
 	const open, done = 1, 2
 	state := map[string]int{}
+	byName := make(map[string]*Service, len(p.Services))
+	for i := range p.Services {
+		byName[p.Services[i].Name] = &p.Services[i]
+	}
 	var trail []string
 	var visit func(name string) bool
 	visit = func(name string) bool {
-		s, ok := p.Service(name)
+		s, ok := byName[name]
 		if !ok || state[name] == done {
 			return true
 		}
@@ -141,7 +145,11 @@ func StartOrder(p Project) (order, ring []string) {
 // before its source unless the links go in a circle: there priority decides,
 // then the name.
 func linkedFirst(p Project) []string {
-	sorted := slices.SortedStableFunc(slices.Values(p.Services), func(a, b Service) int {
+	sorted := make([]*Service, len(p.Services))
+	for i := range p.Services {
+		sorted[i] = &p.Services[i]
+	}
+	slices.SortStableFunc(sorted, func(a, b *Service) int {
 		return cmp.Or(cmp.Compare(a.Priority, b.Priority), strings.Compare(a.Name, b.Name))
 	})
 	c := circles{place: map[string]int{}, all: sorted, low: map[int]int{}, done: map[int]bool{}}
@@ -160,7 +168,7 @@ func linkedFirst(p Project) []string {
 // connected components, SIAM J. Comput. 1, 1972), targets first. Services are
 // known by their place in all, which is by priority and name.
 type circles struct {
-	all   []Service
+	all   []*Service
 	place map[string]int
 	low   map[int]int  // the earliest visited one that a service leads to, as the number of its visit
 	done  map[int]bool // in order already
