@@ -83,9 +83,12 @@ func TestVolumesOfTheConventionsNeedNoDeclaration(t *testing.T) {
 	if out := h.must(t, "exec", "conv.web", "--", "/app", "cat", "/vol/rw/filled"); out != "begun\ndone\n" {
 		t.Errorf("after an update there is %q", out)
 	}
-	if left := h.world.Docker(t, "ps", "-aq", "--filter", "label=havre.kind=hook", "--filter", "label=havre.project="+filepath.Base(filepath.Dir(volumes[0]))); left != "" {
-		t.Errorf("containers of inits stay: %s", left)
-	}
+	lab.Eventually(t, "containers of inits to go", func(context.Context) error {
+		if left := h.world.Docker(t, "ps", "-aq", "--filter", "label=havre.kind=hook", "--filter", "label=havre.project="+filepath.Base(filepath.Dir(volumes[0]))); left != "" {
+			return fmt.Errorf("%s stays", left)
+		}
+		return nil
+	})
 }
 
 func TestFailedInitStopsTheDeployWithItsOutput(t *testing.T) {
