@@ -33,43 +33,37 @@ func (s *Server) logs(project bool) func(http.ResponseWriter, *http.Request) err
 
 // access reads the access log of a service.
 func (s *Server) access(w http.ResponseWriter, r *http.Request) error {
-	if s.set.Backend.Access == nil {
-		return absent("access logs")
-	}
-	t, err := target(r, false)
+	page, err := s.accessPage(r, "")
 	if err != nil {
 		return err
 	}
-	o, err := logOptions(r)
-	if err != nil {
-		return err
-	}
-	page, err := s.set.Backend.Access.Access(r.Context(), t, o, "")
-	if err != nil {
-		return err
-	}
-	return answer(w, append([]api.Access{}, page.Lines...))
+	return answer(w, page.Lines)
 }
 
 // accessOn reads on in the access log of a service.
 func (s *Server) accessOn(w http.ResponseWriter, r *http.Request) error {
+	page, err := s.accessPage(r, r.URL.Query().Get("after"))
+	if err != nil {
+		return err
+	}
+	return answer(w, page)
+}
+
+func (s *Server) accessPage(r *http.Request, after string) (page api.AccessPage, err error) {
 	if s.set.Backend.Access == nil {
-		return absent("access logs")
+		return page, absent("access logs")
 	}
 	t, err := target(r, false)
 	if err != nil {
-		return err
+		return page, err
 	}
 	o, err := logOptions(r)
 	if err != nil {
-		return err
+		return page, err
 	}
-	page, err := s.set.Backend.Access.Access(r.Context(), t, o, r.URL.Query().Get("after"))
-	if err != nil {
-		return err
-	}
-	page.Lines = append([]api.Access{}, page.Lines...)
-	return answer(w, page)
+	page, err = s.set.Backend.Access.Access(r.Context(), t, o, after)
+	page.Lines = append([]api.Access{}, page.Lines...) // none is a list, too
+	return page, err
 }
 
 func (s *Server) endLogs(out *stream, r *http.Request, err error) error {
