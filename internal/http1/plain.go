@@ -123,7 +123,7 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 		lines = rest
 		switch name {
 		case "Host":
-			if r.Host != "" || !plainHost(value) {
+			if r.Host != "" || !PlainHost(value) {
 				return 0, false
 			}
 			r.Host = value
@@ -204,7 +204,9 @@ func inToken(c byte) bool {
 	return uint64(1)<<c&low|uint64(1)<<(c-64)&high != 0 // a shift of 64 and more gives 0
 }
 
-func plainHost(h string) bool {
+// PlainHost tells whether h is a host, perhaps with a port, in which nothing
+// ends a header's value or begins another one.
+func PlainHost(h string) bool {
 	for i := range len(h) {
 		switch c := h[i]; {
 		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':

@@ -53,30 +53,32 @@ func (g *guest) Close() error {
 // enter connects to a container of the table that is followed.
 // Errors: errMoved.
 func (f *front) enter(ctx context.Context, t route.Target) (*guest, error) {
-	leave := f.register(t.Container)
-	if leave == nil {
-		return nil, errMoved
-	}
-	c, err := f.dial(ctx, t)
-	if err != nil {
-		leave()
-		return nil, err
-	}
-	return &guest{TCPConn: c, leave: leave}, nil
+	return f.lodge(t, func(g *guest) (err error) {
+		g.TCPConn, err = f.dial(ctx, t)
+		return err
+	})
 }
 
 // enterBare is enter for a bare connection. Close may be called once.
 func (f *front) enterBare(ctx context.Context, t route.Target) (*guest, error) {
-	leave := f.register(t.Container)
-	if leave == nil {
+	return f.lodge(t, func(g *guest) (err error) {
+		g.bare, err = f.dialBare(ctx, t)
+		return err
+	})
+}
+
+// lodge counts a guest of a container for as long as it takes to connect it,
+// and then until it leaves.
+func (f *front) lodge(t route.Target, connect func(*guest) error) (*guest, error) {
+	g := &guest{leave: f.register(t.Container)}
+	if g.leave == nil {
 		return nil, errMoved
 	}
-	b, err := f.dialBare(ctx, t)
-	if err != nil {
-		leave()
+	if err := connect(g); err != nil {
+		g.leave()
 		return nil, err
 	}
-	return &guest{bare: b, leave: leave}, nil
+	return g, nil
 }
 
 // greet says who comes, before anybody else says anything.

@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/pires/go-proxyproto"
+
+	"havre/internal/http1"
 )
 
 // source is where a request comes from. What the client says about it counts
@@ -78,7 +80,7 @@ func (f *front) believe(s *source, h http.Header) {
 	case "http", "ws":
 		s.secure = false
 	}
-	if first.host != "" && plainHost(first.host) {
+	if plainHost(first.host) {
 		s.host = first.host
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err == nil && n > 0 {
@@ -167,19 +169,8 @@ func node(s string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
 }
 
-// plainHost tells whether a host may stand in a header of ours: nothing in it
-// ends a value or begins another.
-func plainHost(h string) bool {
-	for i := range len(h) {
-		switch c := h[i]; {
-		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9':
-		case strings.IndexByte(".-_:[]", c) >= 0:
-		default:
-			return false
-		}
-	}
-	return len(h) < 256
-}
+// plainHost tells whether a host may stand in a header of ours.
+func plainHost(h string) bool { return len(h) < 256 && http1.PlainHost(h) }
 
 // speaksOfClients tells whether a header says where a client is. Also those
 // that are spelt so that a CGI would take them for the same.
@@ -216,7 +207,7 @@ func (s *source) tell(h http.Header, room []string) {
 	if s.client.Addr().Is6() {
 		before, after = `for="[`, `]"`
 	}
-	if plainHost(s.host) && s.host != "" {
+	if plainHost(s.host) {
 		put("Forwarded", before+s.name+after+";proto="+proto+`;host="`+s.host+`"`)
 	} else {
 		put("Forwarded", before+s.name+after+";proto="+proto)
