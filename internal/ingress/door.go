@@ -224,7 +224,7 @@ func (f *front) shut(d *door, err error) *problem.Problem {
 		}
 		d.looked = time.Now()
 		by := ""
-		if who := holder(d.key); who != "" {
+		if who := holderOf(d.key); who != "" {
 			by = " by " + who
 		}
 		return problem.New(problem.Conflict, "port %d is taken%s", d.port, by).

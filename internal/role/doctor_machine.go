@@ -13,14 +13,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"havre/internal/doctor"
+	"havre/internal/holder"
 	"havre/internal/project"
+	"havre/internal/spec"
 )
 
 // engine asks the engine itself: the guard may be down, or what is ill.
@@ -102,36 +103,12 @@ func askEngine(ctx context.Context, socket, path string, answer any) error {
 // holderOf finds who has a port. Only root sees the process.
 func holderOf(p project.Port, ours []string) doctor.Holder {
 	var h doctor.Holder
-	tables, state := portTables(p.Protocol)
-	suffix := fmt.Sprintf(":%04X", p.Number)
-	sockets := map[string]bool{}
-	for _, table := range tables {
-		rows, err := procTable(table)
-		if err != nil {
-			continue // no IPv6
-		}
-		for _, f := range rows {
-			if len(f) > 9 && strings.HasSuffix(f[1], suffix) && f[3] == state {
-				h.There, h.Ours, h.User = true, slices.Contains(ours, f[7]), nameOf(f[7])
-				sockets["socket:["+f[9]+"]"] = true
-			}
-		}
+	sockets := holder.Sockets(p.Protocol == spec.UDP, p.Number)
+	for _, s := range sockets {
+		h.There, h.Ours, h.User = true, slices.Contains(ours, s.User), holder.UserName(s.User)
 	}
-	if !h.There || h.Ours {
-		return h
-	}
-	open, _ := filepath.Glob("/proc/[0-9]*/fd/*") // the pattern is well formed
-	for _, fd := range open {
-		to, err := os.Readlink(fd)
-		if err != nil || !sockets[to] {
-			continue
-		}
-		process := filepath.Dir(filepath.Dir(fd))
-		if name, err := os.ReadFile(filepath.Join(process, "comm")); err == nil {
-			h.Name = strings.TrimSpace(string(name))
-			h.PID, _ = strconv.Atoi(filepath.Base(process)) // a number by the pattern
-			return h
-		}
+	if h.There && !h.Ours {
+		h.PID, h.Name = holder.Process(sockets...)
 	}
 	return h
 }

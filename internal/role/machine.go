@@ -5,17 +5,16 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"syscall"
 
+	"havre/internal/holder"
 	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/spec"
@@ -61,40 +60,14 @@ func littleEndian(hexed string) (netip.Addr, bool) {
 	return netip.AddrFrom4([4]byte{b[3], b[2], b[1], b[0]}), true
 }
 
-// portTables are the kernel's tables of a protocol's ports, and the state of who
-// has one (proc(5): field 4; 0A is listening, 07 is a socket that is bound and
-// speaks with anybody).
-func portTables(p spec.Protocol) (tables []string, state string) {
-	if p == spec.UDP {
-		return []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"}, "07"
-	}
-	return []string{"/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"}, "0A"
-}
-
-// holder tells which user's program listens on a port, unless it is the
-// ingress (/proc/net/tcp and udp: field 8 is the uid).
+// holder tells which user's program listens on a port, unless it is the ingress.
 func (m machine) holder(p project.Port) (who string, taken bool) {
-	tables, state := portTables(p.Protocol)
-	want := fmt.Sprintf(":%04X", p.Number)
-	for _, file := range tables {
-		rows, err := procTable(file)
-		if err != nil {
-			continue // no IPv6
-		}
-		for _, f := range rows {
-			if len(f) > 7 && strings.HasSuffix(f[1], want) && f[3] == state && f[7] != m.ours {
-				return "a program of the user " + nameOf(f[7]), true
-			}
+	for _, s := range holder.Sockets(p.Protocol == spec.UDP, p.Number) {
+		if s.User != m.ours {
+			return "a program of the user " + holder.UserName(s.User), true
 		}
 	}
 	return "", false
-}
-
-func nameOf(uid string) string {
-	if u, err := user.LookupId(uid); err == nil {
-		return u.Username
-	}
-	return uid
 }
 
 // procTable reads a table of /proc without its headline.
