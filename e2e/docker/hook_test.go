@@ -16,15 +16,21 @@ services:
     x-havre: {domains: [upgrading.example.org], upgrade: [/app, %s]}
 `
 
+// buildVersions makes n images that differ in the version they answer with.
+func (h *havre) buildVersions(t *testing.T, name string, n int) {
+	t.Helper()
+	h.buildFilled(t, name+":0")
+	for v := 1; v <= n; v++ {
+		dir := t.TempDir()
+		h.write(t, dir+"/Dockerfile", fmt.Sprintf("FROM %s:0\nENV VERSION=v%d\n", name, v))
+		h.must(t, "image", "build", "-t", fmt.Sprintf("%s:%d", name, v), dir)
+	}
+}
+
 func TestUpgradeRunsOnceBeforeTheNewImageAndItsFailureBringsTheOldOneBack(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.buildFilled(t, "upgrading:0")
-	for n := 1; n <= 3; n++ {
-		dir := t.TempDir()
-		h.write(t, dir+"/Dockerfile", fmt.Sprintf("FROM upgrading:0\nENV VERSION=v%d\n", n))
-		h.must(t, "image", "build", "-t", fmt.Sprintf("upgrading:%d", n), dir)
-	}
+	h.buildVersions(t, "upgrading", 3)
 	// An image that is brought up to date by its own program is another image.
 	dir := t.TempDir()
 	h.write(t, dir+"/Dockerfile", "FROM upgrading:3\nUSER 0\nRUN [\"/app\", \"write\", \"/upgraded\", \"yes\"]\nUSER allgo\n")

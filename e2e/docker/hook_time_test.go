@@ -17,12 +17,7 @@ services:
 func TestUpgradeThatTakesTooLongIsEndedAndTheOldOneServes(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.buildFilled(t, "late:0")
-	for n := 1; n <= 2; n++ {
-		dir := t.TempDir()
-		h.write(t, dir+"/Dockerfile", fmt.Sprintf("FROM late:0\nENV VERSION=v%d\n", n))
-		h.must(t, "image", "build", "-t", fmt.Sprintf("late:%d", n), dir)
-	}
+	h.buildVersions(t, "late", 2)
 	h.apply(t, "late", fmt.Sprintf(longUpgrade, 1, "0s"))
 	file := h.write(t, "late/compose.yml", fmt.Sprintf(longUpgrade, 2, "1h"))
 	r := h.run(t, "apply", "-f", file, "-p", "late", "--yes")

@@ -170,11 +170,7 @@ func TestFailedUpgradeStopsTheDeployAndTheOldOneServes(t *testing.T) {
 				if s := w.cluster.State(); len(s.Services) != 1 || s.Inits != 0 || acts(w, "upgrade ") != 1 {
 					t.Errorf("there are %+v after %d upgrades", s, acts(w, "upgrade "))
 				}
-				w.apply("shop", migrating("up2"))
-				w.settle()
-				if active, _ := w.serving("shop", "db"); active != 3 || acts(w, "upgrade ") != 2 {
-					t.Errorf("the mended one: r%d serves after %d upgrades", active, acts(w, "upgrade "))
-				}
+				w.mends(t)
 			})
 		})
 	}
@@ -194,6 +190,16 @@ func TestServiceWithoutDataServesWhileItsUpgradeRuns(t *testing.T) {
 			t.Errorf("r%d serves", active)
 		}
 	})
+}
+
+// mends applies an image whose upgrade works after one whose did not.
+func (w *world) mends(t *testing.T) {
+	t.Helper()
+	w.apply("shop", migrating("up2"))
+	w.settle()
+	if active, _ := w.serving("shop", "db"); active != 3 || acts(w, "upgrade ") != 2 {
+		t.Errorf("the mended one: r%d serves after %d upgrades", active, acts(w, "upgrade "))
+	}
 }
 
 func TestUpgradeThatTakesTooLongFailsTheDeployAndEnds(t *testing.T) {
@@ -221,11 +227,7 @@ func TestUpgradeThatTakesTooLongFailsTheDeployAndEnds(t *testing.T) {
 				if n := acts(w, "upgrade "); n != 1 {
 					t.Errorf("nobody asked again, and the upgrade was started %d times", n)
 				}
-				w.apply("shop", migrating("up2"))
-				w.settle()
-				if active, _ := w.serving("shop", "db"); active != 3 || acts(w, "upgrade ") != 2 {
-					t.Errorf("the mended one: r%d serves after %d upgrades", active, acts(w, "upgrade "))
-				}
+				w.mends(t)
 			})
 		})
 	}

@@ -40,24 +40,10 @@ func (w world) upgraded(t *testing.T) world {
 	if err != nil {
 		t.Fatal(err)
 	}
-	socket := filepath.Join(w.Dir, "guard2.sock")
-	g, err := guard.New(guard.Settings{
-		Dir: filepath.Join(w.data, "guard"), Socket: socket, Engine: w.Socket, NoFirewall: true,
+	w.guarded(t, guard.Settings{
+		Dir: filepath.Join(w.data, "guard"), Socket: filepath.Join(w.Dir, "guard2.sock"), Engine: w.Socket, NoFirewall: true,
 		PortalImage: func() (io.Reader, string, error) { return bytes.NewReader(image.Bytes), image.ID, nil },
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan error, 1)
-	go func() { ended <- g.Run(ctx) }()
-	t.Cleanup(func() {
-		stop()
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	w.connect(t, socket)
 	return w
 }
 

@@ -48,7 +48,15 @@ func open(t *testing.T) world {
 	if err := guard.WriteBounds(own, guard.DefaultBounds(w.data, 0, portalGroup)); err != nil {
 		t.Fatal(err)
 	}
-	g, err := guard.New(guard.Settings{Dir: own, Socket: socket, Engine: w.Socket, PortalImage: portalImage, NoFirewall: true})
+	w.guarded(t, guard.Settings{Dir: own, Socket: socket, Engine: w.Socket, PortalImage: portalImage, NoFirewall: true})
+	w.image = lab.ScratchImage(t, w.World, "havre.invalid/prod/app:latest")
+	return w
+}
+
+// guarded runs a guard until the test ends, and talks to that one.
+func (w *world) guarded(t *testing.T, set guard.Settings) {
+	t.Helper()
+	g, err := guard.New(set)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,9 +69,7 @@ func open(t *testing.T) world {
 			t.Error(err)
 		}
 	})
-	w.connect(t, socket)
-	w.image = lab.ScratchImage(t, w.World, "havre.invalid/prod/app:latest")
-	return w
+	w.connect(t, set.Socket)
 }
 
 func (w *world) connect(t *testing.T, socket string) {
