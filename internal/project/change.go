@@ -21,7 +21,12 @@ type Outcome struct {
 	Plan   api.Plan
 	Record Record
 	Same   bool // the record is as it was
+
+	pulls []string // images that are pulled first, so that what they will be is not known yet
 }
+
+// settled tells whether there is nothing to fetch and nothing to remember.
+func (o Outcome) settled() bool { return o.Same && len(o.pulls) == 0 && len(o.Plan.Unbuilt) == 0 }
 
 // Declare compares a declaration with what is remembered. It looks at nothing
 // but its arguments; old is the zero Record for a new project.
@@ -86,7 +91,7 @@ func (d declaration) outcome(old Record) Outcome {
 		}
 	}
 	slices.SortFunc(r.Services, func(a, b Service) int { return strings.Compare(a.Name, b.Name) })
-	return Outcome{plan, r, plan.Nothing() && sameJSON(old, r)}
+	return Outcome{Plan: plan, Record: r, Same: plan.Nothing() && sameJSON(old, r)}
 }
 
 // take puts one declared service into the record and says what changes.

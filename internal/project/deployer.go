@@ -85,13 +85,13 @@ func (d *Deployer) Apply(ctx context.Context, want api.Apply, report func(api.Pr
 	if want.Environment == "" {
 		want.Environment = spec.DefaultEnvironment
 	}
-	if _, err := d.declare(ctx, want, true); err != nil { // mistakes show before anything is pulled
-		return err
+	o, err := d.declare(ctx, want, true) // mistakes show before anything is pulled
+	if err == nil && len(o.pulls) > 0 {
+		err = d.fetch(ctx, want, report)
 	}
-	if err := d.fetch(ctx, want, report); err != nil {
-		return err
+	if err == nil && !o.settled() {
+		o, err = d.remember(ctx, want)
 	}
-	o, err := d.remember(ctx, want)
 	if err != nil {
 		return err
 	}
@@ -183,20 +183,30 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
 		o.Plan.Notes = append(o.Plan.Notes, retold(records, o)...)
 		d.coming(&o.Plan, pulls, want.Project)
-		o.Plan.Unbuilt = unbuilt
+		o.pulls, o.Plan.Unbuilt = pulls, unbuilt
 	}
 	return o, err
 }
 
 // images finds the image of each service, and which are still to be pulled or
-// built.
+// built. Services that share one have it looked up once.
 func (d *Deployer) images(ctx context.Context, want api.Apply, before bool, found map[string]service.Image) (pulls, unbuilt []string, wrong problem.List, err error) {
+	type look struct {
+		image service.Image
+		err   error
+	}
+	looked := map[string]look{}
 	for _, s := range want.Project.Services {
-		img, err := d.Images.Image(ctx, want.Environment, s.Image)
+		l, known := looked[s.Image]
+		if !known {
+			l.image, l.err = d.Images.Image(ctx, want.Environment, s.Image)
+			looked[s.Image] = l
+		}
+		err := l.err
 		if err != nil && problem.KindOf(err) != problem.NotFound {
 			return nil, nil, nil, err
 		}
-		found[s.Name] = img
+		found[s.Name] = l.image
 		switch {
 		case before && d.due(s, err == nil):
 			if !slices.Contains(pulls, s.Image) {
