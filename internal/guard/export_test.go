@@ -2,6 +2,7 @@ package guard
 
 import (
 	"context"
+	"net/http"
 	"path/filepath"
 
 	"havre/internal/dockercall"
@@ -33,6 +34,15 @@ func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
 // Transfer moves a directory as imports do.
 func Transfer(ctx context.Context, from, to string) (string, error) {
 	return transfer(ctx, data{filepath.Dir(from), filepath.Base(from)}, data{filepath.Dir(to), filepath.Base(to)})
+}
+
+// Swarm makes a swarm where there is none, for a caller that may go.
+func (g *Guard) Swarm(ctx context.Context) (dockercall.SwarmAnswer, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://guard", nil)
+	if err != nil {
+		return dockercall.SwarmAnswer{}, err
+	}
+	return g.swarm(r, &dockercall.Swarm{})
 }
 
 // LeaveSwarm leaves the swarm that this Havre made, if nobody else uses it.

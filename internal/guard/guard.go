@@ -53,7 +53,8 @@ type Guard struct {
 	ports  []uint16
 	pulls  map[string]chan struct{} // by what is being pulled; closed at its end
 
-	volumes sync.Mutex // one change of the volumes' directory at a time
+	volumes  sync.Mutex // one change of the volumes' directory at a time
+	swarming sync.Mutex // one making of a swarm at a time
 }
 
 // New checks settings, bounds and directories; it starts nothing.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
@@ -23,11 +24,19 @@ type swarmState struct {
 	}
 }
 
+// swarmWithin bounds the making of a swarm, which takes an engine seconds.
+const swarmWithin = time.Minute
+
 // swarm makes a swarm where there is none. One that exists is used as it is:
 // it is never left and never changed, and its join tokens stay unread. That it
 // made one is written down, for purge.
 func (g *Guard) swarm(r *http.Request, _ *dockercall.Swarm) (dockercall.SwarmAnswer, error) {
-	ctx := r.Context()
+	g.swarming.Lock()
+	defer g.swarming.Unlock()
+	// A caller that goes does not stop an engine that makes a swarm. Whose it
+	// is would be forgotten.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), swarmWithin)
+	defer stop()
 	var s swarmState
 	if err := g.engine.get(ctx, "/info", "", &s); err != nil {
 		return dockercall.SwarmAnswer{}, err
