@@ -33,8 +33,8 @@ var excused = map[string]string{
 	"internal/role/keep.go:keep":              "is called once, by the supervisor, with what it has at hand",
 	"internal/swarm/frame.go:yieldFrame":      "is the loop body of its neighbour",
 
-	"internal/project/log.go:Logs":       pipe,
-	"internal/project/log.go:followLogs": pipe,
+	"internal/deploy/log.go:Logs":       pipe,
+	"internal/deploy/log.go:followLogs": pipe,
 
 	"e2e/script/cli_test.go:TestCommands":  "its scripts have the names",
 	"internal/swarm/exec_test.go:TestExec": "its cases have the names",

@@ -51,12 +51,12 @@ func closed(r Record, s *Service, v View) *gate {
 // what ran.
 func resumes(r Record, s *Service, v View) *gate {
 	cur := s.Rollout(s.Active)
-	o := observed(v.Snapshot, s.ID)[s.Active]
+	o := Observed(v.Snapshot, s.ID)[s.Active]
 	if cur == nil || s.Stopped || s.Target != s.Active || o.SwarmID == "" || o.Replicas > 0 {
 		return nil
 	}
 	declared, _ := r.Declared.Service(s.Name)
-	for _, name := range towards(declared) {
+	for _, name := range Towards(declared) {
 		t := r.Service(name)
 		if t == nil || t.Removed || t.Stopped || t.ID == s.ID || !v.Links.before(Ref{&r, t}, Ref{&r, s}) {
 			continue
@@ -65,15 +65,15 @@ func resumes(r Record, s *Service, v View) *gate {
 		if other == nil || !other.Spec.Runs() || other.Trouble.Resting() || !other.Started.Equal(cur.Started) {
 			continue
 		}
-		if w := judge(other, observed(v.Snapshot, t.ID)[t.Target], v); !w.Done && !w.Failed {
+		if w := judge(other, Observed(v.Snapshot, t.ID)[t.Target], v); !w.Done && !w.Failed {
 			return &gate{name: name, full: Ref{&r, t}.String(), is: string(spec.Healthy)}
 		}
 	}
 	return nil
 }
 
-// towards are the services of its project that s needs or links to.
-func towards(s spec.Service) []string {
+// Towards are the services of its project that s needs or links to.
+func Towards(s spec.Service) []string {
 	var all []string
 	for _, n := range s.Needs {
 		all = append(all, n.Service)
@@ -90,7 +90,7 @@ func towards(s spec.Service) []string {
 func linked(r Record, s *Service, l spec.Link, v View) (to Ref, outside, ok bool) {
 	_, _, outside = l.Outside()
 	if outside {
-		to, ok = v.Links.target(r, l)
+		to, ok = v.Links.Target(r, l)
 	} else if t := r.Service(l.To); t != nil && !t.Removed && t.ID != s.ID {
 		to, ok = Ref{&r, t}, true
 	}
@@ -127,7 +127,7 @@ func stuck(r Record, s *Service, v View) string {
 			continue
 		}
 		done, well := t.Settled()
-		state, _ := state(Ref{&r, t}, judge(t.Current(), observed(v.Snapshot, t.ID)[t.Current().Number], v), v)
+		state, _ := state(Ref{&r, t}, judge(t.Current(), Observed(v.Snapshot, t.ID)[t.Current().Number], v), v)
 		waits := fmt.Sprintf("it waits for %s to be %s, and %s ", n.Service, n.Condition, n.Service)
 		switch {
 		case t.Stopped:
@@ -172,7 +172,7 @@ func met(r Record, n spec.Need, v View) bool {
 		return false
 	}
 	cur := s.Rollout(s.Target)
-	o := observed(v.Snapshot, s.ID)[cur.Number]
+	o := Observed(v.Snapshot, s.ID)[cur.Number]
 	switch n.Condition {
 	case spec.Healthy:
 		return s.Active == s.Target && judge(cur, o, v).Done

@@ -25,7 +25,7 @@ func Hosts(records []Record, except spec.ProjectID, suffix string) map[string]st
 			continue
 		}
 		for _, s := range r.Present() {
-			for _, ro := range s.held() {
+			for _, ro := range s.Held() {
 				name := r.Environment + "." + r.Name + "." + s.Name
 				for _, d := range ro.Spec.Domains {
 					if d.Host != "" {
@@ -73,16 +73,17 @@ func ordinary(r Record, s spec.Service, suffix string) string {
 	return strings.Join(append(labels, suffix), ".")
 }
 
-// giveHosts finds domains of r's services that someone else has, in another
-// project or in this one. Of two at one place only one would be served.
-func giveHosts(r Record, services []spec.Service, found Found) problem.List {
+// ClashingHosts finds domains of r's services that someone else has, in another
+// project (taken, as of Hosts) or in this one, and those that lead to no clear
+// port. Of two at one place only one would be served.
+func ClashingHosts(r Record, services []spec.Service, taken map[string]string, suffix string) problem.List {
 	var wrong problem.List
-	used := maps.Clone(found.Hosts)
+	used := maps.Clone(taken)
 	if used == nil {
 		used = map[string]string{}
 	}
 	for _, s := range services {
-		host := ordinary(r, s, found.Suffix)
+		host := ordinary(r, s, suffix)
 		if host == "" {
 			continue
 		}
@@ -94,12 +95,12 @@ func giveHosts(r Record, services []spec.Service, found Found) problem.List {
 	}
 	for _, s := range services {
 		for _, d := range s.Domains {
-			at := place(r.Environment, d, found.Suffix)
-			owner, clash := found.Hosts[d.Host]
+			at := place(r.Environment, d, suffix)
+			owner, clash := taken[d.Host]
 			if d.Host == "" || !clash {
 				owner, clash = used[at]
 			}
-			own := d.TLS == "" && at == ordinary(r, s, found.Suffix)
+			own := d.TLS == "" && at == ordinary(r, s, suffix)
 			if clash && at != "" && !own {
 				wrong = append(wrong, problem.New(problem.Conflict, "the domain %s%s, which %s wants, belongs to %s", d.Host, d.Path, s.Name, owner).
 					With("choose another domain, or remove that service first"))
@@ -108,6 +109,25 @@ func giveHosts(r Record, services []spec.Service, found Found) problem.List {
 			if _, err := backendPort(s, d); err != nil {
 				wrong = append(wrong, problem.Of(err))
 			}
+		}
+	}
+	return wrong
+}
+
+// LostHosts finds domains that a former rollout of ref's service had and somebody
+// else has by now. others are all records, without that service.
+func LostHosts(ref Ref, ro Rollout, others []Record, suffix string) problem.List {
+	var wrong problem.List
+	hosts, ours := Hosts(others, ref.Record.ID, suffix), Hosts(others, "", suffix)
+	domains := append(slices.Clone(ro.Spec.Domains), spec.Domain{Host: ordinary(*ref.Record, ro.Spec, suffix)})
+	for _, h := range domains {
+		who, taken := hosts[h.Host]
+		if h.Host == "" || !taken {
+			who, taken = ours[place(ref.Record.Environment, h, suffix)]
+		}
+		if taken && h != (spec.Domain{Port: h.Port}) {
+			wrong = append(wrong, problem.New(problem.Conflict, "the domain %s, which r%d had, belongs to %s", h.Host, ro.Number, who).
+				With("take it from there, or apply a file with another domain"))
 		}
 	}
 	return wrong
@@ -190,4 +210,29 @@ func URLs(ref Ref, suffix string, httpsPort uint16) []string {
 		urls = append(urls, u+at.path+"/")
 	}
 	return urls
+}
+
+// backendPort is the port a domain of s leads to.
+// Errors: Invalid, when that is not clear.
+func backendPort(s spec.Service, d spec.Domain) (uint16, error) {
+	if d.Port != 0 {
+		return d.Port, nil
+	}
+	candidates := service.InnerPorts(s)
+	switch {
+	case len(candidates) == 1:
+		return candidates[0], nil
+	case len(candidates) == 0, slices.Contains(candidates, 80):
+		return 80, nil
+	}
+	return 0, problem.New(problem.Invalid, "%s listens on several ports (%s), and the domain %s does not say which one is meant", s.Name, joined(candidates), d.Host).
+		With("write the port behind the domain, as %s:%d", d.Host, candidates[0])
+}
+
+func joined(ports []uint16) string {
+	var words []string
+	for _, p := range ports {
+		words = append(words, fmt.Sprint(p))
+	}
+	return strings.Join(words, ", ")
 }

@@ -9,8 +9,15 @@ import (
 	"havre/internal/spec"
 )
 
-func at(domains ...spec.Domain) func(*spec.Service) {
-	return func(s *spec.Service) { s.Domains = append(s.Domains, domains...) }
+func TestURLsNameThePort(t *testing.T) {
+	r := shop(svc("web", domain("a.example", 80)))
+	ref := project.Ref{Record: &r, Service: r.Service("web")}
+	if got := project.URLs(ref, "home.arpa", 443); len(got) != 1 || got[0] != "https://a.example/" {
+		t.Errorf("got %v", got)
+	}
+	if got := project.URLs(ref, "home.arpa", 10443); got[0] != "https://a.example:10443/" {
+		t.Errorf("got %v", got)
+	}
 }
 
 func TestDefaultDomainIsServedBesideTheOthers(t *testing.T) {
@@ -30,7 +37,7 @@ func TestDefaultDomainIsServedBesideTheOthers(t *testing.T) {
 		"on a path":                {svc("web", at(spec.Domain{Path: "/x", Port: 80})), "localhost", []string{"prod.localhost/x", "web.shop.prod.localhost"}},
 		"asked for by name":        {svc("web", domain("web.shop.prod.localhost", 80)), "localhost", []string{"web.shop.prod.localhost"}},
 	} {
-		r := serving(declared(t, fresh(), shop(c.service)).Record)
+		r := shop(c.service)
 		table := project.Table([]project.Record{r}, service.Snapshot{}, c.suffix)
 		var got []string
 		for _, h := range table.HTTP {
@@ -46,61 +53,9 @@ func TestDefaultDomainIsServedBesideTheOthers(t *testing.T) {
 }
 
 func TestURLOfAServiceWithoutANameIsItsDefaultDomain(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("web", at(spec.Domain{Port: 80})))).Record)
+	r := shop(svc("web", at(spec.Domain{Port: 80})))
 	ref := project.Ref{Record: &r, Service: r.Service("web")}
 	if got := project.URLs(ref, "home.arpa", 443); !slices.Equal(got, []string{"https://web.shop.prod.home.arpa/"}) {
 		t.Errorf("got %v", got)
 	}
-}
-
-// Of two services at one place only one would be served.
-func TestDefaultDomainOfAnotherServiceIsRefused(t *testing.T) {
-	in(t, func(t *testing.T, w *world) {
-		web := app("web", "good", domain("a.example", 80))
-		api := app("api", "good", domain("web.shop.prod.localhost", 80))
-		_, err := w.apply("shop", web, api)
-		w.conflict("the domain web.shop.prod.localhost, which api wants, belongs to prod.shop.web, whose default domain it is", err)
-
-		w.must("shop", web)
-		_, err = w.apply("blog", api)
-		w.conflict("the domain web.shop.prod.localhost, which api wants, belongs to prod.shop.web, whose default domain it is", err)
-
-		_, err = w.apply("blog", app("api", "good", at(spec.Domain{Host: "web.shop.prod.localhost", Path: "/api", Port: 80})))
-		w.conflict("belongs to prod.shop.web, whose default domain it is", err)
-
-		_, err = w.apply("blog", app("api", "good", domain("b.example", 80), at(spec.Domain{Host: "api.blog.prod.localhost", Port: 443, TLS: spec.Passthrough})))
-		w.conflict("the domain api.blog.prod.localhost, which api wants, belongs to prod.blog.api, whose default domain it is", err)
-
-		_, err = w.apply("blog", app("api", "good", at(spec.Domain{Host: "prod.localhost", Path: "/x", Port: 80}, spec.Domain{Path: "/x", Port: 80})))
-		w.conflict("the domain /x, which api wants, belongs to api", err)
-	})
-}
-
-func TestServiceWhoseDefaultDomainIsTakenIsRefused(t *testing.T) {
-	in(t, func(t *testing.T, w *world) {
-		w.must("blog", app("api", "good", domain("web.shop.prod.localhost", 80)))
-		w.must("shop", app("web", "good"), app("mail", "good", domain("m.example", 80))) // who is not on the web has none
-		_, err := w.apply("shop", app("web", "good", domain("a.example", 80)))
-		w.conflict("web.shop.prod.localhost, the default domain of web, belongs to prod.blog.api", err)
-	})
-}
-
-func TestOwnDefaultDomainAndPathsOnASiblingsAreFine(t *testing.T) {
-	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", domain("web.shop.prod.localhost", 80)),
-			app("api", "good", at(spec.Domain{Host: "web.shop.prod.localhost", Path: "/api", Port: 80})))
-		w.must("shop", app("web", "better", domain("web.shop.prod.localhost", 80)),
-			app("api", "good", at(spec.Domain{Host: "web.shop.prod.localhost", Path: "/api", Port: 80})))
-	})
-}
-
-func TestRollbackToADefaultDomainThatIsTakenIsRefused(t *testing.T) {
-	in(t, func(t *testing.T, w *world) {
-		w.images()
-		w.must("shop", app("web", "good", domain("a.example", 80)))
-		w.must("shop", app("web", "better"))
-		w.must("blog", app("api", "good", domain("web.shop.prod.localhost", 80)))
-		_, err := w.back("web", 1)
-		w.conflict("the domain web.shop.prod.localhost, which r1 had, belongs to prod.blog.api", err)
-	})
 }

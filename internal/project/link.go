@@ -58,9 +58,9 @@ func LinksOf(records []Record) Links {
 		l.order[name] = i
 	}
 	for _, ref := range l.refs {
-		for _, ro := range ref.Service.held() {
+		for _, ro := range ref.Service.Held() {
 			for _, link := range ro.Spec.Links {
-				if to, there := l.target(*ref.Record, link); there {
+				if to, there := l.Target(*ref.Record, link); there {
 					l.call(ref.Record.ID, to, link.Name())
 				}
 			}
@@ -85,8 +85,8 @@ func asNode(r Record, s spec.Service, own string) spec.Service {
 	return node
 }
 
-// target finds the service of another project that a link of r's leads to.
-func (l Links) target(r Record, link spec.Link) (Ref, bool) {
+// Target finds the service of another project that a link of r's leads to.
+func (l Links) Target(r Record, link spec.Link) (Ref, bool) {
 	project, svc, outside := link.Outside()
 	ref, there := l.refs[key(r.Environment, project, svc)]
 	return ref, outside && there
@@ -115,7 +115,7 @@ func (r Ref) asTarget() service.Target {
 func (l Links) Joins(r Record, s *Service, ro *Rollout) []Join {
 	joins := slices.Clone(l.ends[Ref{&r, s}.asTarget()])
 	for _, link := range ro.Spec.Links {
-		to, there := l.target(r, link)
+		to, there := l.Target(r, link)
 		if !there {
 			continue
 		}
@@ -147,7 +147,7 @@ func Rejoin(r Record, l Links, idle func(Join) bool, now time.Time) (Record, boo
 	changed := false
 	for _, present := range r.Present() {
 		s := r.Service(present.Name)
-		if s.Rollout(s.Target) == nil || s.Target != s.Active || !lacks(r, s, l, idle) {
+		if s.Rollout(s.Target) == nil || s.Target != s.Active || !Lacks(r, s, l, idle) {
 			continue
 		}
 		if !changed {
@@ -155,17 +155,18 @@ func Rejoin(r Record, l Links, idle func(Join) bool, now time.Time) (Record, boo
 			s = r.Service(present.Name)
 		}
 		s.Rollouts = slices.Clone(s.Rollouts)
-		next := s.Rollout(s.Target).anew(now)
+		next := s.Rollout(s.Target).Anew(now)
 		next.Number = s.Last() + 1
 		s.Target = next.Number
-		s.add(next)
+		s.Add(next)
 	}
 	return r, changed
 }
 
-// lacks tells whether the rollout of s that serves should make way for one with other
-// ends, and none has failed to.
-func lacks(r Record, s *Service, l Links, idle func(Join) bool) bool {
+// Lacks tells whether the rollout of s that serves should make way for one with other
+// ends of links, and none has failed to. idle tells that no container is at the
+// other end of a join.
+func Lacks(r Record, s *Service, l Links, idle func(Join) bool) bool {
 	cur := s.Rollout(s.Target)
 	want := l.Joins(r, s, cur)
 	if last := s.Rollout(s.Last()); last.State == Failed && last.Image.ID != "" && last.Number != cur.Number && slices.EqualFunc(last.Joins, want, Join.same) {
@@ -188,13 +189,13 @@ func (r *Rollout) joined(source spec.ProjectID, alias string) bool {
 // network of j; what the target is called there does not matter.
 func (l Links) Uses(r Record, s *Service, j Join) bool {
 	this := func(o Join) bool { return o.Source == j.Source && o.Target == j.Target }
-	return slices.ContainsFunc(s.held(), func(ro *Rollout) bool {
+	return slices.ContainsFunc(s.Held(), func(ro *Rollout) bool {
 		return slices.ContainsFunc(ro.Joins, this) || slices.ContainsFunc(l.Joins(r, s, ro), this)
 	})
 }
 
-// linkNet is the subnet of the network that leads from r to a service.
-func (r *Record) linkNet(to string) (string, bool) {
+// LinkNet is the subnet of the network that leads from r to a service.
+func (r *Record) LinkNet(to string) (string, bool) {
 	i := slices.IndexFunc(r.Links, func(n LinkNet) bool { return strings.EqualFold(n.To, to) })
 	if i < 0 {
 		return "", false
@@ -225,6 +226,6 @@ func (l Links) Wire(j Join) (Wire, bool) {
 	if source == nil || to.Service == nil {
 		return Wire{}, false
 	}
-	subnet, known := source.linkNet(to.Record.Name + "/" + to.Service.Name)
+	subnet, known := source.LinkNet(to.Record.Name + "/" + to.Service.Name)
 	return Wire{source.Environment, j.Source, j.Target, subnet}, known
 }

@@ -65,14 +65,19 @@ func astray(records []Record, name string, err error) error {
 // "environment.project".
 // Errors: NotFound; Conflict when it could mean several.
 func FindProject(records []Record, name string) (Ref, error) {
-	parts := strings.Split(strings.TrimSuffix(name, "/"), ".")
 	var hits []Ref
 	for i, r := range records {
-		if !r.Removed && len(parts) <= 2 && endsWith([]string{r.Environment, r.Name}, parts) {
+		if !r.Removed && r.Called(strings.TrimSuffix(name, "/")) {
 			hits = append(hits, Ref{Record: &records[i]})
 		}
 	}
 	return one(hits, "project", name)
+}
+
+// Called tells whether name, "project" or "environment.project", can mean r.
+func (r *Record) Called(name string) bool {
+	parts := strings.Split(name, ".")
+	return len(parts) <= 2 && endsWith([]string{r.Environment, r.Name}, parts)
 }
 
 func endsWith(full, parts []string) bool {

@@ -72,7 +72,7 @@ func facts(r Record, s *Service, v View) service.Facts {
 	f := service.Facts{
 		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
 		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
-		Observed: observed(v.Snapshot, s.ID), Ready: closed(r, s, v) == nil, Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
+		Observed: Observed(v.Snapshot, s.ID), Ready: closed(r, s, v) == nil, Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
 	}
 	for n, o := range f.Observed {
 		f.Busy[n] = busy(s, o, v)
@@ -161,7 +161,8 @@ func reached(s spec.Service) []uint16 {
 	return ports
 }
 
-func observed(snap service.Snapshot, id spec.ServiceID) map[int]service.Observed {
+// Observed is what runs of a service, by rollout.
+func Observed(snap service.Snapshot, id spec.ServiceID) map[int]service.Observed {
 	found := map[int]service.Observed{}
 	for _, o := range snap.Services {
 		if o.ID == id {

@@ -1,9 +1,11 @@
-// Package project turns what a person declared into rollouts, says what an
-// apply would change, and what has to be done next so that what was asked for
-// is what runs. Plans are values; others carry them out.
+// Package project is what is remembered of projects, and what follows from it:
+// what has to be done next so that what was asked for is what runs, where
+// traffic goes, how a service is and why. Steps and tables are values; others
+// carry them out.
 package project
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base32"
 	"slices"
@@ -74,6 +76,13 @@ type Rollout struct {
 	Trouble *service.Trouble `json:",omitempty"` // how its containers ended badly of late; nil: they did not. Never changed in place
 }
 
+// Records remembers projects.
+type Records interface {
+	Projects(ctx context.Context) ([]Record, error)
+	SaveProject(ctx context.Context, r Record) error
+	ForgetProject(ctx context.Context, id spec.ProjectID) error
+}
+
 // Holds tells whether a rollout that serves has a volume: one that is gone all
 // the same was taken away behind Havre's back.
 func (r *Record) Holds(volume string) bool {
@@ -109,6 +118,18 @@ func (s *Service) Current() *Rollout {
 	return s.Rollout(s.Target)
 }
 
+// Held are the rollouts whose ports and domains are the service's: during an
+// update those of the one that serves and of the one that comes.
+func (s *Service) Held() []*Rollout {
+	var held []*Rollout
+	for _, n := range []int{s.Active, s.Target} {
+		if r := s.Rollout(n); r != nil && !slices.Contains(held, r) {
+			held = append(held, r)
+		}
+	}
+	return held
+}
+
 // Leaves tells whether what serves is out of the routes already, to make way
 // for the target.
 func (s *Service) Leaves() bool {
@@ -123,28 +144,39 @@ func (r *Rollout) leave(other int, now time.Time) {
 	}
 }
 
-// overtaken is the reason of a rollout that never had the time to serve.
-const overtaken = "another rollout took its place before it was healthy"
+// tooLate is the reason of a rollout that never had the time to serve.
+const tooLate = "another rollout took its place before it was healthy"
 
-// overtake makes history of a rollout that is still on its way.
-func (r *Rollout) overtake() {
+// Overtake makes history of a rollout that is still on its way.
+func (r *Rollout) Overtake() {
 	if r != nil && r.State == Pending {
-		r.State, r.Reason = Retired, overtaken
+		r.State, r.Reason = Retired, tooLate
 	}
 }
 
-// again lets a rollout's time to get healthy begin anew, if it began at all,
+// Overtaken tells whether a rollout never had the time to serve.
+func (r *Rollout) Overtaken() bool { return r.Reason == tooLate }
+
+// Served tells whether the rollout once had the traffic.
+func (r *Rollout) Served() bool { return r.State == Active || r.State == Retired && r.Reason == "" }
+
+// Anew is a rollout that runs like r and has not begun yet.
+func (r *Rollout) Anew(now time.Time) Rollout {
+	return Rollout{State: Pending, Digest: r.Digest, Spec: r.Spec, Files: r.Files, Secrets: r.Secrets, Image: r.Image, Declared: r.Declared, Created: now}
+}
+
+// Again lets a rollout's time to get healthy begin anew, if it began at all,
 // and forgets what trouble it had: the person wants it tried now.
-func (r *Rollout) again(now time.Time) {
+func (r *Rollout) Again(now time.Time) {
 	r.Trouble = nil
 	if !r.Started.IsZero() {
 		r.Started = now
 	}
 }
 
-// forgive makes history of rollouts that failed after the target: the person
+// Forgive makes history of rollouts that failed after the target: the person
 // has asked for the target since.
-func (s *Service) forgive() {
+func (s *Service) Forgive() {
 	for i := range s.Rollouts {
 		if r := &s.Rollouts[i]; r.Number > s.Target && r.State == Failed {
 			r.State = Retired
@@ -186,8 +218,8 @@ func (r *Record) Present() []*Service {
 // kept is how many rollouts of a service are remembered besides those in use.
 const kept = 20
 
-// add appends a rollout and forgets the oldest ones that no one needs.
-func (s *Service) add(r Rollout) {
+// Add appends a rollout and forgets the oldest ones that no one needs.
+func (s *Service) Add(r Rollout) {
 	s.Rollouts = append(s.Rollouts, r)
 	for len(s.Rollouts) > kept {
 		i := slices.IndexFunc(s.Rollouts, s.forgettable)
@@ -204,11 +236,11 @@ func (s *Service) forgettable(r Rollout) bool {
 	}
 	vain := 0
 	for i := range s.Rollouts {
-		if !s.Rollouts[i].served() {
+		if !s.Rollouts[i].Served() {
 			vain++
 		}
 	}
-	return vain <= kept/2 || !r.served()
+	return vain <= kept/2 || !r.Served()
 }
 
 var lower = base32.StdEncoding.WithPadding(base32.NoPadding)

@@ -33,7 +33,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	}
 	a.Image, a.Rollout, a.Replicas = cur.Spec.Image, cur.Number, cur.Spec.Replicas
 	a.Ports, a.URLs = PortWords(cur.Spec), URLs(Ref{&r, s}, out.Suffix, out.HTTPSPort)
-	o := observed(v.Snapshot, s.ID)[cur.Number]
+	o := Observed(v.Snapshot, s.ID)[cur.Number]
 	for _, t := range o.Tasks {
 		if service.Bad(cur.Spec, t) {
 			a.Restarts++
@@ -111,7 +111,7 @@ func idleness(s spec.Service) string {
 // waiting tells what an update waits for that has not begun.
 func waiting(r Record, s *Service, v View) string {
 	g := closed(r, s, v)
-	if g == nil || observed(v.Snapshot, s.ID)[s.Target].SwarmID != "" {
+	if g == nil || Observed(v.Snapshot, s.ID)[s.Target].SwarmID != "" {
 		return ""
 	}
 	return ", and waits for " + g.String()
@@ -141,7 +141,7 @@ func looping(s *Service, v View) *service.Task {
 		return nil
 	}
 	last, count, most := map[int]*service.Task{}, map[int]int{}, 0 // by slot
-	for _, t := range observed(v.Snapshot, s.ID)[s.Active].Tasks {
+	for _, t := range Observed(v.Snapshot, s.ID)[s.Active].Tasks {
 		if service.Bad(cur.Spec, t) && v.Now.Sub(t.Since) < loopWindow && !t.Since.Before(cur.Started) {
 			if last[t.Slot] == nil {
 				last[t.Slot] = &t
@@ -162,7 +162,7 @@ func looping(s *Service, v View) *service.Task {
 func othersServe(s *Service, slot int, v View) bool {
 	cur := s.Current()
 	at := moment(cur, v)
-	return slices.ContainsFunc(observed(v.Snapshot, s.ID)[cur.Number].Tasks, func(t service.Task) bool {
+	return slices.ContainsFunc(Observed(v.Snapshot, s.ID)[cur.Number].Tasks, func(t service.Task) bool {
 		return t.Slot != slot && service.Healthy(t, at.Accepts, v.Now)
 	})
 }
@@ -183,4 +183,13 @@ func portTrouble(s spec.Service, out Outside) string {
 		return out.Listeners[Port{out.HTTPSPort, spec.TCP}]
 	}
 	return ""
+}
+
+// PortWords writes ports for people: "4443->443/tcp public".
+func PortWords(s spec.Service) []string {
+	var words []string
+	for _, p := range s.Ports {
+		words = append(words, fmt.Sprintf("%d->%d/%s %s", p.External, p.Internal, p.Protocol, p.Access))
+	}
+	return words
 }

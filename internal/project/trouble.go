@@ -28,7 +28,7 @@ func Turns(r Record, v View) []Turn {
 		if s.Stopped || ro == nil {
 			continue
 		}
-		o := observed(v.Snapshot, s.ID)[ro.Number]
+		o := Observed(v.Snapshot, s.ID)[ro.Number]
 		next, worst := v.Backoff.Suffer(ro.Trouble, ro.Spec, o, moment(ro, v))
 		if next.Same(ro.Trouble) {
 			continue

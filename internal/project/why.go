@@ -22,7 +22,7 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		why.Says = fmt.Sprintf("%s runs: %d of %d containers are healthy", full, a.Healthy, a.Replicas)
 		if a.Says != "" {
 			why.Says += "; " + a.Says
-			why.Lines = lastLines(ref.Service)
+			why.Lines = LastLines(ref.Service)
 		}
 		if lastFailure(ref.Service) != "" {
 			why.Remedy = "mend it and apply again"
@@ -60,7 +60,7 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 		severed(&why, ref, v)
 	}
 	if from == "" {
-		why.Lines = keptLines(cur)
+		why.Lines = KeptLines(cur)
 	}
 	return why, from
 }
@@ -74,7 +74,7 @@ func severed(why *api.Why, ref Ref, v View) {
 	}
 	for _, link := range cur.Spec.Links {
 		project, _, outside := link.Outside()
-		if _, there := v.Links.target(*ref.Record, link); !outside || there {
+		if _, there := v.Links.Target(*ref.Record, link); !outside || there {
 			continue
 		}
 		why.Says += fmt.Sprintf("; its link to %s leads nowhere: that was removed", link.To)
@@ -100,8 +100,8 @@ func uncertified(why *api.Why, ref Ref, out Outside) {
 	}
 }
 
-// keptLines are the last lines of a rollout that are remembered.
-func keptLines(ro *Rollout) []string {
+// KeptLines are the last lines of a rollout that are remembered.
+func KeptLines(ro *Rollout) []string {
 	switch {
 	case ro == nil:
 		return nil
@@ -121,7 +121,8 @@ func stateVerb(state string) string {
 	return "fails"
 }
 
-func lastLines(s *Service) []string {
+// LastLines are those of the newest rollout.
+func LastLines(s *Service) []string {
 	if last := s.Rollout(s.Last()); last != nil {
 		return last.Lines
 	}
@@ -134,7 +135,7 @@ func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	if g := closed(*ref.Record, ref.Service, v); g != nil && (ref.Service.Active == 0 || ref.Service.Target == ref.Service.Active) {
 		return "", "see why that takes so long: havre why " + g.full
 	}
-	o := observed(v.Snapshot, ref.Service.ID)[cur.Number]
+	o := Observed(v.Snapshot, ref.Service.ID)[cur.Number]
 	tasks := o.Tasks
 	if t := cur.Trouble; t.Resting() || tried(t, v.Now) { // the engine may have forgotten it
 		tasks = append([]service.Task{t.End}, tasks...)

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"havre/internal/deploy"
 	"havre/internal/project"
 	"havre/internal/project/projecttest"
 	"havre/internal/reconcile"
@@ -82,7 +83,7 @@ func (w *world) applyWith(p spec.Project) project.Record {
 	if !there {
 		old = project.Record{ID: spec.ProjectID("p" + p.Name), Environment: cmp.Or(p.Name, "prod")[:1], Name: p.Name, Subnet: "10.87." + p.Name + ".0/24"}
 	}
-	found := project.Found{Images: map[string]service.Image{}}
+	found := deploy.Found{Images: map[string]service.Image{}}
 	for _, s := range p.Services {
 		img, err := w.cluster.Image(w.t.Context(), "", s.Image)
 		if err != nil {
@@ -93,7 +94,7 @@ func (w *world) applyWith(p spec.Project) project.Record {
 			found.Links = append(found.Links, project.LinkNet{To: l.To, Subnet: "10.88." + p.Name + ".0/24"})
 		}
 	}
-	o, err := project.Declare(old, p, found, time.Now())
+	o, err := deploy.Declare(old, p, found, time.Now())
 	if err != nil {
 		w.t.Fatal(err)
 	}

@@ -13,6 +13,7 @@ import (
 	"havre/internal/alert"
 	"havre/internal/api"
 	"havre/internal/cert"
+	"havre/internal/deploy"
 	"havre/internal/event"
 	"havre/internal/problem"
 	"havre/internal/project"
@@ -28,7 +29,7 @@ var Version = "dev"
 
 // backend is what stands behind the API: the domain, wired to this machine.
 type backend struct {
-	*project.Deployer
+	*deploy.Deployer
 	engine    *swarm.Swarm
 	loop      *reconcile.Loop
 	ingress   *control
@@ -58,14 +59,14 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		return nil, err
 	}
 	cl := cluster{engine}
-	var registry project.Registry = engine
+	var registry deploy.Registry = engine
 	if c.Offline {
 		registry = nil
 	}
 	return &backend{
 		engine: engine, loop: view.Loop, ingress: ing, started: time.Now(), db: db, layout: l, port: c.port(),
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
-		Deployer: &project.Deployer{
+		Deployer: &deploy.Deployer{
 			Records: db, Rights: engine, Images: engine, Registry: registry, Offline: c.Offline, Loop: view, Volumes: cl,
 			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
 		},
@@ -158,7 +159,7 @@ func (b *backend) Exec(ctx context.Context, t api.Target, start api.ExecStart, s
 	if err != nil {
 		return 0, err
 	}
-	var best *project.Container
+	var best *deploy.Container
 	for i, c := range all {
 		if c.Running && (start.Slot == 0 || c.Slot == start.Slot) && (best == nil || c.Serving && !best.Serving) {
 			best = &all[i]
@@ -273,7 +274,7 @@ func (b images) Load(ctx context.Context, environment, name string, archive io.R
 	if name == "" {
 		return api.Image{}, problem.New(problem.Invalid, "the image has no name").With("give it one with: havre image load --name NAME")
 	}
-	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+	if err := deploy.TooFull(b.Disks.Spaces()); err != nil {
 		return api.Image{}, err
 	}
 	i, err := b.engine.LoadImage(ctx, environmentOr(environment), name, archive)
@@ -282,7 +283,7 @@ func (b images) Load(ctx context.Context, environment, name string, archive io.R
 
 // Build builds from a context.
 func (b images) Build(ctx context.Context, o api.BuildOptions, from io.Reader, report func(api.Progress)) (api.Image, error) {
-	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+	if err := deploy.TooFull(b.Disks.Spaces()); err != nil {
 		return api.Image{}, err
 	}
 	env := environmentOr(o.Environment)
@@ -305,7 +306,7 @@ func (b images) Pull(ctx context.Context, environment, name string, report func(
 		return api.Image{}, problem.New(problem.Denied, "nothing is pulled here: the server's configuration says offline").
 			With("bring the image by hand: havre image load; or take offline out of the server's configuration, and: havre up")
 	}
-	if err := project.TooFull(b.Disks.Spaces()); err != nil {
+	if err := deploy.TooFull(b.Disks.Spaces()); err != nil {
 		return api.Image{}, err
 	}
 	env := environmentOr(environment)

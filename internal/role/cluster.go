@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"havre/internal/api"
+	"havre/internal/deploy"
 	"havre/internal/logbook"
 	"havre/internal/problem"
 	"havre/internal/project"
@@ -131,7 +132,7 @@ type files struct{ *backend }
 
 // reach gives a container in which a shelf's path can be copied, and what lets
 // go of it.
-func (f files) reach(ctx context.Context, s project.Shelf) (id string, let func(), err error) {
+func (f files) reach(ctx context.Context, s deploy.Shelf) (id string, let func(), err error) {
 	if s.Container != "" {
 		return s.Container, func() {}, nil
 	}

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"havre/internal/deploy"
 	"havre/internal/holder"
 	"havre/internal/problem"
 	"havre/internal/project"
@@ -97,14 +98,14 @@ func newMachine() (machine, error) {
 type spaces struct{ layout Layout }
 
 // Spaces looks now.
-func (s spaces) Spaces() []project.Space {
-	var all []project.Space
+func (s spaces) Spaces() []deploy.Space {
+	var all []deploy.Space
 	for what, dir := range map[string]string{"Havre's data": filepath.Dir(s.layout.Database()), "people's volumes": s.layout.VolumeDir()} {
 		if d, err := diskOf(what, dir); err == nil {
-			all = append(all, project.Space{Of: d.Of, Path: d.Path, Used: d.Bytes, Free: d.Free})
+			all = append(all, deploy.Space{Of: d.Of, Path: d.Path, Used: d.Bytes, Free: d.Free})
 		}
 	}
-	slices.SortFunc(all, func(a, b project.Space) int { return strings.Compare(a.Path, b.Path) })
+	slices.SortFunc(all, func(a, b deploy.Space) int { return strings.Compare(a.Path, b.Path) })
 	return all
 }
 

@@ -2,6 +2,7 @@ package service
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,6 +42,18 @@ func Ports(s spec.Service) []uint16 {
 			ports = append(ports, p.Internal)
 		}
 	}
+	return ports
+}
+
+// InnerPorts are the TCP ports on which a service can be reached inside.
+func InnerPorts(s spec.Service) []uint16 {
+	ports := Ports(s)
+	for _, p := range s.Expose {
+		if !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	slices.Sort(ports)
 	return ports
 }
 

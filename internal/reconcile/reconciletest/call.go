@@ -473,12 +473,14 @@ func (c *Cluster) RemoveVolume(_ context.Context, environment string, p spec.Pro
 	return nil
 }
 
-// machine is the cluster's machine.
-type machine struct{ *Cluster }
+// Machine is the cluster's machine, as who deploys sees it.
+type Machine struct{ *Cluster }
 
-func (machine) Routes() ([]netip.Prefix, error) { return nil, nil }
+// Routes are none.
+func (Machine) Routes() ([]netip.Prefix, error) { return nil, nil }
 
-func (m machine) Holder(ctx context.Context, p project.Port) (string, bool) {
+// Holder tells who else has a port.
+func (m Machine) Holder(ctx context.Context, p project.Port) (string, bool) {
 	who, _ := m.Cluster.Holder(ctx, p.Number, p.Protocol) // never fails
 	return who, who != ""
 }

@@ -199,7 +199,7 @@ func (c *Cluster) Stray(environment string, p spec.ProjectID) {
 }
 
 // Machine is the machine as the deployer sees it.
-func (c *Cluster) Machine() project.Machine { return machine{c} }
+func (c *Cluster) Machine() Machine { return Machine{c} }
 
 func (c *Cluster) next(kind string) string {
 	c.serial++
