@@ -6,8 +6,12 @@ import (
 	"go/token"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"havre/internal/dockercall"
+	"havre/internal/policy"
 )
 
 const root = "../.."
@@ -66,6 +70,69 @@ func TestEveryMutationStandsInATable(t *testing.T) {
 			t.Errorf("%s: no table of docs/design says %q", m.place, m.says)
 		}
 	}
+}
+
+// The guard's table is these lists, line by line.
+func TestTheGuardsTableSaysWhatIsTried(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(root, "docs/design/guard.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, _ := strings.Cut(string(text), "\n| rule taken out | turns red |\n|---|---|\n")
+	table, _, _ = strings.Cut(table, "\n\n")
+	said := strings.Split(table, "\n")
+	var tried []string
+	for _, m := range guards(t) {
+		tried = append(tried, "| "+m.says+" | "+strings.Join(reds(m), ", ")+" |")
+	}
+	for _, row := range tried {
+		if !slices.Contains(said, row) {
+			t.Errorf("guard.md lacks %s", row)
+		}
+	}
+	for _, row := range said {
+		if !slices.Contains(tried, row) {
+			t.Errorf("nobody tries %s", row)
+		}
+	}
+}
+
+func TestEveryRuleOfTheGuardIsTakenOut(t *testing.T) {
+	tried := map[string]bool{}
+	for _, m := range guards(t) {
+		rule, _, _ := strings.Cut(m.says, ":")
+		tried[rule] = true
+	}
+	for _, rule := range slices.Concat(dockercall.Rules, policy.Rules) {
+		if !tried[string(rule)] {
+			t.Errorf("no mutation takes out %s", rule)
+		}
+	}
+}
+
+// guards are the mutations of the guard's rules.
+func guards(t *testing.T) []mutation {
+	t.Helper()
+	all, err := lists("testdata/guard_*.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// reds are the tests of a mutation, as the guard's table names them.
+func reds(m mutation) []string {
+	var names []string
+	for _, a := range m.tests {
+		for _, name := range a.names {
+			name = strings.TrimPrefix(name, "TestGuardWithstandsAHostileServer/")
+			if a.engine {
+				name += " (engine)"
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // testsOf is the text of all tests of a folder.

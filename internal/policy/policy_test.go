@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -261,5 +262,33 @@ func TestTheGuardsOwnContainersAreNotStarted(t *testing.T) {
 	}
 	if _, err := policy.Judge(server, bounds, facts(seed), &dockercall.ExecCreate{}); ruleOf(err) != string(policy.ExecKind) {
 		t.Errorf("exec: %v", err)
+	}
+}
+
+// The engine is asked for Havre's own only; what it answers is narrowed again.
+func TestListsAskForHavresOwnOnly(t *testing.T) {
+	for name, call := range map[string]dockercall.Call{
+		"networks": &dockercall.NetworkList{}, "services": &dockercall.ServiceList{}, "tasks": &dockercall.TaskList{}, "containers": &dockercall.ContainerList{},
+		"configs": &dockercall.ConfigList{}, "secrets": &dockercall.SecretList{}, "events": &dockercall.Events{},
+	} {
+		judged, err := policy.Judge(server, bounds, facts(nil), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		filters := reflect.ValueOf(judged).Elem().FieldByName("Filters").Interface().(dockercall.Filters)
+		if !filters["label"]["havre.instance=me"] {
+			t.Errorf("%s are asked for with %v", name, filters)
+		}
+	}
+}
+
+// A stream would bind the engine to a caller that does not read.
+func TestWhatAContainerUsesIsReadOnce(t *testing.T) {
+	call, err := policy.Judge(server, bounds, facts(ours), &dockercall.ContainerStats{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := call.(*dockercall.ContainerStats).Stream; got != "0" {
+		t.Errorf("stream is %q", got)
 	}
 }
