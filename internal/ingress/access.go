@@ -194,6 +194,57 @@ func Machine() ([]Interface, error) {
 	return all, nil
 }
 
+// householdOf is what counts as one client: an IPv4 address; of IPv6 a /64, for
+// whoever has one address there has them all. It is zero for who has none.
+func householdOf(client netip.Addr) netip.Prefix {
+	bits := 32
+	if client = client.Unmap().WithZone(""); client.Is6() {
+		bits = 64
+	}
+	household, _ := client.Prefix(bits)
+	return household
+}
+
+// shares counts a door's connections by client, so that no client fills it.
+// One may hold as many as are free besides: alone half of all, and whatever k
+// of them take, 1/(k+1) is left. Who holds none needs a single free place, and
+// has no entry here. The zero value counts nothing yet; it may be used by many
+// at once.
+type shares struct {
+	mu   sync.Mutex // guards what follows
+	held map[netip.Prefix]int64
+	told time.Time // when it was last said that somebody has his share
+}
+
+// take counts one more of client's while free others find room, and tells how
+// many it holds. Otherwise tell says, once a minute, that it is worth a line in
+// the log.
+func (s *shares) take(client netip.Prefix, free int64) (held int64, ok, tell bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if held = s.held[client]; held > free {
+		now := time.Now()
+		if tell = now.Sub(s.told) >= time.Minute; tell {
+			s.told = now
+		}
+		return held, false, tell
+	}
+	if s.held == nil {
+		s.held = map[netip.Prefix]int64{}
+	}
+	s.held[client] = held + 1
+	return held + 1, true, false
+}
+
+// give takes one back that was counted.
+func (s *shares) give(client netip.Prefix) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.held[client]--; s.held[client] == 0 {
+		delete(s.held, client)
+	}
+}
+
 // maxClients is how many clients' addresses a limiter remembers at once. Those
 // beyond share one allowance: a flood from everywhere costs no memory.
 const maxClients = 8192
@@ -233,14 +284,9 @@ func (l *limiter) allow(client netip.Addr) bool {
 // empty tells whether nothing is left for client, and takes nothing.
 func (l *limiter) empty(client netip.Addr) bool { return l.of(client).Tokens() < 1 }
 
-// of finds client's allowance. An IPv6 client has its /64: whoever has one
-// address there has them all.
+// of finds client's allowance.
 func (l *limiter) of(client netip.Addr) *rate.Limiter {
-	bits := 32
-	if client = client.Unmap().WithZone(""); client.Is6() {
-		bits = 64
-	}
-	key, _ := client.Prefix(bits) // the zero address, for whom has none
+	key := householdOf(client)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if known := l.clients[key]; known != nil {

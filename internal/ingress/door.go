@@ -64,7 +64,9 @@ type door struct {
 	looked  time.Time        // when it was last found out who has the port
 	closed  chan struct{}
 
-	now, total, denied, crowded, failed atomic.Int64
+	now, total, denied, crowded, beyond, failed atomic.Int64
+
+	shares shares // of its clients
 }
 
 // visitor is a connection that came in by a door. Close may be called twice.
@@ -74,6 +76,7 @@ type visitor struct {
 	door         *door
 	head         []byte // what was read already to see where it wants to go
 	gone         atomic.Bool
+	household    netip.Prefix // in whose share it is counted, if in any
 
 	client, here net.Addr // as a trusted proxy told them; the client of a bare one is always known
 }
@@ -108,6 +111,9 @@ func (v *visitor) Close() error {
 // left makes room for another.
 func (v *visitor) left() {
 	if v.gone.CompareAndSwap(false, true) {
+		if v.household.IsValid() {
+			v.door.shares.give(v.household)
+		}
 		v.door.now.Add(-1)
 		v.door.inside.Done()
 	}
@@ -134,7 +140,7 @@ func (f *front) newDoor(k key) *door {
 	case httpsDoor:
 		d.enter = f.takeTLS
 	}
-	d.enter = f.greeted(d.enter)
+	d.enter = f.greeted(f.sharing(d.enter))
 	return d
 }
 
@@ -335,7 +341,9 @@ func (f *front) admitBare(d *door, b relay.Conn, client netip.AddrPort) {
 		return
 	}
 	v := &visitor{bare: b, door: d, client: net.TCPAddrFromAddrPort(client)}
-	f.serving.Go(func() { f.serveTCP(v) })
+	if f.share(v, client.Addr()) {
+		f.serving.Go(func() { f.serveTCP(v) })
+	}
 }
 
 // trouble is that nobody can be let in: no descriptors or no memory. It passes
@@ -382,11 +390,43 @@ func (d *door) room() bool {
 	return true
 }
 
+// sharing lets in who has not had the client's share yet.
+func (f *front) sharing(enter func(*visitor)) func(*visitor) {
+	return func(v *visitor) {
+		if f.share(v, clientOf(v.RemoteAddr())) {
+			enter(v)
+		}
+	}
+}
+
+// share counts v among its client's, or cuts it off. A proxy that speaks for
+// others has no share of its own, nor has anybody at a door that only this
+// machine reaches. Who has no address gets no further than the gate.
+func (f *front) share(v *visitor, client netip.Addr) bool {
+	d := v.door
+	if d.near || !client.IsValid() || f.trusts(client) || within(f.set.Proxies, client.WithZone("")) {
+		return true
+	}
+	household := householdOf(client)
+	held, ok, tell := d.shares.take(household, d.most-d.now.Load()) // v is in it already
+	if ok {
+		v.household = household
+		return true
+	}
+	d.beyond.Add(1)
+	if tell {
+		f.set.Log.Warn("a client has its share of connections", "listen", d.String(), "client", household.String(), "open", held)
+	}
+	v.left() // first, so that who sees the end of it finds the room
+	v.cut()
+	return false
+}
+
 func (d *door) report() route.Listener {
 	l := route.Listener{
 		Listen: d.String(), Access: spec.Public, State: route.Open,
 		Now: d.now.Load(), Total: d.total.Load(), Denied: d.denied.Load(),
-		Crowded: d.crowded.Load(), Failed: d.failed.Load(),
+		Crowded: d.crowded.Load(), Beyond: d.beyond.Load(), Failed: d.failed.Load(),
 	}
 	if d.near {
 		l.Access = spec.Localhost

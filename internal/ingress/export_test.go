@@ -39,3 +39,19 @@ func Hear(b []byte) (name string, kept []byte) {
 	name, kept, _ = hear(spoken{nil, bytes.NewReader(b)})
 	return name, kept
 }
+
+// Shares counts as a door does.
+type Shares struct{ shares }
+
+// Take tells whether client may have one more while free others find room, and
+// whether a refusal is worth a line.
+func (s *Shares) Take(client string, free int64) (ok, tell bool) {
+	_, ok, tell = s.take(householdOf(netip.MustParseAddr(client)), free)
+	return ok, tell
+}
+
+// Give takes one of client's back.
+func (s *Shares) Give(client string) { s.give(householdOf(netip.MustParseAddr(client))) }
+
+// Clients is of how many it knows.
+func (s *Shares) Clients() int { return len(s.held) }

@@ -75,3 +75,61 @@ func echoed(c net.Conn, within time.Duration) error {
 	}
 	return err
 }
+
+// Whoever has one address of an IPv6 network has them all, so they are one
+// client: to the flows of all ports, and to the connections of one.
+func TestAddressesOfOneNetworkAreOneClient(t *testing.T) { inNetns(t, addressesOfOneNetwork) }
+
+func addressesOfOneNetwork(t *testing.T) {
+	ip(t, "link set lo up")
+	ip(t, "-6 route add local 2001:db8::/32 dev lo")
+	if err := os.WriteFile("/proc/sys/net/ipv6/ip_nonlocal_bind", []byte("1"), 0); err != nil {
+		t.Fatal(err)
+	}
+	w := open(t, func(s *ingress.Settings) { s.Bind, s.MaxConns = netip.Addr{}, 24 })
+	bytes, datagrams := freePort(t), freePort(t)
+	table := onlyUDP(datagrams, w.talker(same))
+	table.TCP = []route.TCP{tcpRoute(bytes, w.echoes())}
+	w.must(table)
+	at := func(port uint16) string { return netip.AddrPortFrom(netip.MustParseAddr("2001:db8::1"), port).String() }
+	neighbour := func(n int) net.IP { return net.ParseIP(fmt.Sprintf("2001:db8:0:7::%x", n+1)) }
+	speaks := func(client net.IP) net.Conn {
+		d := net.Dialer{LocalAddr: &net.UDPAddr{IP: client}}
+		c, err := d.Dial("udp", at(datagrams))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	for i := range 600 {
+		c := speaks(neighbour(i))
+		c.Write([]byte("flood"))
+		c.Close()
+	}
+	last := speaks(neighbour(600))
+	defer last.Close()
+	if heard := asks(t, last, "the last"); heard != "the last" {
+		t.Errorf("heard %q", heard)
+	}
+	eventually(t, "the flows that gave way to end", func() error {
+		if n := w.flowsOn(datagrams); n > 512 {
+			return fmt.Errorf("%d flows at once", n)
+		}
+		return nil
+	})
+	for i := range 12 {
+		d := net.Dialer{LocalAddr: &net.TCPAddr{IP: neighbour(i)}}
+		c, err := d.Dial("tcp", at(bytes))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		talk(t, c, "hello")
+	}
+	if word, err := tcpFrom(neighbour(13).String(), "2001:db8::1", bytes); err == nil {
+		t.Errorf("one more of them got %q; want a reset", word)
+	}
+	if l := w.listener(fmt.Sprintf(":%d/tcp", bytes)); l.Beyond != 1 {
+		t.Errorf("%d were beyond the share", l.Beyond)
+	}
+}

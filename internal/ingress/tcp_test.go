@@ -243,16 +243,17 @@ func TestAThousandConnectionsLeaveNothingBehind(t *testing.T) {
 func TestMoreThanThePortHoldsAreTurnedAway(t *testing.T) {
 	w, port := open(t, func(s *ingress.Settings) { s.MaxConns = 2 }), freePort(t)
 	w.must(onlyTCP(port, w.echoes()))
-	first, second := dial(t, port), dial(t, port)
+	first, second := dial(t, port), dialFrom(t, "127.0.0.2", port)
 	talk(t, first, "one")
 	talk(t, second, "two")
-	if word, err := read(t, port); err == nil {
+	if word, err := tcpFrom("127.0.0.3", "127.0.0.1", port); err == nil {
 		t.Errorf("a third got %q; want a reset", word)
 	}
 	talk(t, first, "still")
 	second.Close()
 	eventually(t, "room for another", func() error {
-		c, err := net.Dial("tcp", local(port))
+		d := from("127.0.0.3")
+		c, err := d.Dial("tcp", local(port))
 		if err != nil {
 			return err
 		}

@@ -73,12 +73,12 @@ type flow struct {
 type flows struct {
 	mu      sync.Mutex // guards what follows
 	all     map[flowKey]*flow
-	of      map[netip.Addr]map[*flow]bool
+	of      map[netip.Prefix]map[*flow]bool
 	waiting atomic.Int64 // bytes in queues
 }
 
 func newFlows() flows {
-	return flows{all: map[flowKey]*flow{}, of: map[netip.Addr]map[*flow]bool{}}
+	return flows{all: map[flowKey]*flow{}, of: map[netip.Prefix]map[*flow]bool{}}
 }
 
 // readUDP takes in what comes until p is closed.
@@ -125,7 +125,7 @@ func (f *front) newFlow(d *door, p *packets, g datagram) *flow {
 	}
 	fl := &flow{key: flowKey{d.port, g.client, g.to}, door: d, socket: p, at: g.at, from: p.from(g.to)}
 	fl.heard.Store(time.Now().UnixNano())
-	if !f.flows.admit(fl, client) {
+	if !f.flows.admit(fl, householdOf(client)) {
 		d.crowded.Add(1)
 		return nil
 	}
@@ -138,7 +138,7 @@ func (f *front) newFlow(d *door, p *packets, g datagram) *flow {
 // next one. When all places are taken, one gives way whose client was never
 // heard after an answer, as it is with forged addresses; conversations do not.
 // Nor does who still looks for a container: that would not end the looking.
-func (fs *flows) admit(fl *flow, client netip.Addr) bool {
+func (fs *flows) admit(fl *flow, client netip.Prefix) bool {
 	fs.mu.Lock()
 	var old *flow
 	switch {
@@ -169,7 +169,7 @@ func (fs *flows) admit(fl *flow, client netip.Addr) bool {
 }
 
 // put needs the lock.
-func (fs *flows) put(fl *flow, client netip.Addr) {
+func (fs *flows) put(fl *flow, client netip.Prefix) {
 	fs.all[fl.key] = fl
 	if fs.of[client] == nil {
 		fs.of[client] = map[*flow]bool{}
@@ -200,7 +200,7 @@ func (fs *flows) drop(fl *flow) {
 
 // forget needs the lock.
 func (fs *flows) forget(fl *flow) {
-	client := fl.key.client.Addr().Unmap()
+	client := householdOf(fl.key.client.Addr())
 	if fs.all[fl.key] == fl {
 		delete(fs.all, fl.key)
 	}

@@ -16,11 +16,22 @@ type Facts struct {
 	Services     []api.Usage
 	Bounds       []float64 // of Usage.Latency, in seconds
 	Parts        []api.Part
+	Ports        []Port
 	Certificates map[string]time.Time // by host: when it ends
 	Passes       int64                // of the loop, since the start
 	PassFailures int64
 	PassTime     time.Duration // of all of them
 	Process      Process
+}
+
+// Port is an outside port, and how many connections, flows and requests came to
+// it and were turned away.
+type Port struct {
+	Listen  string // ":25/tcp"
+	Denied  int64  // from where they may not come, or too often
+	Crowded int64  // because too many were open
+	Beyond  int64  // because their client had its share
+	Failed  int64  // because no container took them
 }
 
 // Process is this process's own use.
@@ -42,7 +53,7 @@ func Families(f Facts) []Family {
 	for _, p := range f.Parts {
 		parts.Samples = append(parts.Samples, Sample{Labels: []Label{{"part", p.Name}}, Value: truth(p.Well)})
 	}
-	return append(all, certs, parts,
+	return append(all, certs, parts, turnedAway(f),
 		one("havre_loop_passes_total", "Passes of the loop.", Counter, float64(f.Passes)),
 		one("havre_loop_pass_failures_total", "Passes of the loop that could not do all there was to do.", Counter, float64(f.PassFailures)),
 		one("havre_loop_pass_seconds_total", "Time that passes of the loop took.", Counter, f.PassTime.Seconds()),
@@ -73,6 +84,19 @@ func about(u api.Usage, more ...Label) []Label {
 func each(f Facts, fam Family, value func(api.Usage) float64) Family {
 	for _, u := range f.Services {
 		fam.Samples = append(fam.Samples, Sample{Labels: about(u), Value: value(u)})
+	}
+	return fam
+}
+
+func turnedAway(f Facts) Family {
+	fam := Family{"havre_turned_away_total", "Connections, flows and requests that a port turned away.", Counter, nil}
+	for _, p := range f.Ports {
+		for _, n := range []struct {
+			why  string
+			many int64
+		}{{"denied", p.Denied}, {"crowded", p.Crowded}, {"beyond", p.Beyond}, {"failed", p.Failed}} {
+			fam.Samples = append(fam.Samples, Sample{Labels: []Label{{"listen", p.Listen}, {"why", n.why}}, Value: float64(n.many)})
+		}
 	}
 	return fam
 }

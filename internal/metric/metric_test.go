@@ -21,6 +21,7 @@ func facts() metric.Facts {
 			Requests: []int64{0, 0, 5, 0, 1, 0}, Latency: []int64{4, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1}, Seconds: 12.5, Open: 2,
 		}},
 		Parts:        []api.Part{{Name: "engine", Well: true}, {Name: "ingress"}},
+		Ports:        []metric.Port{{Listen: ":25/tcp", Denied: 1, Crowded: 2, Beyond: 3, Failed: 4}},
 		Certificates: map[string]time.Time{"a.test": time.Unix(4600, 0)},
 		Passes:       3, PassTime: 1500 * time.Millisecond,
 		Process: metric.Process{Started: time.Unix(900, 0)},
@@ -43,6 +44,10 @@ func TestMetricsAreInTheTextFormat(t *testing.T) {
 		`# TYPE havre_request_seconds histogram`,
 		`havre_certificate_remaining_seconds{host="a.test"} 3600`,
 		`havre_part_well{part="ingress"} 0`,
+		`havre_turned_away_total{listen=":25/tcp",why="denied"} 1`,
+		`havre_turned_away_total{listen=":25/tcp",why="crowded"} 2`,
+		`havre_turned_away_total{listen=":25/tcp",why="beyond"} 3`,
+		`havre_turned_away_total{listen=":25/tcp",why="failed"} 4`,
 		`havre_build_info{version="1\"2"} 1`,
 		`havre_loop_pass_seconds_total 1.5`,
 	} {

@@ -26,6 +26,9 @@ func (b *backend) Metrics(ctx context.Context) ([]byte, error) {
 	if st, err := b.Status(ctx); err == nil {
 		f.Parts = st.Parts
 	}
+	if st, err := b.ingress.Status(ctx); err == nil {
+		f.Ports = ports(st.Listeners)
+	}
 	var text bytes.Buffer
 	err = metric.Write(&text, metric.Families(f))
 	return text.Bytes(), err
@@ -38,6 +41,13 @@ func (b *backend) facts() metric.Facts {
 		Passes: b.seer.passes.Load(), PassFailures: b.seer.failures.Load(), PassTime: time.Duration(b.seer.took.Load()),
 		Process: ownUse(b.started),
 	}
+}
+
+func ports(all []route.Listener) (ports []metric.Port) {
+	for _, l := range all {
+		ports = append(ports, metric.Port{Listen: l.Listen, Denied: l.Denied, Crowded: l.Crowded, Beyond: l.Beyond, Failed: l.Failed})
+	}
+	return ports
 }
 
 func ownUse(started time.Time) metric.Process {

@@ -92,5 +92,6 @@ type Listener struct {
 	Total   int64       `json:"total"`            // accepted
 	Denied  int64       `json:"denied"`           // came from where they may not
 	Crowded int64       `json:"crowded"`          // turned away because too many were open
+	Beyond  int64       `json:"beyond"`           // turned away because their client had its share
 	Failed  int64       `json:"failed"`           // no container took them
 }
