@@ -20,7 +20,7 @@ import (
 // may be used by several goroutines at once.
 type Memory struct {
 	mu      sync.Mutex // guards records
-	records map[spec.ProjectID][]byte
+	records map[spec.ProjectID]project.Record
 }
 
 // Projects gives everything that is remembered, by environment and name.
@@ -31,8 +31,8 @@ func (m *Memory) Projects(ctx context.Context) ([]project.Record, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var all []project.Record
-	for _, text := range m.records {
-		all = append(all, decode(text))
+	for _, r := range m.records {
+		all = append(all, copied(r))
 	}
 	slices.SortFunc(all, func(a, b project.Record) int {
 		return cmp.Or(strings.Compare(a.Environment, b.Environment), strings.Compare(a.Name, b.Name))
@@ -49,8 +49,7 @@ func (m *Memory) SaveProject(ctx context.Context, r project.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	version := 0
-	for id, text := range m.records {
-		old := decode(text)
+	for id, old := range m.records {
 		switch {
 		case id == r.ID:
 			version = old.Version
@@ -62,14 +61,14 @@ func (m *Memory) SaveProject(ctx context.Context, r project.Record) error {
 		return problem.New(problem.Busy, "someone else changed it meanwhile").With("try again")
 	}
 	r.Version++
-	text, err := json.Marshal(r)
+	stored, err := written(r)
 	if err != nil {
 		return err
 	}
 	if m.records == nil {
-		m.records = map[spec.ProjectID][]byte{}
+		m.records = map[spec.ProjectID]project.Record{}
 	}
-	m.records[r.ID] = text
+	m.records[r.ID] = stored
 	return nil
 }
 
@@ -85,10 +84,14 @@ func (m *Memory) ForgetProject(ctx context.Context, id spec.ProjectID) error {
 	return nil
 }
 
-func decode(text []byte) project.Record {
-	var r project.Record
-	if err := json.Unmarshal(text, &r); err != nil {
-		panic(fmt.Sprintf("what was written can be read: %v", err))
+// written is what a store on disk would read again of r, which it keeps as JSON:
+// who hopes for more than that is wrong here, too.
+func written(r project.Record) (project.Record, error) {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return project.Record{}, err
 	}
-	return r
+	var again project.Record
+	err = json.Unmarshal(text, &again)
+	return again, err
 }
