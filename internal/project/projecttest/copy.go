@@ -99,19 +99,16 @@ func sliceCopier(t reflect.Type) func(v reflect.Value) {
 }
 
 func mapCopier(t reflect.Type) func(v reflect.Value) {
-	within := copier(t.Elem())
+	if copier(t.Elem()) != nil {
+		panic(fmt.Sprintf("nobody has said yet how a %s is copied", t))
+	}
 	return func(v reflect.Value) {
 		if v.IsNil() {
 			return
 		}
 		c := reflect.MakeMapWithSize(t, v.Len())
 		for all := v.MapRange(); all.Next(); {
-			one := reflect.New(t.Elem()).Elem()
-			one.Set(all.Value())
-			if within != nil {
-				within(one)
-			}
-			c.SetMapIndex(all.Key(), one)
+			c.SetMapIndex(all.Key(), all.Value())
 		}
 		v.Set(c)
 	}
