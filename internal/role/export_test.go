@@ -121,3 +121,6 @@ func Seen(t *testing.T, from Sources, hosts []route.Host, db event.Keeper) metri
 	}
 	return (&backend{seer: w}).facts()
 }
+
+// Ports are what metrics say of the ports of an ingress.
+func Ports(t *testing.T, socket string) []metric.Port { return newControl(socket).ports(t.Context()) }

@@ -26,9 +26,7 @@ func (b *backend) Metrics(ctx context.Context) ([]byte, error) {
 	if st, err := b.Status(ctx); err == nil {
 		f.Parts = st.Parts
 	}
-	if st, err := b.ingress.Status(ctx); err == nil {
-		f.Ports = ports(st.Listeners)
-	}
+	f.Ports = b.ingress.ports(ctx)
 	var text bytes.Buffer
 	err = metric.Write(&text, metric.Families(f))
 	return text.Bytes(), err
@@ -43,8 +41,13 @@ func (b *backend) facts() metric.Facts {
 	}
 }
 
-func ports(all []route.Listener) (ports []metric.Port) {
-	for _, l := range all {
+// ports are none while the ingress is away.
+func (c *control) ports(ctx context.Context) (ports []metric.Port) {
+	st, err := c.Status(ctx)
+	if err != nil {
+		return nil
+	}
+	for _, l := range st.Listeners {
 		ports = append(ports, metric.Port{Listen: l.Listen, Denied: l.Denied, Crowded: l.Crowded, Beyond: l.Beyond, Failed: l.Failed})
 	}
 	return ports
