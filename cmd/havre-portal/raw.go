@@ -9,7 +9,9 @@ import (
 
 // What follows are system calls on sockets that do not block. The runtime is
 // not told of them: it takes what lasts for blocked, hands its place to another
-// thread and takes it back, which costs more than connecting does.
+// thread and takes it back, which costs more than connecting does. And of each
+// that it is told of while it has little to do, it wakes a thread that then
+// looks for blocked ones every 20 µs, for milliseconds.
 
 // rawConnect connects s, or begins to, or tells how far that is.
 func rawConnect(s int, r request) error {
@@ -36,9 +38,11 @@ func newLine(c *net.UnixConn) (*line, error) {
 }
 
 // Read reads what there is, and waits for it until the deadline.
-func (l *line) Read(to []byte) (n int, err error) {
+func (l *line) Read(to []byte) (int, error) { return rawRead(l.raw, to) }
+
+func rawRead(from syscall.RawConn, to []byte) (n int, err error) {
 	var e error
-	err = l.raw.Read(func(fd uintptr) bool {
+	err = from.Read(func(fd uintptr) bool {
 		m, _, no := syscall.RawSyscall(syscall.SYS_READ, fd, uintptr(unsafe.Pointer(unsafe.SliceData(to))), uintptr(len(to)))
 		n, e = int(m), errno(no)
 		return no != syscall.EAGAIN
@@ -50,6 +54,23 @@ func (l *line) Read(to []byte) (n int, err error) {
 		return 0, e
 	case n == 0:
 		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// rawWrite writes what goes in one piece.
+func rawWrite(to syscall.RawConn, text []byte) (n int, err error) {
+	var e error
+	err = to.Write(func(fd uintptr) bool {
+		m, _, no := syscall.RawSyscall(syscall.SYS_WRITE, fd, uintptr(unsafe.Pointer(unsafe.SliceData(text))), uintptr(len(text)))
+		n, e = int(m), errno(no)
+		return no != syscall.EAGAIN
+	})
+	if err == nil {
+		err = e
+	}
+	if err != nil {
+		return 0, err
 	}
 	return n, nil
 }

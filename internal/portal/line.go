@@ -20,7 +20,9 @@ const (
 // line is a connection to a portal. One question is asked at a time.
 type line struct {
 	*net.UnixConn
+	raw     syscall.RawConn
 	path    string
+	name    []byte      // path, as the kernel wants it
 	end     fs.FileInfo // the socket that it leads to
 	used    time.Time
 	several bool // the portal takes several questions at once
@@ -39,7 +41,12 @@ func open(ctx context.Context, path string) (*line, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &line{UnixConn: c.(*net.UnixConn), path: path, end: end, control: make([]byte, syscall.CmsgSpace(4*maxDescriptors))}, nil
+	l := &line{UnixConn: c.(*net.UnixConn), path: path, name: append([]byte(path), 0), end: end, control: make([]byte, syscall.CmsgSpace(4*maxDescriptors))}
+	if l.raw, err = l.SyscallConn(); err != nil {
+		l.Close()
+		return nil, err
+	}
+	return l, nil
 }
 
 // kept gives a line to the portal that listens on path now, or none.
@@ -48,8 +55,7 @@ func (d *Dialer) kept(path string) *line {
 	if l == nil {
 		return nil
 	}
-	now, err := os.Stat(path)
-	if err != nil || !os.SameFile(now, l.end) || time.Since(l.used) > keptFor {
+	if !l.stands() || time.Since(l.used) > keptFor {
 		l.Close()
 		return nil
 	}

@@ -153,7 +153,7 @@ var errAnswer = errors.New("not an answer of a portal")
 func (d *Dialer) ask(ctx context.Context, l *line, question []byte, target Target) (int, error) {
 	stop := context.AfterFunc(ctx, func() { l.SetDeadline(time.Unix(1, 0)) })
 	// A portal that is busy answers without reading; its answer is what counts.
-	_, err := l.Write(question)
+	err := l.say(question)
 	if err != nil && !gone(err) {
 		stop()
 		l.Close()

@@ -43,31 +43,29 @@ func closeAll(fds []int) {
 
 // readAnswer reads one line and every descriptor that comes with it. The
 // descriptors are the caller's to close even when there is an error; the line
-// is good until the next one is read. net.UnixConn asks for them with
-// MSG_CMSG_CLOEXEC.
+// is good until the next one is read.
 func (l *line) readAnswer() (answer []byte, fds []int, err error) {
 	text, control := l.text[:], l.control[:]
 	for {
-		n, m, flags, _, err := l.ReadMsgUnix(text[len(answer):], control)
-		n, m = max(n, 0), max(m, 0) // -1 comes with some errors
-		more, broken := descriptors(control[:m])
+		h, err := l.read(text[len(answer):], control)
+		more, broken := descriptors(control[:h.control])
 		fds = append(fds, more...)
-		answer = text[:len(answer)+n]
+		answer = text[:len(answer)+h.text]
 		end := bytes.IndexByte(answer, '\n')
 		switch {
 		case broken != nil:
 			return nil, fds, broken
-		case flags&syscall.MSG_CTRUNC != 0:
+		case h.cut:
 			return nil, fds, fmt.Errorf("%w: too many descriptors", errAnswer)
 		case end >= 0 && end < len(answer)-1:
 			return nil, fds, fmt.Errorf("%w: more than one line", errAnswer)
 		case end >= 0:
 			return answer[:end], fds, nil
-		case len(answer) == 0 && (n == 0 && err == nil || err != nil && gone(err)):
+		case len(answer) == 0 && err != nil && gone(err):
 			return nil, fds, errLeft
 		case err != nil:
 			return nil, fds, err
-		case n == 0 || len(answer) == maxAnswer:
+		case len(answer) == maxAnswer:
 			return nil, fds, fmt.Errorf("%w: no whole line", errAnswer)
 		}
 	}
@@ -114,7 +112,7 @@ func check(fd int, target Target) error {
 	if target.UDP {
 		want = syscall.SOCK_DGRAM
 	}
-	if kind, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_TYPE); err != nil || kind != want {
+	if typeOf(fd) != want {
 		return fmt.Errorf("%w: not a socket of the kind that was asked for", errAnswer)
 	}
 	at, err := syscall.Getpeername(fd)

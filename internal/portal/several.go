@@ -152,7 +152,7 @@ func (d *Dialer) forget(w *window, end fs.FileInfo) {
 // not keep the next.
 func (d *Dialer) askSeveral(l *line, b *batch) {
 	l.SetDeadline(time.Now().Add(longest))
-	_, err := l.Write(b.questions())
+	err := l.say(b.questions())
 	if err == nil {
 		err = b.hear(l)
 	}
@@ -215,18 +215,18 @@ func (b *batch) drop() {
 // hear takes what the portal says next, at least one line.
 func (b *batch) hear(l *line) error {
 	for lines := 0; lines == 0; {
-		n, m, flags, _, err := l.ReadMsgUnix(l.text[:], l.control)
-		more, broken := descriptors(l.control[:max(m, 0)])
+		h, err := l.read(l.text[:], l.control)
+		more, broken := descriptors(l.control[:h.control])
 		b.sockets = append(b.sockets, more...)
 		switch {
 		case broken != nil:
 			return broken
 		case err != nil:
 			return err
-		case flags&syscall.MSG_CTRUNC != 0 || n <= 0:
-			return errLeft
+		case h.cut:
+			return errAnswer
 		}
-		b.text = append(b.text, l.text[:n]...)
+		b.text = append(b.text, l.text[:h.text]...)
 		for {
 			line, rest, whole := bytes.Cut(b.text, []byte("\n"))
 			if !whole {

@@ -67,8 +67,9 @@ func (c Conn) Prepare(alive net.KeepAliveConfig) error {
 		{unix.IPPROTO_TCP, unix.TCP_KEEPINTVL, int(alive.Interval / time.Second)},
 		{unix.IPPROTO_TCP, unix.TCP_KEEPCNT, alive.Count},
 	} {
-		if err := unix.SetsockoptInt(int(c), o[0], o[1], o[2]); err != nil {
-			return os.NewSyscallError("setsockopt", err)
+		value := int32(o[2])
+		if _, _, e := unix.RawSyscall6(unix.SYS_SETSOCKOPT, uintptr(c), uintptr(o[0]), uintptr(o[1]), uintptr(unsafe.Pointer(&value)), unsafe.Sizeof(value), 0); e != 0 {
+			return os.NewSyscallError("setsockopt", e)
 		}
 	}
 	return nil
