@@ -136,7 +136,8 @@ type Change struct {
 	Why     []string `json:"why,omitempty" doc:"what differs"`
 	Ports   []string `json:"ports,omitempty" doc:"as 25->25/tcp public"`
 	Volumes []string `json:"volumes,omitempty" doc:"volumes it makes"`
-	Stops   bool     `json:"stops,omitempty" doc:"the old container is stopped before the new one starts, because both write to a volume"`
+	Stops   bool     `json:"stops,omitempty" doc:"the old container is stopped before the new one starts"`
+	Because string   `json:"because,omitempty" doc:"why it stops first"`
 }
 
 // Progress is a line of a long answer. Exactly one of its parts is set; the

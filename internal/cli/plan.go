@@ -98,7 +98,7 @@ func details(ch api.Change) string {
 		parts = append(parts, "new volumes "+strings.Join(ch.Volumes, ", "))
 	}
 	if ch.Stops {
-		parts = append(parts, "stops the old one first, as both write to a volume")
+		parts = append(parts, "stops the old one first, as "+ch.Because)
 	}
 	return strings.Join(parts, "; ")
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"havre/internal/api"
+	"havre/internal/problem"
 	"havre/internal/project"
 	"havre/internal/service"
 	"havre/internal/spec"
@@ -82,7 +83,7 @@ func (d declaration) outcome(old project.Record) Outcome {
 		next := project.Rollout{State: project.Pending, Spec: s, Files: filesOf(d.want, s), Secrets: secretsOf(d.want, s, d.found.Secrets), Image: d.found.Images[n], Created: d.now, Declared: &declared}
 		next.Digest = service.Digest(s, next.Image.ID, next.Files, next.Secrets)
 		c := take(&r, n, next, old.Removed)
-		plan.Changes, plan.Notes = append(plan.Changes, c), slices.Concat(plan.Notes, sharing(c, s), blind(c, r.Service(n), &next))
+		plan.Changes, plan.Notes = append(plan.Changes, c), slices.Concat(plan.Notes, sharing(c, s), unheard(c, s), blind(c, r.Service(n), &next))
 	}
 	for i := range r.Services {
 		s := &r.Services[i]
@@ -123,8 +124,8 @@ func take(r *project.Record, name string, next project.Rollout, gone bool) api.C
 		if len(c.Why) == 0 {
 			c.Why = []string{"the rollout before it failed"}
 		}
-		serves := s.Rollout(s.Active)
-		c.Stops = serves != nil && serves.Spec.WritesData() && next.Spec.WritesData()
+		c.Because = stopsFirst(s.Rollout(s.Active), &next)
+		c.Stops = c.Because != ""
 	}
 	had.Overtake()
 	c.Volumes = volumesOf(next.Spec)
@@ -137,6 +138,31 @@ func take(r *project.Record, name string, next project.Rollout, gone bool) api.C
 	s.Target = next.Number
 	s.Add(next)
 	return c
+}
+
+// stopsFirst says why the rollout that serves has to stop before next starts;
+// "" when both may run at once, or none serves.
+func stopsFirst(serves, next *project.Rollout) string {
+	switch {
+	case serves == nil || !serves.Spec.Excludes(next.Spec):
+		return ""
+	case serves.Spec.WritesData() && next.Spec.WritesData():
+		return "both write to a volume"
+	case next.Spec.Order == spec.StopFirst:
+		return "update_config.order says so"
+	}
+	return fmt.Sprintf("update_config.order of r%d said so", serves.Number)
+}
+
+// unheard tells who asks for start-first that it cannot be: a file's own volumes
+// are known where it is read, those of an image only here.
+func unheard(c api.Change, s spec.Service) []problem.Problem {
+	if c.Verb == "keep" || s.Order != spec.StartFirst || !s.WritesData() {
+		return nil
+	}
+	p := problem.New(problem.Invalid, "%s asks for order: start-first and writes to volumes (%s), so an update stops the old one first; connections are held meanwhile", s.Name, strings.Join(volumesOf(s), ", ")).
+		With("mount them read-only where the service only reads, or take the order out")
+	return []problem.Problem{*p}
 }
 
 func sameContainers(had, next spec.Service) string {

@@ -363,6 +363,54 @@ func TestPlanSaysWhenTheOldOneStopsFirst(t *testing.T) {
 	}
 }
 
+func order(o spec.Order) func(*spec.Service) { return func(s *spec.Service) { s.Order = o } }
+
+func TestPlanSaysWhyTheOldOneStopsFirst(t *testing.T) {
+	data := volume("data", "/data")
+	for says, c := range map[string]struct {
+		had, next []func(*spec.Service)
+		want      string
+	}{
+		"nothing is asked":       {nil, nil, ""},
+		"start-first":            {nil, []func(*spec.Service){order(spec.StartFirst)}, ""},
+		"both write":             {[]func(*spec.Service){data}, []func(*spec.Service){data}, "both write to a volume"},
+		"both write and ask":     {[]func(*spec.Service){data}, []func(*spec.Service){data, order(spec.StopFirst)}, "both write to a volume"},
+		"stop-first":             {nil, []func(*spec.Service){order(spec.StopFirst)}, "update_config.order says so"},
+		"stop-first of a reader": {[]func(*spec.Service){data}, []func(*spec.Service){order(spec.StopFirst)}, "update_config.order says so"},
+		"stop-first till now":    {[]func(*spec.Service){order(spec.StopFirst)}, []func(*spec.Service){order(spec.StartFirst)}, "update_config.order of r1 said so"},
+	} {
+		r := serving(declared(t, fresh(), shop(svc("web", c.had...))).Record)
+		o := declared(t, r, shop(svc("web", append(c.next, image("web:2"))...)))
+		if change := o.Plan.Changes[0]; change.Because != c.want || change.Stops != (c.want != "") {
+			t.Errorf("%s: %+v; want because %q", says, change, c.want)
+		}
+	}
+}
+
+// Who asks for another order wants it for the next update, and no update for it.
+func TestAnotherOrderAloneMakesNoRollout(t *testing.T) {
+	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
+	o := declared(t, r, shop(svc("web", order(spec.StopFirst))))
+	s := o.Record.Services[0]
+	if verbs(o.Plan) != "route web order" || s.Last() != 1 || s.Rollout(1).Spec.Order != spec.StopFirst || o.Same {
+		t.Errorf("%s; %+v", verbs(o.Plan), s.Rollouts)
+	}
+}
+
+func TestWhoAsksForStartFirstAndWritesIsTold(t *testing.T) {
+	p := shop(svc("web", order(spec.StartFirst)))
+	if notes := declared(t, fresh(), p).Plan.Notes; len(notes) != 0 {
+		t.Errorf("without data: %v", notes)
+	}
+	o := declared(t, fresh(), p, service.Image{ID: "sha256:web:1", Volumes: []string{"/data"}})
+	if notes := o.Plan.Notes; len(notes) != 1 || !strings.Contains(notes[0].Says, "web asks for order: start-first and writes to volumes (web.data)") || notes[0].Remedy == "" {
+		t.Errorf("with data of its image: %v", notes)
+	}
+	if again := declared(t, serving(o.Record), p, service.Image{ID: "sha256:web:1", Volumes: []string{"/data"}}); len(again.Plan.Notes) != 0 {
+		t.Errorf("told again: %v", again.Plan.Notes)
+	}
+}
+
 func TestRolloutsAreForgottenButNotThoseInUse(t *testing.T) {
 	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
 	for i := range 50 {

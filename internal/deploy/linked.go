@@ -185,8 +185,12 @@ func remade(records []project.Record, o Outcome) []problem.Problem {
 				continue
 			}
 			p := problem.New(problem.Conflict, "%s.%s gets new containers, to join the network of the link", r.Name, s.Name).With("nobody is cut off: the old ones serve until the new ones are healthy")
-			if cur.Spec.WritesData() && cur.Spec.Runs() {
+			switch {
+			case !cur.Spec.Runs():
+			case cur.Spec.WritesData():
 				p = p.With("it writes data, so it stops for a moment")
+			case cur.Spec.Excludes(cur.Spec):
+				p = p.With("its update_config.order is %s, so it stops for a moment", cur.Spec.Order)
 			}
 			notes = append(notes, *p)
 		}

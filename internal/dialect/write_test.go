@@ -93,7 +93,7 @@ func full() spec.Project {
 			{Name: "conf~", Content: []byte{0xff, 0, 0xfe}, Mode: 0o444},
 		},
 		Services: []spec.Service{
-			{Name: "db", Image: "db:1", Replicas: 0, InitHook: []string{""}, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 3}, Expose: []uint16{5432}, Front: spec.Front{Proxy: spec.ProxyV2, Sticky: spec.ByAddress}},
+			{Name: "db", Image: "db:1", Replicas: 0, InitHook: []string{""}, Restart: spec.Restart{Policy: spec.OnFailure, Attempts: 3}, Expose: []uint16{5432}, Front: spec.Front{Proxy: spec.ProxyV2, Sticky: spec.ByAddress}, Order: spec.StartFirst},
 			{
 				Name: "web", Image: "host:5000/a/web:1@sha256:" + strings.Repeat("0a", 32), Pull: spec.PullAlways, Entrypoint: []string{""}, Command: []string{"sh", "-c", "echo $HOME\n\"'# x", ""},
 				Environment: map[string]string{"A": "yes", "B": "", "C.d": " x: $$ ${Y} ", "N": "0123", "M": "a\nb\n"},
@@ -111,7 +111,7 @@ func full() spec.Project {
 				Aliases: []string{"www", "api"}, Health: &spec.Health{Test: []string{"CMD", "true", "$x"}, Interval: spec.Duration(90 * time.Second), Timeout: spec.Duration(time.Second), Start: spec.Duration(time.Millisecond), Retries: 2},
 				Replicas: 3, Disabled: true, Limits: spec.Limits{Memory: 64 << 20, CPUs: 0.1, Pids: 100}, Reserve: spec.Limits{Memory: 32 << 20, CPUs: 0.05},
 				Restart: spec.Restart{Policy: spec.Always}, User: "1000:1000", WorkingDir: "/srv", Hostname: "web-1", ReadOnly: true, Init: true, InitHook: []string{"/seed", "$a b", "no"}, UpgradeHook: []string{"/migrate", "$a b"}, InitTimeout: spec.Duration(90 * time.Second), UpgradeTimeout: spec.Duration(2 * time.Hour),
-				Labels: map[string]string{"a.b": "true", "x-y": "1"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Groups: []string{"100", "video"}, TTY: true, Stdin: true,
+				Labels: map[string]string{"a.b": "true", "x-y": "1"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Order: spec.StopFirst, Groups: []string{"100", "video"}, TTY: true, Stdin: true,
 				CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 10, Hard: 20}},
 				Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a.example", Address: "192.0.2.1"}, {Name: "b.example", Address: "2001:db8::1"}, {Name: "me", Address: spec.HostGateway}},
 				DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example.org"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},

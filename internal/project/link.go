@@ -177,7 +177,7 @@ func Lacks(r Record, s *Service, l Links, idle func(Join) bool) bool {
 			return true
 		}
 	}
-	return !cur.Spec.WritesData() && slices.ContainsFunc(cur.Joins, func(j Join) bool { return !slices.ContainsFunc(want, j.same) && idle(j) })
+	return !cur.Spec.Excludes(cur.Spec) && slices.ContainsFunc(cur.Joins, func(j Join) bool { return !slices.ContainsFunc(want, j.same) && idle(j) })
 }
 
 // joined tells whether a rollout is at its end of the link from a project.

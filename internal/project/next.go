@@ -71,7 +71,7 @@ func (r *Record) inOrder() []*Service {
 func facts(r Record, s *Service, v View) service.Facts {
 	f := service.Facts{
 		Stopped: s.Stopped, Active: s.Active, Target: s.Target,
-		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{},
+		Replicas: map[int]int{}, Writes: map[int]bool{}, Alone: map[int]bool{}, Verdict: map[int]service.Verdict{},
 		Observed: Observed(v.Snapshot, s.ID), Ready: closed(r, s, v) == nil, Left: s.Leaves(), Busy: map[int]bool{}, Rests: map[int]bool{},
 	}
 	for n, o := range f.Observed {
@@ -79,7 +79,7 @@ func facts(r Record, s *Service, v View) service.Facts {
 	}
 	for _, ro := range s.Rollouts {
 		f.Replicas[ro.Number] = ro.Spec.Replicas
-		f.Writes[ro.Number] = ro.Spec.WritesData()
+		f.Writes[ro.Number], f.Alone[ro.Number] = ro.Spec.WritesData(), ro.Spec.Order == spec.StopFirst
 		if ro.Trouble.Resting() {
 			f.Replicas[ro.Number], f.Rests[ro.Number] = 0, true
 		}

@@ -31,7 +31,7 @@ func Progress(r Record, s *Service, v View, out Outside) api.Step {
 // onTheWay says how the target takes the place of what serves.
 func onTheWay(s *Service) string {
 	old, next := s.Rollout(s.Active), s.Rollout(s.Target)
-	if old != nil && next != nil && old.Spec.WritesData() && next.Spec.WritesData() {
+	if old != nil && next != nil && old.Spec.Excludes(next.Spec) {
 		return fmt.Sprintf("r%d stops, then r%d starts", s.Active, s.Target)
 	}
 	return fmt.Sprintf("r%d starts beside r%d", s.Target, s.Active)

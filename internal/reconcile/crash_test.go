@@ -98,7 +98,7 @@ func tell(t *testing.T, story []func(*world), chapter int, crash reconciletest.C
 // What a killed process did not finish the next one finds: design/reconcile.md.
 // To be killed before an act is to be killed after the one before it.
 func TestCrashAtAnyActEndsAlike(t *testing.T) {
-	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked, "upgraded": upgraded, "another portal": ported} {
+	for name, story := range map[string][]func(*world){"one by one": story, "linked": linked, "upgraded": upgraded, "another portal": ported, "to be alone": alone} {
 		for chapter := range story {
 			want, acts := tell(t, story, chapter, reconciletest.Crash{})
 			for at := 0; at <= acts; at++ {

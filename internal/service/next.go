@@ -37,6 +37,7 @@ type Facts struct {
 	Failed   bool // Target was given up, but there is nothing to go back to
 	Replicas map[int]int
 	Writes   map[int]bool     // rollouts that write to volumes
+	Alone    map[int]bool     // rollouts that must have no other beside them, whatever they write
 	Verdict  map[int]Verdict  // of the observed rollouts
 	Observed map[int]Observed // by rollout
 	Ready    bool             // what it needs is there
@@ -93,7 +94,8 @@ func strays(f Facts) []Step {
 }
 
 // begin starts the target, or makes room for it: two containers must never
-// write to one volume, so a writer's predecessor has to be gone first.
+// write to one volume, so a writer's predecessor has to be gone first, as has
+// that of a rollout that is to be alone.
 func (f Facts) begin() []Step {
 	if !f.Ready && !f.Left { // who has left cannot serve on
 		return f.keep(f.Active)
@@ -122,7 +124,7 @@ func (f Facts) makeRoom() []Step {
 	return f.scale(f.Active, 0)
 }
 
-// grow brings the target to its number, but no writer beside another.
+// grow brings the target to its number, but none beside one that it excludes.
 func (f Facts) grow() []Step {
 	if f.excludes(f.Target, f.Active) && f.Observed[f.Active].Replicas > 0 {
 		return f.makeRoom()
@@ -134,8 +136,12 @@ func (f Facts) grow() []Step {
 }
 
 // excludes tells whether rollouts n and m must not run at once: both write, or
-// one is so old that nobody knows.
-func (f Facts) excludes(n, m int) bool { return n != m && f.writes(n) && f.writes(m) }
+// one is so old that nobody knows; or one of them is to be alone. Who is to be
+// alone is so towards its predecessor and its successor: neither the update
+// that brings the wish nor a failure nor a rollback makes two of it.
+func (f Facts) excludes(n, m int) bool {
+	return n != m && (f.writes(n) && f.writes(m) || f.Alone[n] || f.Alone[m])
+}
 
 func (f Facts) writes(n int) bool {
 	w, known := f.Writes[n]
@@ -156,14 +162,14 @@ func (f Facts) keep(n int) []Step {
 	return f.scale(n, f.Replicas[n])
 }
 
-// crowded tells whether a container of another rollout may write to what
-// rollout n would write to: one that runs, that is just stopping, or that the
-// swarm was asked for and has not begun to make. Containers that n itself left
-// when its swarm service went count, too.
+// crowded tells whether there may be a container that rollout n excludes: one
+// that runs, that is just stopping, or that the swarm was asked for and has not
+// begun to make. Containers that n itself left when its swarm service went
+// count, too, if it writes or is to be alone.
 func (f Facts) crowded(n int) bool {
 	for m, o := range f.Observed {
 		lives := len(o.Live()) > 0
-		if f.excludes(n, m) && (lives || o.SwarmID != "" && o.Replicas > 0) || n == m && o.SwarmID == "" && f.writes(n) && lives {
+		if f.excludes(n, m) && (lives || o.SwarmID != "" && o.Replicas > 0) || n == m && o.SwarmID == "" && (f.writes(n) || f.Alone[n]) && lives {
 			return true
 		}
 	}

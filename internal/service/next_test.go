@@ -148,6 +148,43 @@ func TestNextStepOfWriters(t *testing.T) {
 	})
 }
 
+func TestNextStepOfThoseThatAreToBeAlone(t *testing.T) {
+	none, one := flags{1: false, 2: false}, count{1: 1, 2: 1}
+	stopping := service.Observed{Tasks: []service.Task{{State: service.Running}}}
+	play(t, map[string]scene{
+		"the old one leaves, and writes nothing": {
+			facts{Active: 1, Target: 2, Ready: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 1)}}, steps{leave(1)},
+		},
+		"it stops when nobody is connected": {
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 1)}}, steps{scale(1, "a", 0)},
+		},
+		"nothing starts while it stops": {
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: {SwarmID: "a", Tasks: stopping.Tasks}}}, nil,
+		},
+		"then the new one starts": {
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 0)}}, steps{start(2)},
+		},
+		"one that was to be alone makes way for one that does not care": {
+			facts{Active: 1, Target: 2, Ready: true, Writes: none, Alone: flags{1: true}, Replicas: one, Observed: seen{1: up("a", 1)}}, steps{leave(1)},
+		},
+		"a reader does not start beside a writer that is to be alone": {
+			facts{Active: 1, Target: 2, Ready: true, Writes: flags{1: true, 2: false}, Alone: flags{1: true}, Replicas: one, Observed: seen{1: up("a", 1)}}, steps{leave(1)},
+		},
+		"the old one waits for the failed one": {
+			facts{Active: 1, Target: 1, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 0), 2: up("b", 1)}}, steps{remove(2, "b")},
+		},
+		"and comes back": {
+			facts{Active: 1, Target: 1, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 0)}}, steps{scale(1, "a", 1)},
+		},
+		"a lost one comes back when it has stopped": {
+			facts{Active: 1, Target: 1, Writes: none, Alone: flags{1: true}, Replicas: one, Observed: seen{1: stopping}}, nil,
+		},
+		"who stays connected to a stray keeps its successor waiting": {
+			facts{Active: 2, Target: 3, Ready: true, Left: true, Writes: flags{1: false, 2: false, 3: false}, Alone: flags{3: true}, Busy: flags{1: true}, Replicas: count{2: 1, 3: 1}, Observed: seen{1: up("a", 1), 2: up("b", 0)}}, nil,
+		},
+	})
+}
+
 // scene is what is seen and what is to be done.
 type scene struct {
 	facts facts

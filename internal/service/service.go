@@ -105,7 +105,8 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 // priority), or what runs before it, does not count, because it changes without a new container.
 func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
-	s.Pull = "" // the image counts, not when it came
+	s.Pull = ""  // the image counts, not when it came
+	s.Order = "" // of an update; asking for one must not make one
 	s.Replicas, s.Disabled = 0, false
 	s.InitHook, s.InitTimeout, s.UpgradeHook, s.UpgradeTimeout = nil, 0, nil, 0
 	s.Ports = innerSide(s.Ports) // health looks at them

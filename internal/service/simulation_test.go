@@ -12,9 +12,9 @@ import (
 
 // made is a rollout as a record remembers it.
 type made struct {
-	writes, good bool
-	replicas     int
-	started      time.Time
+	writes, alone, good bool
+	replicas            int
+	started             time.Time
 }
 
 // box is a container of the simulated swarm.
@@ -72,9 +72,9 @@ func (s *sim) person(writes bool) {
 
 func (s *sim) apply(writes, good bool) {
 	n := len(s.made) + 1
-	s.made[n] = &made{writes: writes, good: good, replicas: 1 + s.r.IntN(2)}
+	s.made[n] = &made{writes: writes, alone: s.r.IntN(5) == 0, good: good, replicas: 1 + s.r.IntN(2)}
 	s.target, s.failed = n, false
-	s.say("apply r%d: writes %v, good %v", n, writes, good)
+	s.say("apply r%d: %+v", n, *s.made[n])
 }
 
 // swarm lets time pass: containers come, fail, and take their time to go.
@@ -102,7 +102,7 @@ func (s *sim) swarm() {
 			s.boxes = append(s.boxes, &box{n, service.Starting, s.now})
 		}
 	}
-	s.oneWriter()
+	s.apart()
 	s.clients()
 }
 
@@ -124,28 +124,31 @@ func (s *sim) clients() {
 	}
 }
 
-// oneWriter holds promise 4: never two rollouts that write at once.
-func (s *sim) oneWriter() {
-	writer := 0
-	for _, b := range s.boxes {
-		if b.state.Ended() || !s.made[b.rollout].writes {
-			continue
+// apart holds promise 4: never two rollouts that write at once, nor any beside
+// one that is to be alone.
+func (s *sim) apart() {
+	for i, a := range s.boxes {
+		for _, b := range s.boxes[:i] {
+			if a.rollout != b.rollout && !a.state.Ended() && !b.state.Ended() && s.excludes(a.rollout, b.rollout) {
+				s.wrong("r%d and r%d run at once: %+v, %+v", a.rollout, b.rollout, *s.made[a.rollout], *s.made[b.rollout])
+			}
 		}
-		if writer != 0 && writer != b.rollout {
-			s.wrong("r%d and r%d write at once", writer, b.rollout)
-		}
-		writer = b.rollout
 	}
+}
+
+func (s *sim) excludes(n, m int) bool {
+	a, b := s.made[n], s.made[m]
+	return a.writes && b.writes || a.alone || b.alone
 }
 
 func (s *sim) facts() service.Facts {
 	f := service.Facts{
 		Stopped: s.stopped, Active: s.active, Target: s.target, Failed: s.failed, Ready: s.r.IntN(5) > 0,
 		Left: s.left == s.target, Busy: map[int]bool{},
-		Replicas: map[int]int{}, Writes: map[int]bool{}, Verdict: map[int]service.Verdict{}, Observed: map[int]service.Observed{},
+		Replicas: map[int]int{}, Writes: map[int]bool{}, Alone: map[int]bool{}, Verdict: map[int]service.Verdict{}, Observed: map[int]service.Observed{},
 	}
 	for n, m := range s.made {
-		f.Replicas[n], f.Writes[n] = m.replicas, m.writes
+		f.Replicas[n], f.Writes[n], f.Alone[n] = m.replicas, m.writes, m.alone
 		o := s.observed(n)
 		if o.SwarmID == "" && len(o.Live()) == 0 {
 			continue
@@ -192,7 +195,7 @@ func (s *sim) loop(trouble bool) (steps int) {
 }
 
 // neverWithoutOne holds promise 4: what serves stays until its successor is
-// there, unless the successor has to have its data or the person stopped it.
+// there, unless the two exclude each other or the person stopped it.
 func (s *sim) neverWithoutOne(f service.Facts, step service.Step) {
 	takes := step.Verb == service.Remove || step.Verb == service.Scale && step.Replicas == 0
 	if takes && !s.stopped && f.Busy[step.Rollout] {
@@ -201,7 +204,7 @@ func (s *sim) neverWithoutOne(f service.Facts, step service.Step) {
 	if !takes || step.Rollout != s.active || s.stopped {
 		return
 	}
-	if !s.made[s.active].writes || !s.made[s.target].writes || s.target == s.active {
+	if s.target == s.active || !s.excludes(s.active, s.target) {
 		s.wrong("r%d serves and is taken away: %+v", s.active, step)
 	}
 }

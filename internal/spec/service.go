@@ -33,6 +33,7 @@ type Service struct {
 	Labels         map[string]string `json:"labels,omitempty"`         // for the person's own tools
 	StopSignal     string            `json:"stopSignal,omitempty"`     // in place of the image's
 	StopGrace      Duration          `json:"stopGrace,omitempty"`      // time between that signal and SIGKILL; 0 means 10 s
+	Order          Order             `json:"order,omitempty"`          // of an update; "" is StartFirst unless it writes data
 	Groups         []string          `json:"groups,omitempty"`         // more groups of its user: gids, or names in the image
 	TTY            bool              `json:"tty,omitempty"`            // its output is a terminal
 	Stdin          bool              `json:"stdin,omitempty"`          // its standard input stays open, and nothing comes
@@ -58,6 +59,16 @@ type Pull string
 const (
 	PullAlways Pull = "always" // at each apply
 	PullNever  Pull = "never"
+)
+
+// Order is whether an update starts the new containers or stops the old ones
+// first, in Compose's words.
+type Order string
+
+// The orders. A service that writes data is always updated in the first.
+const (
+	StopFirst  Order = "stop-first"  // never two rollouts of it at once
+	StartFirst Order = "start-first" // the old ones serve until the new ones are healthy
 )
 
 // Protocol is "tcp" or "udp".
@@ -197,6 +208,12 @@ func (s Service) WritesData() bool {
 		}
 	}
 	return false
+}
+
+// Excludes tells whether containers of s and of other, two declarations of one
+// service, must not run at once: both write, or one of them wants to be alone.
+func (s Service) Excludes(other Service) bool {
+	return s.Order == StopFirst || other.Order == StopFirst || s.WritesData() && other.WritesData()
 }
 
 // Runs tells whether the service should have containers at all.

@@ -98,6 +98,9 @@ func (f *finder) service(at string, p Project, s Service) {
 	if s.Pull != "" && s.Pull != PullAlways && s.Pull != PullNever {
 		f.invalid(at+".pull", "use always or never, or leave it out", "%q is no time to pull", s.Pull)
 	}
+	if s.Order != "" && s.Order != StopFirst && s.Order != StartFirst {
+		f.invalid(at+".order", "use stop-first or start-first, or leave it out", "%q is no order of an update", s.Order)
+	}
 	if s.Replicas < 0 || s.Replicas > 1000 {
 		f.invalid(at+".replicas", "use 0 to 1000", "%d replicas", s.Replicas)
 	}

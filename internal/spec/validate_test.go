@@ -110,6 +110,7 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		"log":                     {func(p *spec.Project) { web(p).Log.Files = 11 }, "services.web.log"},
 		"nothing to run":          {func(p *spec.Project) { web(p).Entrypoint, web(p).Command = []string{""}, nil }, "services.web.entrypoint"},
 		"many hosts":              {func(p *spec.Project) { web(p).Hosts = slices.Repeat(web(p).Hosts, 65) }, "services.web"},
+		"order":                   {func(p *spec.Project) { web(p).Order = "both" }, "services.web.order"},
 		"restart":                 {func(p *spec.Project) { web(p).Restart.Policy = "sometimes" }, "services.web.restart"},
 		"secret's name":           {func(p *spec.Project) { p.Secrets[0].Name = "a/b" }, "secrets.a/b"},
 		"secret elsewhere":        {func(p *spec.Project) { p.Secrets[1].External = "../x" }, "secrets.token"},

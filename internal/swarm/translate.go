@@ -265,10 +265,11 @@ func translateRestart(r spec.Restart) *swarm.RestartPolicy {
 }
 
 // translateUpdate decides what a restart does: two containers must never
-// write to one volume, and else the old shall serve until the new is well.
+// write to one volume or run where one is to be alone, and else the old shall
+// serve until the new is well.
 func translateUpdate(s spec.Service) *swarm.UpdateConfig {
 	u := &swarm.UpdateConfig{Parallelism: 1, FailureAction: swarm.UpdateFailureActionPause, Order: swarm.UpdateOrderStartFirst}
-	if s.WritesData() {
+	if s.Excludes(s) {
 		u.Order = swarm.UpdateOrderStopFirst
 	}
 	return u

@@ -38,7 +38,7 @@ func example() service.Desired {
 			Reserve:     spec.Limits{Memory: 32 << 20, CPUs: 0.25},
 			Restart:     spec.Restart{Policy: spec.OnFailure, Attempts: 5},
 			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, InitTimeout: 5, UpgradeHook: []string{"/migrate"}, UpgradeTimeout: 5,
-			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute),
+			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Order: spec.StopFirst,
 			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
 			Groups: []string{"www"}, TTY: true, Stdin: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 			Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
@@ -234,8 +234,12 @@ func TestRestartPoliciesTranslate(t *testing.T) {
 	}
 }
 
-func TestServiceThatWritesStopsBeforeItsSuccessorStarts(t *testing.T) {
+func TestServiceThatWritesOrIsToBeAloneStopsBeforeItsSuccessorStarts(t *testing.T) {
 	d := example()
+	if got := swarm.Translate(d, node).UpdateConfig.Order; got != "stop-first" {
+		t.Errorf("as declared: %s", got)
+	}
+	d.Spec.Order = ""
 	if got := swarm.Translate(d, node).UpdateConfig.Order; got != "start-first" {
 		t.Errorf("without data: %s", got)
 	}

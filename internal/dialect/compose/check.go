@@ -182,9 +182,11 @@ func (c *checker) judge(f Field, key, value *yaml.Node, at step) {
 		return
 	}
 	if f.own {
-		if value.Kind == yaml.ScalarNode {
-			c.interpolate(value)
+		if value.Kind != yaml.ScalarNode {
+			c.Refuse(c.place(value), f.label()+" must be a single value", "write it as one word")
+			return
 		}
+		c.interpolate(value)
 		c.gone[join(at.names)] = taken{c.place(key), value.Value}
 		return
 	}

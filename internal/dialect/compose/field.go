@@ -64,7 +64,7 @@ func (t table) below(path, name string) (Field, bool) {
 // is below a field that is warned of or refused shares its lot.
 func Fields() []Field {
 	var all []Field
-	for _, part := range [][]Field{topFields, runFields, buildFields, reachFields, dataFields, relationFields, amountFields, deployFields, hostFields, toolFields} {
+	for _, part := range [][]Field{topFields, runFields, buildFields, reachFields, dataFields, relationFields, amountFields, deployFields, updateFields, hostFields, toolFields} {
 		all = append(all, part...)
 	}
 	return all

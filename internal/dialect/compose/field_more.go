@@ -94,8 +94,6 @@ var deployFields = []Field{
 	{Path: "services.*.deploy.replicas", Verdict: Honoured, Says: "how many containers; absent: 1"},
 	{Path: "services.*.deploy.endpoint_mode", Verdict: Warned, Says: "names lead to the containers themselves (dnsrr)", Remedy: leaveOut, Fine: []string{"dnsrr"}},
 	{Path: "services.*.deploy.labels", Verdict: Warned, Says: "labels of swarm services are Havre's", Remedy: "use labels:"},
-	{Path: "services.*.deploy.update_config", Verdict: Warned, Says: "an update starts the new beside the old and switches when it is healthy", Remedy: leaveOut},
-	{Path: "services.*.deploy.rollback_config", Verdict: Warned, Says: "a failed update never takes the place of the old", Remedy: leaveOut},
 	{Path: "services.*.deploy.placement", Verdict: Warned, Says: "Havre chooses the node", Remedy: leaveOut},
 	{Path: "services.*.deploy.restart_policy", Verdict: Honoured, Says: "before restart:"},
 	{Path: "services.*.deploy.restart_policy.condition", Verdict: Honoured, Says: "any, on-failure or none"},

@@ -11,7 +11,7 @@ var structure = map[string]bool{
 	"services.*.volumes[].bind": true, "services.*.volumes[].volume": true, "services.*.volumes[].tmpfs": true,
 	"services.*.ulimits": true, "services.*.logging": true,
 	"services.*.deploy": true, "services.*.deploy.resources": true, "services.*.deploy.resources.limits": true,
-	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.x-havre": true, "configs.*.x-havre": true,
+	"services.*.deploy.resources.reservations": true, "services.*.deploy.restart_policy": true, "services.*.deploy.update_config": true, "services.*.deploy.rollback_config": true, "services.*.x-havre": true, "configs.*.x-havre": true,
 }
 
 type m = map[string]any
@@ -149,7 +149,8 @@ var samples = map[string]m{
 	"services.*.domainname": web("domainname", "example.org"), "services.*.cpu_quota": web("cpu_quota", 50000),
 	"services.*.cpu_period": m{"services": m{"web": m{"cpu_quota": 50000, "cpu_period": 200000}}},
 	"services.*.cpus":       web("cpus", 0.1), "services.*.pids_limit": web("pids_limit", 9),
-	"services.*.deploy.replicas": deploy("replicas", 2), "services.*.deploy.restart_policy.condition": deploy("restart_policy", m{"condition": "none"}),
+	"services.*.deploy.update_config.order": deploy("update_config", m{"order": "stop-first"}),
+	"services.*.deploy.replicas":            deploy("replicas", 2), "services.*.deploy.restart_policy.condition": deploy("restart_policy", m{"condition": "none"}),
 	"services.*.deploy.restart_policy.max_attempts": deploy("restart_policy", m{"condition": "on-failure", "max_attempts": 3}),
 	"services.*.deploy.resources.limits.cpus":       resources("limits", "cpus", "0.5"), "services.*.deploy.resources.limits.memory": resources("limits", "memory", "64m"),
 	"services.*.deploy.resources.limits.pids": resources("limits", "pids", 9), "services.*.deploy.resources.reservations.cpus": resources("reservations", "cpus", "0.5"),

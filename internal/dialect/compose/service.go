@@ -58,6 +58,7 @@ func (r *reader) service(name string, s types.ServiceConfig) spec.Service {
 	r.aliases(&result, s)
 	r.links(&result, s)
 	r.extension(&result)
+	r.order(&result, s)
 	return result
 }
 

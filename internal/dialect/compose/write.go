@@ -214,10 +214,12 @@ func logging(l spec.Log) *yaml.Node {
 }
 
 func deploy(s spec.Service) *yaml.Node {
-	m, resources := mapping{}, mapping{}
+	m, update, resources := mapping{}, mapping{}, mapping{}
 	if s.Replicas != 1 {
 		m.put("replicas", integer(int64(s.Replicas)))
 	}
+	update.put("order", some(string(s.Order)))
+	m.put("update_config", update.some())
 	resources.put("limits", amounts(s.Limits))
 	resources.put("reservations", amounts(s.Reserve))
 	m.put("resources", resources.some())

@@ -58,6 +58,7 @@ func (c *Cluster) advance() {
 			}
 		}
 		c.writers()
+		c.alone()
 		c.drains()
 	}
 }
@@ -205,6 +206,19 @@ func (c *Cluster) writers() {
 				c.broken = append(c.broken, fmt.Sprintf("r%d and r%d both write to %s", other.d.Rollout, s.d.Rollout, b.Source))
 			}
 			who[key] = s
+		}
+	}
+}
+
+// alone notes swarm services of one service that run at once although one of
+// them is to be alone.
+func (c *Cluster) alone() {
+	all := c.everything()
+	for i, a := range all {
+		for _, b := range all[:i] {
+			if a.d.ID == b.d.ID && a.live() > 0 && b.live() > 0 && (a.d.Spec.Order == spec.StopFirst || b.d.Spec.Order == spec.StopFirst) {
+				c.broken = append(c.broken, fmt.Sprintf("r%d and r%d run at once", a.d.Rollout, b.d.Rollout))
+			}
 		}
 	}
 }

@@ -68,7 +68,13 @@ func (f *Fake) change(want api.Apply, s spec.Service) api.Change {
 		return c
 	}
 	had := f.kept[i]
-	c.Rollout, c.Stops = had.rollout+1, s.WritesData()
+	c.Rollout, c.Stops = had.rollout+1, s.Excludes(s)
+	switch {
+	case s.WritesData():
+		c.Because = "both write to a volume"
+	case c.Stops:
+		c.Because = "update_config.order says so"
+	}
 	secrets, _ := f.mounted(want, s)
 	for name, version := range secrets {
 		if before, there := had.secrets[name]; there && before != version {
