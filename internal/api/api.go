@@ -130,7 +130,7 @@ func (p Plan) Nothing() bool {
 
 // Change is one line of a plan.
 type Change struct {
-	Verb    string   `json:"verb" enum:"create,update,route,scale,keep,remove" doc:"route: only ports, domains or access change; no container is touched"`
+	Verb    string   `json:"verb" enum:"create,update,route,scale,keep,remove" doc:"route: only ports, domains, access or the order of updates change; no container is touched"`
 	Service string   `json:"service"`
 	Rollout int      `json:"rollout,omitempty" doc:"the rollout this makes"`
 	Why     []string `json:"why,omitempty" doc:"what differs"`

@@ -141,7 +141,7 @@ func (l Links) before(a, b Ref) bool {
 // Rejoin records a new rollout for each service of r that lacks an end of a
 // link: an engine gives the containers of a swarm service no further networks.
 // An end that nobody is at any more goes at once where that costs nothing; a
-// service that writes data keeps it until its next rollout. idle tells that no
+// service whose old containers stop first keeps it until its next rollout. idle tells that no
 // container is at the other end of a join.
 func Rejoin(r Record, l Links, idle func(Join) bool, now time.Time) (Record, bool) {
 	changed := false

@@ -102,7 +102,7 @@ func Name(p spec.ProjectID, s spec.ServiceID, rollout int) string {
 
 // Digest tells declarations apart: two services with equal digests run alike.
 // What only routes and people see (domains, access, front, keys, external ports,
-// priority), or what runs before it, does not count, because it changes without a new container.
+// priority), how it is updated, or what runs before it, does not count, because it changes without a new container.
 func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) string {
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Pull = ""  // the image counts, not when it came

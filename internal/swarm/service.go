@@ -58,7 +58,7 @@ func (s *Swarm) ScaleService(ctx context.Context, swarmID string, replicas int) 
 }
 
 // RestartService remakes the containers of a swarm service: one by one, the
-// new first; of a service that writes to volumes the old stops first.
+// new first; of one that writes to volumes or is to be alone the old stops first.
 //
 // Errors: NotFound when there is no such service.
 func (s *Swarm) RestartService(ctx context.Context, swarmID string) error {

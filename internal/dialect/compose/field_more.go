@@ -112,6 +112,32 @@ var deployFields = []Field{
 	{Path: "services.*.deploy.resources.reservations.devices", Verdict: Refused, Says: "devices are not given to services", Remedy: leaveOut},
 }
 
+// updateFields say how an update goes. Docker Compose without a swarm looks at
+// none of them: it stops a container, and starts the next.
+var updateFields = []Field{
+	{Path: "services.*.deploy.update_config", Verdict: Honoured, Says: "see below"},
+	{Path: "services.*.deploy.update_config.order", Verdict: Honoured, Says: "stop-first: all old containers have ended before a new one starts, and connections are held meanwhile, at most 30 s; start-first: the old ones serve until the new ones are healthy. Absent: start-first, on purpose other than Compose's own default, as nobody waits then. What writes to volumes is stopped first in any case; a warning where start-first is asked for"},
+	{Path: "services.*.deploy.update_config.parallelism", Verdict: Warned, Says: oneSwitch, Remedy: "take it out; without order: stop-first all the old ones serve until the new ones are healthy", Fine: []string{"0"}},
+	{Path: "services.*.deploy.update_config.delay", Verdict: Warned, Says: oneSwitch, Remedy: leaveOut, Fine: []string{"0", "0s"}},
+	{Path: "services.*.deploy.update_config.failure_action", Verdict: Warned, Says: "an update that fails is given up as a whole: the old containers serve on, or come back", Remedy: "take it out; where the new ones should serve all the same, ask less of their healthcheck", Fine: []string{"rollback"}},
+	{Path: "services.*.deploy.update_config.monitor", Verdict: Warned, Says: watched, Remedy: healthTells, Fine: []string{"0", "0s"}},
+	{Path: "services.*.deploy.update_config.max_failure_ratio", Verdict: Warned, Says: "one new container that does not get healthy fails the update", Remedy: leaveOut, Fine: []string{"0"}},
+	{Path: "services.*.deploy.rollback_config", Verdict: Honoured, Says: "see below"},
+	{Path: "services.*.deploy.rollback_config.order", Verdict: Refused, Says: "a rollback is an update, and goes in the order of those; the same order here is fine", Remedy: orderOnce, own: true},
+	{Path: "services.*.deploy.rollback_config.parallelism", Verdict: Warned, Says: oneSwitch, Remedy: leaveOut, Fine: []string{"0"}},
+	{Path: "services.*.deploy.rollback_config.delay", Verdict: Warned, Says: oneSwitch, Remedy: leaveOut, Fine: []string{"0", "0s"}},
+	{Path: "services.*.deploy.rollback_config.failure_action", Verdict: Warned, Says: "a rollback that fails is given up as any update: what served before it serves on, or comes back", Remedy: "take it out; havre why says what was wrong"},
+	{Path: "services.*.deploy.rollback_config.monitor", Verdict: Warned, Says: watched, Remedy: healthTells, Fine: []string{"0", "0s"}},
+	{Path: "services.*.deploy.rollback_config.max_failure_ratio", Verdict: Warned, Says: "one container that does not get healthy fails the rollback", Remedy: leaveOut, Fine: []string{"0"}},
+}
+
+const (
+	oneSwitch   = "all containers change in one switch, not one after the other"
+	watched     = "a new container is watched until it is healthy, and without a healthcheck for 5 s; one that crashes later does not bring the old one back"
+	healthTells = "give it a healthcheck that only passes when all is well; havre rollback brings the old one back"
+	orderOnce   = "write it below update_config, or take it out"
+)
+
 // hostFields would reach out of the container.
 var hostFields = []Field{
 	{Path: "services.*.privileged", Verdict: Refused, Says: "it would make the container root on the machine", Remedy: bounds, Fine: []string{"false"}},

@@ -327,3 +327,49 @@ func (r *reader) shortRestart(name, policy string) spec.Restart {
 	r.Refuse(r.at(name, "restart"), fmt.Sprintf("restart policy %q is unknown", policy), source.Meant(policy, []string{"always", "unless-stopped", "on-failure"}, `use always, unless-stopped, on-failure, on-failure:N or "no"`))
 	return spec.Restart{}
 }
+
+// order reads what updates and rollbacks stop or start first. It comes after
+// the mounts: of what writes there is no choice.
+func (r *reader) order(to *spec.Service, s types.ServiceConfig) {
+	if s.Deploy != nil && s.Deploy.UpdateConfig != nil {
+		to.Order = spec.Order(s.Deploy.UpdateConfig.Order)
+	}
+	at := r.at(to.Name, "deploy", "update_config", "order")
+	r.Origins["services."+to.Name+".order"] = at
+	done := cmp.Or(to.Order, spec.StartFirst)
+	if to.WritesData() {
+		done = spec.StopFirst
+	}
+	r.back(to.Name, done)
+	if to.Order == spec.StartFirst && done == spec.StopFirst {
+		r.Warn(at, fmt.Sprintf("deploy.update_config.order: start-first has no effect: %s writes to volume %s, so the old one stops before the new one starts; connections are held meanwhile", to.Name, written(to)),
+			"mount the volume read-only where the service only reads, or take the order out")
+		to.Order = ""
+	}
+}
+
+// back compares the order of rollbacks with that of updates, which they go in.
+func (r *reader) back(name string, done spec.Order) {
+	for _, service := range r.chain(name) {
+		asked, there := r.gone["services."+service+".deploy.rollback_config.order"]
+		said := "deploy.rollback_config.order: " + asked.value
+		switch {
+		case !there:
+			continue
+		case asked.value == "" || spec.Order(asked.value) == done:
+		case asked.value == string(spec.StartFirst): // it is gentler than what is done, and no more
+			r.Warn(asked.at, said+" has no effect: a rollback is an update, and updates of "+name+" stop the old one first", orderOnce)
+		case asked.value == string(spec.StopFirst):
+			r.Refuse(asked.at, said+" is refused: a rollback is an update, and updates of "+name+" start the new one first", orderOnce)
+		default:
+			r.Refuse(asked.at, fmt.Sprintf("deploy.rollback_config.order: %q is unknown", shorten(asked.value)), "use stop-first or start-first, or take it out")
+		}
+		return
+	}
+}
+
+// written is the first volume that a service writes to.
+func written(s *spec.Service) string {
+	i := slices.IndexFunc(s.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Volume && !m.ReadOnly })
+	return s.Mounts[i].Source
+}
