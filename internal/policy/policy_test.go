@@ -139,6 +139,37 @@ func TestZeroBoundsLetNothingRun(t *testing.T) {
 	}
 }
 
+// A bound that nobody set allows nothing, whatever the others are.
+func TestBoundThatIsNotSetAllowsNothing(t *testing.T) {
+	portalAt := func(directory, user string) *dockercall.ContainerCreate {
+		c := portalOf("prod")
+		c.Spec.HostConfig.Mounts[0].Source, c.Spec.User = directory, dockercall.User(user)
+		return c
+	}
+	for name, c := range map[string]struct {
+		unset func(*policy.Bounds)
+		call  dockercall.Call
+		rule  dockercall.Rule
+	}{
+		"volumes":      {func(b *policy.Bounds) { b.Volumes = "" }, service("/prod/aaaaaaa2/x"), policy.MountSource},
+		"portals":      {func(b *policy.Bounds) { b.Portals = "" }, portalAt("/prod", "65534:7"), policy.PortalShape},
+		"portal group": {func(b *policy.Bounds) { b.PortalGroup = 0 }, portalAt("/d/portal/prod", "65534:0"), policy.PortalShape},
+		"pool":         {func(b *policy.Bounds) { b.Pool = netip.Prefix{} }, network("10.87.1.0/24"), policy.NetworkSubnet},
+		"replicas":     {func(b *policy.Bounds) { b.Replicas = 0 }, service(""), policy.Amount},
+		"processes":    {func(b *policy.Bounds) { b.Pids = 0 }, service(""), policy.Amount},
+	} {
+		f := facts(ours)
+		f.Portal = portalImage
+		f.Image = policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}
+		f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}}
+		b := bounds
+		c.unset(&b)
+		if _, err := policy.Judge(server, b, f, c.call); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %s", name, err, c.rule)
+		}
+	}
+}
+
 const image, net = "sha256:1111111111111111111111111111111111111111111111111111111111111111", "nnnnnnnnnnnnnnnnnnnnnnnnn"
 
 func network(subnet dockercall.Prefix) *dockercall.NetworkCreate {
