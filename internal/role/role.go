@@ -7,8 +7,6 @@ import (
 	"context"
 	"log/slog"
 	"os"
-	"runtime/debug"
-	"time"
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
@@ -31,26 +29,6 @@ type Role struct {
 func (r Role) Serve(ctx context.Context, l Layout) error {
 	go thrift(ctx, r.slack)
 	return r.Run(ctx, l)
-}
-
-// sparing is the slack of processes that mostly wait: what they save in
-// collections is not worth the memory.
-const sparing = 25
-
-// thrift keeps this process small: beside an app that was asked for, memory
-// of ours that was needed once, as at the start, is taken from somebody.
-func thrift(ctx context.Context, slack int) {
-	debug.SetGCPercent(slack)
-	every := time.NewTicker(time.Minute)
-	defer every.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-every.C:
-			debug.FreeOSMemory() // some milliseconds; the runtime by itself takes minutes and keeps a tenth
-		}
-	}
 }
 
 const capNetBindService = 10 // linux/capability.h
