@@ -124,6 +124,3 @@ func Seen(t *testing.T, from Sources, hosts []route.Host, db event.Keeper) metri
 
 // Ports are what metrics say of the ports of an ingress.
 func Ports(t *testing.T, socket string) []metric.Port { return newControl(socket).ports(t.Context()) }
-
-// Pristine and Shed are thrift's halves.
-var Pristine, Shed = pristine, shed

@@ -10,6 +10,7 @@ import (
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
+	"havre/internal/thrift"
 )
 
 // Role is a part of Havre that runs as a process of its own.
@@ -27,9 +28,13 @@ type Role struct {
 
 // Serve runs the role in this process, until ctx ends.
 func (r Role) Serve(ctx context.Context, l Layout) error {
-	go thrift(ctx, r.slack)
+	go thrift.Keep(ctx, r.slack)
 	return r.Run(ctx, l)
 }
+
+// sparing is the slack of processes that mostly wait: what they save in
+// collections is not worth the memory.
+const sparing = 25
 
 const capNetBindService = 10 // linux/capability.h
 

@@ -20,6 +20,7 @@ import (
 	"havre/internal/client"
 	"havre/internal/problem"
 	"havre/internal/secret"
+	"havre/internal/thrift"
 )
 
 // UpOptions say how Havre starts. What is zero stays as it was, or as the
@@ -150,7 +151,7 @@ func (o UpOptions) stay(ctx context.Context, l Layout) error {
 			o.Say(problem.Of(err).Error())
 		}
 	}()
-	go thrift(ctx, sparing)
+	go thrift.Keep(ctx, sparing)
 	err := Supervise(ctx, l)
 	stop()
 	<-told

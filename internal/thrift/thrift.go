@@ -1,4 +1,6 @@
-package role
+// Package thrift keeps a process small: beside an app that was asked for,
+// memory of ours that was needed once, as at the start, is taken from somebody.
+package thrift
 
 import (
 	"bufio"
@@ -13,13 +15,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// sparing is the slack of processes that mostly wait: what they save in
-// collections is not worth the memory.
-const sparing = 25
-
-// thrift keeps this process small: beside an app that was asked for, memory
-// of ours that was needed once, as at the start, is taken from somebody.
-func thrift(ctx context.Context, slack int) {
+// Keep gives back each minute what this process does not need any more, until
+// ctx ends. Slack is by how many percent of what is in use the heap grows before
+// it is collected; as GOGC.
+func Keep(ctx context.Context, slack int) {
 	debug.SetGCPercent(slack)
 	every := time.NewTicker(time.Minute)
 	defer every.Stop()
