@@ -123,12 +123,12 @@ func TestStackIsImportedAndGivenBack(t *testing.T) {
 	t.Parallel()
 	h := up(t)
 	h.foreign(t, "stk:1")
-	id := h.world.Docker(t, "service", "create", "-q", "-d", "--name", "stk_web", "--label", "com.docker.stack.namespace=stk", "--no-resolve-image", "--endpoint-mode", "dnsrr",
+	id := h.world.Docker(t, "service", "create", "-q", "-d", "--name", "stk_web", "--update-order", "stop-first", "--label", "com.docker.stack.namespace=stk", "--no-resolve-image", "--endpoint-mode", "dnsrr",
 		"--publish", "mode=host,published=18062,target=8080", "--mount", "type=volume,source=stk_data,target=/data", "--env", "VERSION=stacked", "stk:1")
 	t.Cleanup(func() { _, _ = h.world.Ask(context.Background(), "service", "rm", id) })
 	h.removeLater(t, "stk")
 	h.note(t, 18062, "one")
-	has(t, "import", h.must(t, "import", "stack", "stk", "--data", h.data, "--yes"), "source: data", "web: healthy")
+	has(t, "import", h.must(t, "import", "stack", "stk", "--data", h.data, "--yes"), "source: data", "order: stop-first", "web: healthy")
 	h.notes(t, 18062, "one")
 	h.note(t, 18062, "two")
 	h.must(t, "import", "undo", "stk", "--data", h.data)

@@ -114,6 +114,18 @@ func TestWhatAStackWouldBe(t *testing.T) {
 	}
 }
 
+// Whose update_config asked for stop-first is not started beside itself.
+func TestOrderOfUpdatesIsTakenOver(t *testing.T) {
+	for update, want := range map[string]spec.Order{
+		"": "", `"UpdateConfig":{"Parallelism":2,"Order":"stop-first"},`: spec.StopFirst, `"UpdateConfig":{"Order":"start-first"},`: "",
+	} {
+		f := found(t, `{"Services":[{"ID":"a","Image":"`+imageID+`","Spec":{"Name":"x",`+update+`"TaskTemplate":{"ContainerSpec":{"Image":"blog:1"}}}}]}`)
+		if o := adopt.From(f, adopt.Wish{Project: "p", Environment: "prod"}); len(o.Refused) > 0 || o.Project.Services[0].Order != want {
+			t.Errorf("%s: %+v, %v", update, o.Project.Services[0], o.Refused)
+		}
+	}
+}
+
 func TestUDPPortsAreTakenOver(t *testing.T) {
 	want := []spec.Port{
 		{Internal: 53, External: 53, Protocol: spec.TCP, Access: spec.Public},

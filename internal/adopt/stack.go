@@ -68,6 +68,11 @@ func (m *maker) amounts(s *spec.Service, f dockercall.ForeignService) {
 	if f.Spec.Mode.Global != nil {
 		m.lose("%s: one container in all, not one on each node", s.Name)
 	}
+	// A swarm fills the order in where anything was said of updates. It went by
+	// it, so to go on is no surprise, and safe where it was meant.
+	if u := f.Spec.UpdateConfig; u != nil && u.Order == string(spec.StopFirst) {
+		s.Order = spec.StopFirst
+	}
 	task := f.Spec.TaskTemplate
 	if r := task.Resources; r != nil {
 		if l := r.Limits; l != nil {

@@ -97,8 +97,11 @@ func details(ch api.Change) string {
 	if len(ch.Volumes) > 0 {
 		parts = append(parts, "new volumes "+strings.Join(ch.Volumes, ", "))
 	}
-	if ch.Stops {
+	switch {
+	case ch.Stops && ch.Because != "":
 		parts = append(parts, "stops the old one first, as "+ch.Because)
+	case ch.Stops: // a server that is older than this program gives no reason
+		parts = append(parts, "stops the old one first")
 	}
 	return strings.Join(parts, "; ")
 }

@@ -179,6 +179,7 @@ type ForeignSpec struct {
 		Replicated *struct{ Replicas *uint64 }
 		Global     *struct{}
 	}
+	UpdateConfig *struct{ Order string } // nil where nothing was said of updates
 	EndpointSpec *struct {
 		Ports []struct {
 			Protocol                  string

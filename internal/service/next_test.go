@@ -179,6 +179,12 @@ func TestNextStepOfThoseThatAreToBeAlone(t *testing.T) {
 		"a lost one comes back when it has stopped": {
 			facts{Active: 1, Target: 1, Writes: none, Alone: flags{1: true}, Replicas: one, Observed: seen{1: stopping}}, nil,
 		},
+		"who asks for it while both run has the old one leave at once": {
+			facts{Active: 1, Target: 2, Ready: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, steps{leave(1)},
+		},
+		"and the new one serves once it is healthy": {
+			facts{Active: 1, Target: 2, Ready: true, Left: true, Writes: none, Alone: flags{2: true}, Replicas: one, Observed: seen{1: up("a", 0), 2: up("b", 1)}, Verdict: done}, steps{activate(2)},
+		},
 		"who stays connected to a stray keeps its successor waiting": {
 			facts{Active: 2, Target: 3, Ready: true, Left: true, Writes: flags{1: false, 2: false, 3: false}, Alone: flags{3: true}, Busy: flags{1: true}, Replicas: count{2: 1, 3: 1}, Observed: seen{1: up("a", 1), 2: up("b", 0)}}, nil,
 		},
