@@ -3,7 +3,6 @@ package deploy
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -79,78 +78,6 @@ func (d *Deployer) versions(ctx context.Context, r project.Record, want api.Appl
 		}
 	}
 	return found, wrong.AsError()
-}
-
-// Certifier gives certificates to services that do TLS themselves.
-type Certifier interface {
-	// Mountable is the certificate that a host has now: PEM, the chain and then
-	// the key.
-	// Errors: Invalid when the host can have none.
-	Mountable(host string, now time.Time) (secret.Text, error)
-}
-
-// certify keeps the certificate of a host as a secret of the environment. Only
-// whose domain it is may have it. That a plan keeps it, too, is no harm: what
-// nobody declares is forgotten.
-// Errors: Invalid.
-func (d *Deployer) certify(ctx context.Context, environment, host string, p spec.Project) (project.Secret, error) {
-	mine := slices.ContainsFunc(p.Services, func(s spec.Service) bool {
-		return slices.ContainsFunc(s.Domains, func(at spec.Domain) bool { return at.Host == host })
-	})
-	if !mine || d.Certificates == nil {
-		return project.Secret{}, problem.New(problem.Invalid, "the certificate of %s is not this project's", host).
-			With("declare the domain in it: x-havre: {domains: [%s]}", host)
-	}
-	return d.freshCertificate(ctx, environment, host)
-}
-
-func (d *Deployer) freshCertificate(ctx context.Context, environment, host string) (project.Secret, error) {
-	at := project.Secret{Environment: environment, Name: spec.CertificateSecret(host), Created: time.Now().UTC()}
-	value, err := d.Certificates.Mountable(host, at.Created)
-	if err != nil {
-		return at, err
-	}
-	at.Version = d.Vault.Version(at, value)
-	known, err := d.Vault.Secrets(ctx, environment)
-	if err != nil || slices.ContainsFunc(known, func(s project.Secret) bool { return s.Name == at.Name && s.Version == at.Version }) {
-		return at, err
-	}
-	return at, d.Vault.Keep(ctx, at, value)
-}
-
-// RenewCertificates has services that mount a certificate run with the present
-// one, each by a switch, and forgets those that nobody mounts. It is called
-// again and again; where nothing changed it does nothing.
-// Errors: Failed when a service does not get healthy.
-func (d *Deployer) RenewCertificates(ctx context.Context) error {
-	records, err := d.Records.Projects(ctx)
-	if err != nil {
-		return err
-	}
-	type place struct{ environment, name string }
-	wanted := map[place]bool{}
-	var wrong []error
-	for _, r := range records {
-		for _, s := range r.Declared.Secrets {
-			host, ok := spec.CertificateHost(s.External)
-			if !ok || r.Removed || wanted[place{r.Environment, s.External}] {
-				continue
-			}
-			wanted[place{r.Environment, s.External}] = true
-			_, err := d.freshCertificate(ctx, r.Environment, host)
-			if err == nil {
-				err = d.RenewSecret(ctx, r.Environment, s.External, func(api.Progress) {})
-			}
-			wrong = append(wrong, err)
-		}
-	}
-	known, err := d.Vault.Secrets(ctx, "")
-	for _, s := range known {
-		if _, ok := spec.CertificateHost(s.Name); ok && !wanted[place{s.Environment, s.Name}] {
-			wrong = append(wrong, d.Vault.Forget(ctx, s.Environment, s.Name))
-		}
-	}
-	return errors.Join(append(wrong, err)...)
 }
 
 func ownSecret(r project.Record, name string) project.Secret {
@@ -367,81 +294,4 @@ func (d *Deployer) RemoveSecret(ctx context.Context, environment, name string) (
 			With("take it out of their files and apply them, or remove them with: havre rm")
 	}
 	return api.Removed{Gone: []string{"secret " + name}}, d.Vault.Forget(ctx, environment, name)
-}
-
-// RenewSecret has the services that mount a secret of an environment run with
-// its present value, each by a switch, and reports until they do.
-// Errors: NotFound; Failed when one does not get healthy.
-func (d *Deployer) RenewSecret(ctx context.Context, environment, name string, report func(api.Progress)) error {
-	at, err := d.secretNamed(ctx, cmp.Or(environment, spec.DefaultEnvironment), name)
-	if err != nil {
-		return err
-	}
-	records, err := d.Records.Projects(ctx)
-	if err != nil {
-		return err
-	}
-	var wrong problem.List
-	for _, r := range records {
-		if r.Environment != at.Environment || r.Removed {
-			continue
-		}
-		err := d.renew(ctx, api.Target{Name: r.Name, Environment: r.Environment, Project: true}, at, report)
-		if err != nil {
-			for _, p := range api.Flat(err) {
-				wrong = append(wrong, &p)
-			}
-		}
-	}
-	return wrong.AsError()
-}
-
-// renew is RenewSecret for one project.
-func (d *Deployer) renew(ctx context.Context, t api.Target, at project.Secret, report func(api.Progress)) error {
-	var plan api.Plan
-	since := time.Now()
-	ref, err := d.change(ctx, t, func(ref project.Ref) error {
-		plan = renewed(ref.Record, at, time.Now().UTC())
-		if len(plan.Changes) == 0 {
-			return errSkip
-		}
-		return nil
-	})
-	if problem.KindOf(err) == problem.NotFound { // it was removed since it was listed
-		return nil
-	}
-	if err != nil || len(plan.Changes) == 0 {
-		return err
-	}
-	report(api.Progress{Plan: &plan})
-	if err := d.follow(ctx, watch{project: ref.Record.ID, since: since}, report); err != nil {
-		return err
-	}
-	return d.arrived(ctx, ref.Record.ID, plan)
-}
-
-// renewed gives each service that mounts another value of a secret a rollout
-// with the present one.
-func renewed(r *project.Record, at project.Secret, now time.Time) api.Plan {
-	plan := api.Plan{Environment: r.Environment, Project: r.Name}
-	for i := range r.Services {
-		s := &r.Services[i]
-		target := s.Rollout(s.Target)
-		_, behind := mountsSecret(s, at)
-		if s.Removed || target == nil || !behind {
-			continue
-		}
-		next := target.Anew(now)
-		next.Secrets = slices.Clone(target.Secrets)
-		for j := range next.Secrets {
-			if m := &next.Secrets[j]; m.External == at.Name {
-				m.Version = at.Version
-			}
-		}
-		next.Digest = service.Digest(next.Spec, next.Image.ID, next.Files, next.Secrets)
-		c := take(r, s.Name, next, false)
-		c.Volumes = nil // they are there already
-		plan.Changes, plan.Notes = append(plan.Changes, c), append(plan.Notes, sharing(c, next.Spec)...)
-	}
-	return plan
 }
