@@ -31,16 +31,23 @@ func TestBuildArgumentChoosesTheBase(t *testing.T) {
 
 func TestDockerfileRefusalsNameTheirRule(t *testing.T) {
 	for text, rule := range map[string]dockercall.Rule{
-		"FROM a\nRUN --mount=x y":           dockercall.BuildFlag,
-		"FROM a\nADD http://x /":            dockercall.BuildRemoteAdd,
-		"FROM a\nONBUILD RUN x":             dockercall.BuildOnBuild,
-		"FROM a\nCOPY --from=3 a b":         dockercall.BuildCopyFrom,
-		"FROM A@B":                          dockercall.BuildFrom,
-		"FROM a\nLABEL havre.x=1":           dockercall.ReservedLabel,
-		"# escape=`\nFROM a":                dockercall.BuildSyntax,
-		"FROM a\nRUN cat <<CMD\nRUN\nCMD":   dockercall.BuildSyntax,
-		strings.Repeat("#", 2<<20):          dockercall.TooBig,
-		"FROM a\nRUN x\u2003--mount=y\nRUN": dockercall.BuildSyntax,
+		"FROM a\nRUN --mount=x y":                    dockercall.BuildFlag,
+		"FROM a\nADD http://x /":                     dockercall.BuildRemoteAdd,
+		"FROM a\nONBUILD RUN x":                      dockercall.BuildOnBuild,
+		"FROM a\nCOPY --from=3 a b":                  dockercall.BuildCopyFrom,
+		"FROM A@B":                                   dockercall.BuildFrom,
+		"FROM a\nLABEL havre.x=1":                    dockercall.ReservedLabel,
+		"# escape=`\nFROM a":                         dockercall.BuildSyntax,
+		"FROM a\nRUN cat <<CMD\nRUN\nCMD":            dockercall.BuildSyntax,
+		strings.Repeat("#", 2<<20):                   dockercall.TooBig,
+		"FROM a\nRUN x\u2003--mount=y\nRUN":          dockercall.BuildSyntax,
+		"RUN x\nFROM a":                              dockercall.BuildSyntax,
+		"ARG A=$B\nFROM a":                           dockercall.BuildSyntax,
+		"FROM a AS scratch":                          dockercall.BuildSyntax,
+		"FROM a AS b\nFROM c AS b":                   dockercall.BuildSyntax,
+		"FROM a\nRUN x \\\n":                         dockercall.BuildSyntax,
+		"FROM a\nCOPY --from=b --from=c d e":         dockercall.BuildFlag,
+		"FROM a\nRUN " + strings.Repeat("x", 48<<10): dockercall.TooBig,
 	} {
 		_, err := dockercall.ParseDockerfile([]byte(text), nil, "")
 		if got := problem.Of(err); got == nil || got.Rule != string(rule) {

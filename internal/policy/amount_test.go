@@ -34,11 +34,14 @@ func TestServiceStaysWithinItsBounds(t *testing.T) {
 		"a byte more":                       {limits(dockercall.Limits{MemoryBytes: 1<<30 + 1}), policy.Amount},
 		"memory below nothing":              {limits(dockercall.Limits{MemoryBytes: -1}), policy.Amount},
 		"cores below nothing":               {limits(dockercall.Limits{NanoCPUs: -1}), policy.Amount},
-		"an hour to stop":                   {grace(time.Hour), ""},
-		"more than an hour":                 {grace(time.Hour + 1), policy.Amount},
-		"time to stop below nothing":        {grace(-1), policy.Amount},
-		"as many networks as there may be":  {linked(31), ""},
-		"one network more":                  {linked(32), policy.Amount},
+		"a reservation below nothing": {func(s *dockercall.ServiceSpec) {
+			s.TaskTemplate.Resources = &dockercall.Resources{Reservations: &dockercall.Reservations{MemoryBytes: -1}}
+		}, policy.Amount},
+		"an hour to stop":                  {grace(time.Hour), ""},
+		"more than an hour":                {grace(time.Hour + 1), policy.Amount},
+		"time to stop below nothing":       {grace(-1), policy.Amount},
+		"as many networks as there may be": {linked(31), ""},
+		"one network more":                 {linked(32), policy.Amount},
 	} {
 		call := service("")
 		c.change(&call.Spec)

@@ -153,3 +153,60 @@ func TestLinkJoinsItsTwoEndsOnly(t *testing.T) {
 		}
 	}
 }
+
+// The engine is asked by an id, and must not mean another image by it.
+func TestImageIsTheOneThatWasAskedFor(t *testing.T) {
+	for id, rule := range map[dockercall.ImageID]dockercall.Rule{image: "", portalImage: policy.ImageNotOurs} {
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: id, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},
+		}
+		if _, err := policy.Judge(server, bounds, f, service("")); ruleOf(err) != string(rule) {
+			t.Errorf("the engine means %s: %v, want %q", id, err, rule)
+		}
+	}
+}
+
+func TestWhatIsPulledIsLookedAt(t *testing.T) {
+	for name, c := range map[string]struct {
+		image policy.Image
+		rule  dockercall.Rule
+	}{
+		"anybody's":             {policy.Image{ID: image, Labels: map[string]string{"maintainer": "me"}}, ""},
+		"the portal's":          {policy.Image{ID: portalImage}, policy.ImageOfPortal},
+		"with a label of ours":  {policy.Image{ID: image, Labels: map[string]string{"havre.instance": "me"}}, policy.ImageLabels},
+		"in other letters":      {policy.Image{ID: image, Labels: map[string]string{"Havre.kind": "portal"}}, policy.ImageLabels},
+		"with one of an engine": {policy.Image{ID: image, Labels: map[string]string{"com.docker.swarm.task": "x"}}, policy.ImageLabels},
+	} {
+		if err := policy.Pulled(c.image, portalImage); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+	}
+}
+
+// What runs once is on its project's network or on none, and on no other besides.
+func TestProbeIsOnItsOwnNetworkOnly(t *testing.T) {
+	const other = "ooooooooooooooooooooooooo"
+	for name, c := range map[string]struct {
+		mode dockercall.NetworkMode
+		end  dockercall.SwarmID
+		rule dockercall.Rule
+	}{
+		"its project's": {net, net, ""}, "another besides": {net, other, policy.NetworkMissing}, "one though it has none": {"none", other, policy.NetworkMissing},
+		"an engine's": {"", net, policy.NetworkMissing},
+	} {
+		call := &dockercall.ContainerCreate{Name: "h-aaaaaaa2-bbbbbbb2-probe", Spec: dockercall.ContainerBody{
+			Image:            image,
+			Labels:           dockercall.Labels{"havre.env": "prod", "havre.project": "aaaaaaa2", "havre.service": "bbbbbbb2", "havre.kind": "probe"},
+			HostConfig:       &dockercall.HostConfig{NetworkMode: c.mode},
+			NetworkingConfig: &dockercall.Networking{EndpointsConfig: map[dockercall.SwarmID]*dockercall.Endpoint{c.end: nil}},
+		}}
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},
+		}
+		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+	}
+}
