@@ -33,6 +33,7 @@ func TestDockerfileRefusalsNameTheirRule(t *testing.T) {
 	for text, rule := range map[string]dockercall.Rule{
 		"FROM a\nRUN --mount=x y":                    dockercall.BuildFlag,
 		"FROM a\nADD http://x /":                     dockercall.BuildRemoteAdd,
+		"FROM a\nADD \"b c\" /":                      dockercall.BuildRemoteAdd,
 		"FROM a\nONBUILD RUN x":                      dockercall.BuildOnBuild,
 		"FROM a\nCOPY --from=3 a b":                  dockercall.BuildCopyFrom,
 		"FROM A@B":                                   dockercall.BuildFrom,
