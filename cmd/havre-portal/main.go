@@ -17,6 +17,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"syscall"
+
+	"havre/internal/thrift"
 )
 
 // engineNames is where the engine answers for names inside every container.
@@ -38,10 +40,9 @@ func run(args []string) error {
 	if flags.NArg() > 0 {
 		return errors.New("no arguments are wanted, only -socket")
 	}
-	stayResident()
-
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
+	stayResident(ctx)
 	self, err := os.Hostname() // of a container: its id
 	if err != nil {
 		return err
@@ -81,10 +82,10 @@ func (p *portal) hold(ctx context.Context, s *stand) error {
 // environment on each node, and garbage is cheaper to collect than to hold.
 // A limit of 6 MiB would be less than what is in use when all places are
 // taken, and the collector would not rest.
-func stayResident() {
+func stayResident(ctx context.Context) {
 	// Whatever it does is short. A second thread would be woken more often than
 	// it is of use.
 	runtime.GOMAXPROCS(1)
-	debug.SetGCPercent(25)
 	debug.SetMemoryLimit(7 << 20)
+	go thrift.Keep(ctx, 25)
 }

@@ -10,14 +10,13 @@ import (
 	"os"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // Keep gives back each minute what this process does not need any more, until
 // ctx ends. Slack is by how many percent of what is in use the heap grows before
-// it is collected; as GOGC.
+// it is collected; as GOGC. The portal uses it, too: standard library only.
 func Keep(ctx context.Context, slack int) {
 	debug.SetGCPercent(slack)
 	every := time.NewTicker(time.Minute)
@@ -51,8 +50,8 @@ func shed() error {
 		return err
 	}
 	for _, m := range all {
-		// Not unix.Madvise, which wants a slice: nothing may make one of code.
-		if _, _, wrong := unix.Syscall(unix.SYS_MADVISE, m.start, m.end-m.start, unix.MADV_DONTNEED); wrong != 0 {
+		// Not syscall.Madvise, which wants a slice: nothing may make one of code.
+		if _, _, wrong := syscall.Syscall(syscall.SYS_MADVISE, m.start, m.end-m.start, syscall.MADV_DONTNEED); wrong != 0 {
 			return fmt.Errorf("let go of %x-%x: %w", m.start, m.end, wrong)
 		}
 	}
