@@ -1,0 +1,138 @@
+package guard_test
+
+import (
+	"archive/tar"
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"havre/internal/guard"
+	"havre/internal/guard/guardtest"
+)
+
+// An archive is not bigger, and does not become so, than root lets it be.
+func TestArchivesStayWithinTheBounds(t *testing.T) {
+	socket, engine := bounded(t, func(b *guard.Bounds) { b.ContextBytes, b.ImageBytes, b.Entries = 8<<10, 16<<10, 3 })
+	const build, load = "/v1.41/build?version=1&t=havre.invalid/prod/new:1", "/v1.41/images/load?havre=havre.invalid/prod/new:1"
+	dockerfile := file{"Dockerfile", "FROM scratch\n"}
+	for name, c := range map[string]struct {
+		path string
+		body []byte
+		rule string
+	}{
+		"a context":                     {build, archive(t, dockerfile), ""},
+		"a context of too many bytes":   {build, archive(t, dockerfile, file{"big", strings.Repeat("x", 9<<10)}), "too-big"},
+		"a context of too many entries": {build, archive(t, dockerfile, file{"a", ""}, file{"b", ""}, file{"c", ""}), "too-big"},
+		"an image of too many bytes":    {load, archive(t, file{"manifest.json", strings.Repeat(" ", 17<<10)}), "too-big"},
+		"a context that would swell":    {build, append(hollow(t, "hole"), archive(t, dockerfile)...), "load-archive"},
+	} {
+		before := len(engine.Written())
+		status, text := sendArchive(t, socket, c.path, c.body)
+		if c.rule == "" && status != http.StatusOK || c.rule != "" && !strings.Contains(text, `"rule":"`+c.rule+`"`) {
+			t.Errorf("%s: %d %s, want rule %q", name, status, text, c.rule)
+		}
+		if heard := len(engine.Written()) - before; (heard > 0) != (c.rule == "") {
+			t.Errorf("%s: the engine heard %d requests", name, heard)
+		}
+	}
+}
+
+// bounded starts a guard whose bounds are changed, before an engine that is a map.
+func bounded(t *testing.T, change func(*guard.Bounds)) (socket string, engine *guardtest.Engine) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Chmod(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	bounds := guard.DefaultBounds(dir+"/data", uint32(os.Getuid()), 4242)
+	change(&bounds)
+	if err := guard.WriteBounds(dir+"/guard", bounds); err != nil {
+		t.Fatal(err)
+	}
+	engine = guardtest.NewEngine(t, dir)
+	guardtest.Start(t, guard.Settings{
+		Dir: dir + "/guard", Socket: dir + "/guard.sock", SocketGroup: os.Getgid(), Engine: engine.Socket, Owner: uint32(os.Getuid()),
+		NoFirewall: true, NoRemount: true,
+	})
+	return dir + "/guard.sock", engine
+}
+
+type file struct{ name, text string }
+
+func archive(t *testing.T, files ...file) []byte {
+	t.Helper()
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, f := range files {
+		if err := w.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: f.name, Size: int64(len(f.text)), Mode: 0o644}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, f.text); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// hollow is the beginning of an archive: a file of 64 MiB without a byte in it,
+// as GNU tar writes it (its manual, "PAX Format, Version 1.0").
+func hollow(t *testing.T, name string) []byte {
+	t.Helper()
+	const size = 64 << 20
+	var records strings.Builder
+	for _, r := range []string{"GNU.sparse.major=1", "GNU.sparse.minor=0", "GNU.sparse.name=" + name, fmt.Sprintf("GNU.sparse.realsize=%d", size)} {
+		n := len(r) + 4 // two digits, a blank, a line's end
+		fmt.Fprintf(&records, "%d %s\n", n, r)
+	}
+	said := archive(t, file{"records", records.String()})[:1024]
+	said[156] = tar.TypeXHeader
+	copy(said[148:156], "        ") // the sum is made with blanks in its place
+	sum := 0
+	for _, b := range said[:512] {
+		sum += int(b)
+	}
+	copy(said[148:156], fmt.Sprintf("%06o\x00 ", sum))
+	where := fmt.Sprintf("1\n%d\n0\n", size)
+	data := archive(t, file{"data", where + strings.Repeat("\x00", 512-len(where))})[:1024]
+	return append(said, data...)
+}
+
+// sendArchive sends an archive, and gives the answer.
+func sendArchive(t *testing.T, socket, path string, body []byte) (int, string) {
+	t.Helper()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	r, err := http.NewRequest(http.MethodPost, "http://guard"+path, bytes.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Content-Type", "application/x-tar")
+	if err := r.Write(conn); err != nil && !errors.Is(err, unix.EPIPE) { // a refusal need not wait for the rest
+		t.Fatal(err)
+	}
+	a, err := http.ReadResponse(bufio.NewReader(conn), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Body.Close()
+	text, err := io.ReadAll(a.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a.StatusCode, string(text)
+}
