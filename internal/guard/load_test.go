@@ -36,12 +36,66 @@ func TestArchivesStayWithinTheBounds(t *testing.T) {
 		"a context that would swell":    {build, append(hollow(t, "hole"), archive(t, dockerfile)...), "load-archive"},
 	} {
 		before := len(engine.Written())
-		status, text := sendArchive(t, socket, c.path, c.body)
+		conn, err := net.Dial("unix", socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, text := sendArchive(t, conn, "POST "+c.path, c.body)
 		if c.rule == "" && status != http.StatusOK || c.rule != "" && !strings.Contains(text, `"rule":"`+c.rule+`"`) {
 			t.Errorf("%s: %d %s, want rule %q", name, status, text, c.rule)
 		}
 		if heard := len(engine.Written()) - before; (heard > 0) != (c.rule == "") {
 			t.Errorf("%s: the engine heard %d requests", name, heard)
+		}
+	}
+}
+
+// What an engine would unpack as root has no owner, no set-user bit that a
+// build need not have, and no attribute, which could be a capability.
+func TestArchivesAreWrittenAfresh(t *testing.T) {
+	var out bytes.Buffer
+	w := tar.NewWriter(&out)
+	for _, h := range []*tar.Header{
+		{Typeflag: tar.TypeReg, Name: "Dockerfile", Size: 13},
+		{
+			Typeflag: tar.TypeReg, Name: "tool", Mode: 0o4755, Uid: 7, Gid: 8, Uname: "root", Format: tar.FormatPAX,
+			PAXRecords: map[string]string{"SCHILY.xattr.security.capability": "all of them", "SCHILY.xattr.user.x": "y"},
+		},
+	} {
+		if err := w.WriteHeader(h); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, "FROM scratch\n"[:h.Size]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	world := guardtest.Fake(t)
+	for path, want := range map[string]tar.Header{
+		"POST /v1.41/build?version=1&t=havre.invalid/prod/new:1":            {Mode: 0o755},
+		"PUT /v1.41/containers/" + world.Vars["BOX"] + "/archive?path=/srv": {Mode: 0o4755, Uid: 7, Gid: 8},
+	} {
+		conn, err := world.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if status, text := sendArchive(t, conn, path, out.Bytes()); status/100 != 2 {
+			t.Fatalf("%s: %d %s", path, status, text)
+		}
+		heard := world.Fake.Written()
+		for from := tar.NewReader(strings.NewReader(heard[len(heard)-1].Body)); ; {
+			h, err := from.Next()
+			if err == io.EOF {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if h.Name == "tool" && (h.Mode != want.Mode || h.Uid != want.Uid || h.Gid != want.Gid || h.Uname != "" || len(h.PAXRecords) > 0) {
+				t.Errorf("%s: the engine got %+v", path, h)
+			}
 		}
 	}
 }
@@ -109,15 +163,13 @@ func hollow(t *testing.T, name string) []byte {
 	return append(said, data...)
 }
 
-// sendArchive sends an archive, and gives the answer.
-func sendArchive(t *testing.T, socket, path string, body []byte) (int, string) {
+// sendArchive sends an archive on a connection of its own to "METHOD PATH", and
+// gives the answer.
+func sendArchive(t *testing.T, conn net.Conn, to string, body []byte) (int, string) {
 	t.Helper()
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
 	defer conn.Close()
-	r, err := http.NewRequest(http.MethodPost, "http://guard"+path, bytes.NewReader(body))
+	method, path, _ := strings.Cut(to, " ")
+	r, err := http.NewRequest(method, "http://guard"+path, bytes.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
