@@ -65,7 +65,7 @@ func TestArchivesAreWrittenAfresh(t *testing.T) {
 		if err := w.WriteHeader(h); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := io.WriteString(w, "FROM scratch\n"[:h.Size]); err != nil {
+		if _, err := io.WriteString(w, "from scratch\n"[:h.Size]); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -73,9 +73,12 @@ func TestArchivesAreWrittenAfresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	world := guardtest.Fake(t)
-	for path, want := range map[string]tar.Header{
-		"POST /v1.41/build?version=1&t=havre.invalid/prod/new:1":            {Mode: 0o755},
-		"PUT /v1.41/containers/" + world.Vars["BOX"] + "/archive?path=/srv": {Mode: 0o4755, Uid: 7, Gid: 8},
+	for path, want := range map[string]struct {
+		tool       tar.Header
+		dockerfile string
+	}{
+		"POST /v1.41/build?version=1&t=havre.invalid/prod/new:1":            {tar.Header{Mode: 0o755}, "FROM scratch\n"},
+		"PUT /v1.41/containers/" + world.Vars["BOX"] + "/archive?path=/srv": {tar.Header{Mode: 0o4755, Uid: 7, Gid: 8}, "from scratch\n"},
 	} {
 		conn, err := world.Dial()
 		if err != nil {
@@ -93,7 +96,11 @@ func TestArchivesAreWrittenAfresh(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if h.Name == "tool" && (h.Mode != want.Mode || h.Uid != want.Uid || h.Gid != want.Gid || h.Uname != "" || len(h.PAXRecords) > 0) {
+			text, err := io.ReadAll(from)
+			if h.Name == "Dockerfile" && string(text) != want.dockerfile {
+				t.Errorf("%s: the engine got %q, %v", path, text, err)
+			}
+			if tool := want.tool; h.Name == "tool" && (h.Mode != tool.Mode || h.Uid != tool.Uid || h.Gid != tool.Gid || h.Uname != "" || len(h.PAXRecords) > 0) {
 				t.Errorf("%s: the engine got %+v", path, h)
 			}
 		}
