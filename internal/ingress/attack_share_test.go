@@ -94,7 +94,7 @@ func TestOneClientDoesNotFillAPort(t *testing.T) {
 			w, port := open(t, func(s *ingress.Settings) {
 				s.MaxConns, s.Log = 24, slog.New(slog.NewTextHandler(&log, nil))
 				if !socket {
-					s.Socket = nil
+					s.Ask = nil
 				}
 			}), freePort(t)
 			w.must(onlyTCP(port, w.echoes()))

@@ -55,7 +55,7 @@ func beIngress(text string) error {
 	if err != nil {
 		return err
 	}
-	set := ingress.Settings{TableFile: its.TableFile, ControlSocket: its.ControlSocket, Dial: throughPortals(its.PortalDir), Socket: socketsOfPortals(its.PortalDir), Bind: bind}
+	set := ingress.Settings{TableFile: its.TableFile, ControlSocket: its.ControlSocket, Dial: throughPortals(its.PortalDir), Ask: socketsOfPortals(its.PortalDir), Bind: bind}
 	if os.Getenv(childUser) != "" { // not sooner: another user may not read the program
 		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(nobody), syscall.Setuid(nobody)); err != nil {
 			return err

@@ -342,7 +342,7 @@ func (f *front) admitBare(d *door, b relay.Conn, client netip.AddrPort) {
 	}
 	v := &visitor{bare: b, door: d, client: net.TCPAddrFromAddrPort(client)}
 	if f.share(v, client.Addr()) {
-		f.serving.Go(func() { f.serveTCP(v) })
+		f.leadBare(v)
 	}
 }
 

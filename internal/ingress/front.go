@@ -41,7 +41,7 @@ type front struct {
 	left     chan struct{} // closed when another ingress took over from us
 	over     chan struct{} // closed when that one ended us
 	tallies  tallies
-	relays   []*relay.Relay // none where there is no Settings.Socket
+	relays   []*relay.Relay // none where there is no Settings.Ask
 	turn     atomic.Uint32  // of them
 	buffers  buffers
 	visits   sync.Pool // of *visit
@@ -76,7 +76,7 @@ func newFront(ctx context.Context, set Settings) *front {
 	f.press = newPress(&f.buffers)
 	f.proofs.Store(&proofs{})
 	f.now.Store(newView(route.Table{}, nil, f))
-	if set.Socket != nil {
+	if set.Ask != nil {
 		f.startRelays(max(1, runtime.GOMAXPROCS(0)/2))
 	}
 	return f

@@ -23,9 +23,11 @@ import (
 // kernel's own, a *net.TCPConn for spec.TCP and a connected *net.UDPConn for spec.UDP: bytes must flow without us.
 type Dial func(context.Context, spec.Protocol, route.Target) (net.Conn, error)
 
-// Socket is what Dial is for TCP, but gives the descriptor itself, which is the
-// caller's to close and need not be known to the runtime.
-type Socket func(context.Context, route.Target) (int, error)
+// Ask is what Dial is for TCP, but gives the descriptor itself, which need not
+// be known to the runtime, and nobody waits. What is given hears once, may be
+// before Ask returns, at the latest when the context ends. It does not wait,
+// and the descriptor is its own to close.
+type Ask func(context.Context, route.Target, func(socket int, err error))
 
 // Settings are everything that can differ between two ingresses.
 type Settings struct {
@@ -33,7 +35,7 @@ type Settings struct {
 	ControlSocket string // where tables are put and the status is asked for; needed
 	ControlGroup  int    // the group that may use it; 0 leaves it with the process's own
 	Dial          Dial   // how containers are reached; needed
-	Socket        Socket // how TCP ports reach them faster; default: by Dial
+	Ask           Ask    // how TCP ports reach them faster; default: by Dial
 
 	Bind       netip.Addr                  // the address for ports that are not for localhost alone; default: all
 	Local      []netip.Prefix              // what private access lets in; default: LocalNetworks()

@@ -41,102 +41,40 @@ func (f *front) dial(ctx context.Context, t route.Target) (*net.TCPConn, error) 
 	return tcp, nil
 }
 
-// dialBare connects to a container.
-func (f *front) dialBare(ctx context.Context, t route.Target) (relay.Conn, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	fd, err := f.set.Socket(ctx, t)
-	if err != nil {
-		return -1, err
-	}
-	if err := relay.Conn(fd).Prepare(keepAlive); err != nil {
-		relay.Conn(fd).Close()
-		return -1, problem.New(problem.Unavailable, "connect to container %.12s", t.Container).Because(err)
-	}
-	return relay.Conn(fd), nil
-}
+// serveTCP leads a TCP port's connection in.
+func (f *front) serveTCP(v *visitor) { f.through(v, f.wayOf(v.door.port), nil) }
 
-// serveTCP leads a TCP port's connection in. What is bare is the relay's from
-// then on.
-func (f *front) serveTCP(v *visitor) {
-	now := func() *way { return f.now.Load().tcp[v.door.port] }
-	if v.TCPConn != nil {
-		f.through(v, now, nil)
-		return
-	}
-	if inside, told := f.lead(v, now); inside != nil {
-		f.cross(v, inside, told)
-	}
-}
-
-// crossing is a visitor with the container it is led to, while a relay passes
-// their bytes.
-type crossing struct {
-	relay.Pair
-	front  *front
-	v      *visitor
-	inside *guest
-	told   Connection
-}
-
-// cross has a relay pass the bytes of both, and counts them.
-func (f *front) cross(v *visitor, inside *guest, told Connection) {
-	t := f.tallies.of(told.Service)
-	t.open.Add(1)
-	t.connections.Add(1)
-	c := &crossing{front: f, v: v, inside: inside, told: told}
-	c.Pair = relay.Pair{Owner: c, Ends: [2]relay.End{{Conn: v.bare}, {Conn: inside.bare}}}
-	lent := shorts.Get().(*short)
-	defer shorts.Put(lent)
-	f.relays[int(f.turn.Add(1))%len(f.relays)].Take(&c.Pair, lent[:])
-}
-
-// Over counts what was said.
-func (c *crossing) Over() {
-	f, t := c.front, c.front.tallies.of(c.told.Service)
-	c.told.In, c.told.Out = c.Ends[0].Said, c.Ends[1].Said
-	c.told.Took = time.Since(c.told.Began)
-	t.open.Add(-1)
-	t.in.Add(c.told.In)
-	t.out.Add(c.told.Out)
-	f.set.Recorder.Connection(c.told)
-	c.inside.leave()
-	c.v.left()
-}
-
-// Grows has the rest spliced.
-func (c *crossing) Grows() { c.front.serving.Go(c.splice) }
-
-func (c *crossing) splice() {
-	defer c.Over()
-	client, err := c.Ends[0].Whole(keepAlive)
-	inside, err2 := c.Ends[1].Whole(keepAlive)
-	switch {
-	case err == nil && err2 == nil:
-		in, out := join(c.front.ctx, client, inside, &c.Ends)
-		c.Ends[0].Said += in
-		c.Ends[1].Said += out
-	case err == nil:
-		reset(client)
-	case err2 == nil:
-		reset(inside)
-	}
+// wayOf gives the way of a TCP port that there is now.
+func (f *front) wayOf(port uint16) func() *way {
+	return func() *way { return f.now.Load().tcp[port] }
 }
 
 // through leads v to a container of the way that there is now; what it said
 // already goes first.
 func (f *front) through(v *visitor, now func() *way, said []byte) {
 	defer v.Close()
-	if inside, told := f.lead(v, now); inside != nil {
+	if inside, told := f.lead(v, now, arrives(v)); inside != nil {
 		f.between(v, inside, said, told)
 	}
 }
 
+// arrives is what is known of a connection that begins.
+func arrives(v *visitor) Connection {
+	return Connection{Listen: v.door.String(), Client: clientOf(v.RemoteAddr()), Began: time.Now()}
+}
+
+// turnAway cuts v off, who may not come in.
+func (f *front) turnAway(v *visitor, told Connection) {
+	v.door.denied.Add(1)
+	told.Denied = true
+	f.set.Recorder.Connection(told)
+	v.cut()
+}
+
 // lead connects v to a container of the way that there is now. Who may not
-// come in is turned away before any container hears of it. Where it gives
-// none, v is cut.
-func (f *front) lead(v *visitor, now func() *way) (*guest, Connection) {
-	told := Connection{Listen: v.door.String(), Client: clientOf(v.RemoteAddr()), Began: time.Now()}
+// come in is turned away before any container hears of it; of whom a service is
+// known already has been let in once. Where it gives none, v is cut.
+func (f *front) lead(v *visitor, now func() *way, told Connection) (*guest, Connection) {
 	for held, judged := f.hold(), admitted; ; {
 		w := now()
 		if w == nil { // the route went while this one came in
@@ -148,10 +86,7 @@ func (f *front) lead(v *visitor, now func() *way) (*guest, Connection) {
 		}
 		told.Service = w.service
 		if judged != admitted || !w.lets(told.Client) {
-			v.door.denied.Add(1)
-			told.Denied = true
-			f.set.Recorder.Connection(told)
-			v.cut()
+			f.turnAway(v, told)
 			return nil, told
 		}
 		inside, err := f.connect(f.ctx, w, v)

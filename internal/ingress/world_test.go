@@ -49,7 +49,7 @@ func newWorld(t testing.TB, change ...func(*ingress.Settings)) *world {
 		TableFile:     filepath.Join(dir, "table.json"),
 		ControlSocket: filepath.Join(dir, "ingress.sock"),
 		Dial:          throughPortals(filepath.Join(dir, "portal")),
-		Socket:        socketsOfPortals(filepath.Join(dir, "portal")),
+		Ask:           socketsOfPortals(filepath.Join(dir, "portal")),
 		Bind:          netip.MustParseAddr("127.0.0.1"),
 		Retry:         50 * time.Millisecond,
 	}
@@ -74,11 +74,11 @@ func throughPortals(dir string) ingress.Dial {
 }
 
 // socketsOfPortals does the same for bare sockets.
-func socketsOfPortals(dir string) ingress.Socket {
-	return func(ctx context.Context, t route.Target) (int, error) {
-		var d portal.Dialer
-		s, err := d.Socket(ctx, portalOf(dir, t), portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
-		return s, elsewhere(err)
+func socketsOfPortals(dir string) ingress.Ask {
+	var d portal.Dialer
+	return func(ctx context.Context, t route.Target, hears func(int, error)) {
+		to := portal.Target{Container: t.Container, Address: t.Address, Port: t.Port}
+		d.Ask(ctx, portalOf(dir, t), to, func(socket int, err error) { hears(socket, elsewhere(err)) })
 	}
 }
 

@@ -108,27 +108,56 @@ func (d *Dialer) Dial(ctx context.Context, socketPath string, target Target) (ne
 //
 // Errors: as Dial.
 func (d *Dialer) Socket(ctx context.Context, socketPath string, target Target) (int, error) {
-	if until, ok := ctx.Deadline(); !ok || time.Until(until) > longest {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, longest)
-		defer cancel()
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	heard := make(chan answer, 1)
+	d.Ask(ctx, socketPath, target, func(socket int, err error) { heard <- answer{socket, err} })
+	is := <-heard
+	return is.socket, is.err
+}
+
+// Ask is Socket for who does not wait. Hears is called once, may be before Ask
+// returns, at the latest when ctx ends. It must not wait: others' answers come
+// after it.
+//
+// Errors that it hears: as Dial.
+func (d *Dialer) Ask(ctx context.Context, socketPath string, target Target, hears func(socket int, err error)) {
+	told := func(socket int, err error) {
+		if err != nil {
+			socket, err = -1, explain(ctx, target, err)
+		}
+		hears(socket, err)
 	}
 	question, err := target.question()
 	if err != nil {
-		return -1, explain(ctx, target, err)
+		told(-1, err)
+		return
 	}
-	s, err := d.together(ctx, socketPath, question, target)
-	if errors.Is(err, errAlone) {
-		s, err = d.alone(ctx, socketPath, question, target)
+	a := &asker{target: target, question: question, hears: func(socket int, err error) {
+		if errors.Is(err, errAlone) {
+			go func() { told(d.alone(ctx, socketPath, question, target)) }()
+			return
+		}
+		told(socket, err)
+	}}
+	a.stop = context.AfterFunc(ctx, func() { a.leave(ctx.Err()) })
+	if !d.queue(socketPath, a) {
+		a.tell(-1, errAlone)
 	}
-	if err != nil {
-		return -1, explain(ctx, target, err)
+}
+
+// bounded gives ctx a deadline that is not too far.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if until, ok := ctx.Deadline(); ok && time.Until(until) <= longest {
+		return ctx, func() {}
 	}
-	return s, nil
+	return context.WithTimeout(ctx, longest)
 }
 
 // alone asks by a line of its own.
 func (d *Dialer) alone(ctx context.Context, socketPath string, question []byte, target Target) (int, error) {
+	ctx, cancel := bounded(ctx)
+	defer cancel()
 	s, err := -1, errLeft
 	if l := d.kept(socketPath); l != nil {
 		s, err = d.ask(ctx, l, question, target)

@@ -27,8 +27,9 @@ type window struct {
 type asker struct {
 	target   Target
 	question []byte
+	hears    func(socket int, err error)
 	settled  atomic.Bool // it was answered, or went
-	answer   chan answer
+	stop     func() bool // nobody is to look any more for whether it goes
 }
 
 // answer is a descriptor, or why there is none.
@@ -43,9 +44,17 @@ var errAlone = fmt.Errorf("%w: ask alone", errAnswer)
 // tell answers a, once. Where a has gone, what it was to get is closed.
 func (a *asker) tell(socket int, err error) {
 	if a.settled.CompareAndSwap(false, true) {
-		a.answer <- answer{socket, err}
+		a.stop()
+		a.hears(socket, err)
 	} else if err == nil {
 		syscall.Close(socket)
+	}
+}
+
+// leave lets a go without an answer, if it has none yet.
+func (a *asker) leave(why error) {
+	if a.settled.CompareAndSwap(false, true) {
+		a.hears(-1, why)
 	}
 }
 
@@ -63,25 +72,8 @@ func (d *Dialer) learn(l *line) {
 	d.windows[l.path] = &window{end: l.end}
 }
 
-// together asks along with others, where the portal takes that. While a message
-// is under way the next questions gather, and go in one. Errors: errAlone.
-func (d *Dialer) together(ctx context.Context, path string, question []byte, target Target) (int, error) {
-	a := &asker{target: target, question: question, answer: make(chan answer, 1)}
-	if !d.queue(path, a) {
-		return -1, errAlone
-	}
-	select {
-	case is := <-a.answer:
-		return is.socket, is.err
-	case <-ctx.Done():
-		if a.settled.CompareAndSwap(false, true) {
-			return -1, ctx.Err()
-		}
-		is := <-a.answer
-		return is.socket, is.err
-	}
-}
-
+// queue asks along with others, where the portal takes that. While a message
+// is under way the next questions gather, and go in one.
 func (d *Dialer) queue(path string, a *asker) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()

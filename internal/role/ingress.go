@@ -105,7 +105,7 @@ func runIngress(ctx context.Context, l Layout) error {
 	s, _ := c.settings() // Load validated it
 	s.TableFile, s.ControlSocket, s.Log = l.Table(), l.IngressSocket(), logger("ingress", c.Log)
 	by := portals{dir: l.PortalDir()}
-	s.Dial, s.Socket = by.dial, by.socket
+	s.Dial, s.Ask = by.dial, by.ask
 	server, err := systemUser(ServerUser)
 	if err != nil {
 		return err
@@ -145,9 +145,9 @@ func (p *portals) dial(ctx context.Context, by spec.Protocol, t route.Target) (n
 	return c, elsewhere(err)
 }
 
-func (p *portals) socket(ctx context.Context, t route.Target) (int, error) {
-	s, err := p.asks.Socket(ctx, p.of(t), portal.Target{Container: t.Container, Address: t.Address, Port: t.Port})
-	return s, elsewhere(err)
+func (p *portals) ask(ctx context.Context, t route.Target, hears func(int, error)) {
+	to := portal.Target{Container: t.Container, Address: t.Address, Port: t.Port}
+	p.asks.Ask(ctx, p.of(t), to, func(socket int, err error) { hears(socket, elsewhere(err)) })
 }
 
 func (p *portals) of(t route.Target) string {
