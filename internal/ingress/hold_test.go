@@ -4,10 +4,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"testing"
 	"time"
 
 	"havre/internal/ingress"
+	"havre/internal/route"
+	"havre/internal/spec"
 )
 
 // So it is when a container that writes is stopped before its successor starts.
@@ -45,4 +48,25 @@ func TestConnectionsAreHeldWhileThereIsNoContainer(t *testing.T) {
 	if err := <-answered; err != nil {
 		t.Error(err)
 	}
+}
+
+// The portal says first that nobody listens there. Whoever waits then has been
+// counted, and must not be again.
+func TestWhoWaitsForAContainerIsJudgedOnce(t *testing.T) {
+	w, port := open(t, func(s *ingress.Settings) { s.Hold = 20 * time.Second }), freePort(t)
+	once := func(targets ...route.Target) route.Table {
+		table := onlyTCP(port, targets...)
+		table.TCP[0].Rate = spec.Rate{Events: 1, Per: spec.Duration(time.Hour)}
+		return table
+	}
+	w.must(once(w.placed(netip.MustParseAddr("127.0.1.250"), freePort(t))))
+	c := dial(t, port)
+	eventually(t, "somebody who waits", func() error {
+		if n := w.listener(fmt.Sprintf(":%d/tcp", port)); n.Now != 1 {
+			return fmt.Errorf("%+v", n)
+		}
+		return nil
+	})
+	w.must(once(w.echoes()))
+	talk(t, c, "hello")
 }
