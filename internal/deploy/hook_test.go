@@ -10,12 +10,12 @@ import (
 	"havre/internal/spec"
 )
 
-// An init runs as a plain container, and an engine gives those no secrets, nor
-// the guard what only services may have.
+// Hooks are on their project's network alone.
 func TestInitThatMissesSomethingIsWarnedOf(t *testing.T) {
 	secret := func(s *spec.Service) {
 		s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.SecretFile, Source: "key", Target: "/run/secrets/key"})
 	}
+	outside := link("store/db", "")
 	hook := func(words ...string) func(*spec.Service) {
 		return func(s *spec.Service) { s.InitHook = words }
 	}
@@ -24,17 +24,16 @@ func TestInitThatMissesSomethingIsWarnedOf(t *testing.T) {
 		image   service.Image
 		want    string
 	}{
-		"its own":               {svc("db", secret, volume("data", "/data"), hook("/seed", "--all")), service.Image{ID: "sha256:db:1"}, "the init of db, /seed, does not see"},
-		"the image's":           {svc("db", secret, volume("data", "/data")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, "the init of db, /dk/container_init, does not see"},
-		"the image's, but none": {svc("db", secret, volume("data", "/data"), hook("")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, ""},
-		"no init":               {svc("db", secret, volume("data", "/data")), service.Image{ID: "sha256:db:1"}, ""},
+		"its own":               {svc("db", outside, volume("data", "/data"), hook("/seed", "--all")), service.Image{ID: "sha256:db:1"}, "the init of db, /seed, does not see the service's links to other projects"},
+		"the image's":           {svc("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, "the init of db, /dk/container_init, does not see"},
+		"the image's, but none": {svc("db", outside, volume("data", "/data"), hook("")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, ""},
+		"no init":               {svc("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1"}, ""},
 		"nothing to miss":       {svc("db", volume("data", "/data"), hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
-		"a link outside":        {svc("db", volume("data", "/data"), hook("/seed"), link("store/db", "")), service.Image{ID: "sha256:db:1"}, "does not see the service's links to other projects"},
 		"a link within":         {svc("db", volume("data", "/data"), hook("/seed"), link("db", "me")), service.Image{ID: "sha256:db:1"}, ""},
-		"several things": {svc("db", secret, volume("data", "/data"), hook("/seed"), func(s *spec.Service) {
+		"secrets and settings": {svc("db", secret, volume("data", "/data"), hook("/seed"), func(s *spec.Service) {
 			s.Sysctls, s.Groups = map[string]string{"net.core.somaxconn": "9"}, []string{"33"}
-		}), service.Image{ID: "sha256:db:1"}, "does not see the service's further groups, secrets and sysctls"},
-		"nothing to fill": {svc("db", secret, hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
+		}), service.Image{ID: "sha256:db:1"}, ""},
+		"nothing to fill": {svc("db", outside, hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
 	} {
 		p := shop(c.service)
 		p.Secrets = []spec.Secret{{Name: "key"}}

@@ -21,18 +21,16 @@ func containerCreate(q question, c *dockercall.ContainerCreate) (dockercall.Call
 	case PortalKind:
 		return createPortal(q, c)
 	case ProbeKind:
-		return createOnce(q, c, ProbeKind)
-	case HookKind:
-		return createOnce(q, c, HookKind)
+		return createProbe(q, c)
 	}
-	return nil, refuse(LabelMismatch, "a plain container is a portal, a probe or a hook; services are made as services")
+	return nil, refuse(LabelMismatch, "a plain container is a portal or a probe; services and hooks are made as services")
 }
 
-// createOnce allows a container of a service's shape that runs once.
-func createOnce(q question, c *dockercall.ContainerCreate, kind string) (dockercall.Call, error) {
+// createProbe allows a container of a service's shape that runs once.
+func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
 	var err error
 	s, host := &c.Spec, c.Spec.HostConfig
-	if s.Labels, err = stamped(q, s.Labels, kind); err != nil {
+	if s.Labels, err = stamped(q, s.Labels, ProbeKind); err != nil {
 		return nil, err
 	}
 	if err := agree(s.Labels, probeName, c.Name, dockercall.ProjectLabel, dockercall.ServiceLabel); err != nil {
@@ -49,10 +47,10 @@ func createOnce(q question, c *dockercall.ContainerCreate, kind string) (dockerc
 		return nil, err
 	}
 	if n := host.RestartPolicy.Name; n != "" && n != "no" {
-		return nil, refuse(RestartPolicy, "a %s runs once", kind)
+		return nil, refuse(RestartPolicy, "a probe runs once")
 	}
 	if len(host.Sysctls) > 0 {
-		return nil, refuse(SysctlRule, "a %s makes no kernel settings", kind)
+		return nil, refuse(SysctlRule, "a probe makes no kernel settings")
 	}
 	if err := judgeOnlyNetwork(q, p, s); err != nil {
 		return nil, err

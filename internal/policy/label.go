@@ -23,6 +23,7 @@ const (
 
 var (
 	serviceName = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-r([1-9][0-9]{0,9})$`)
+	hookName    = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-(?:init|upgrade)$`)
 	networkName = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]{1,16}$`)
 	configName  = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 	secretName  = configName

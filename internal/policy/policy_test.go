@@ -236,6 +236,23 @@ func TestServiceIsDressed(t *testing.T) {
 	}
 }
 
+// An update of a hook would run it again.
+func TestHookIsNeverChanged(t *testing.T) {
+	s := service("").Spec
+	s.Name, s.Labels["havre.kind"] = "h-aaaaaaa2-bbbbbbb2-init", "hook"
+	s.TaskTemplate.RestartPolicy = &dockercall.RestartPolicy{Condition: "none"}
+	f := facts(s.Labels)
+	f.Target.Name, f.Target.Labels["havre.instance"] = string(s.Name), "me"
+	f.Image = policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}
+	f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}}
+	if _, err := policy.Judge(server, bounds, f, &dockercall.ServiceCreate{Spec: s}); err != nil {
+		t.Fatalf("it is not even made: %v", err)
+	}
+	if _, err := policy.Judge(server, bounds, f, &dockercall.ServiceUpdate{Spec: s}); ruleOf(err) != string(policy.SomebodysObject) {
+		t.Errorf("%v", err)
+	}
+}
+
 func TestMountedVolumeStays(t *testing.T) {
 	c := &dockercall.VolumeRemove{Environment: "prod", Project: "aaaaaaa2", Name: "data"}
 	f := facts(nil)

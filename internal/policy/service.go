@@ -23,6 +23,9 @@ func serviceUpdate(q question, c *dockercall.ServiceUpdate) (dockercall.Call, er
 	if err := mustBeOurs(q, q.facts.Target, "service"); err != nil {
 		return nil, err
 	}
+	if q.facts.Target.Labels[dockercall.KindLabel] != ServiceKind || c.Spec.Labels[dockercall.KindLabel] != ServiceKind {
+		return nil, refuse(SomebodysObject, "a hook runs once, as it was made")
+	}
 	spec, err := judgeService(q, c.Spec)
 	if err != nil {
 		return nil, err
@@ -35,14 +38,16 @@ func serviceUpdate(q question, c *dockercall.ServiceUpdate) (dockercall.Call, er
 
 func judgeService(q question, s dockercall.ServiceSpec) (dockercall.ServiceSpec, error) {
 	var err error
-	if s.Labels, err = stamped(q, s.Labels, ServiceKind); err != nil {
-		return s, err
-	}
-	if err := agree(s.Labels, serviceName, s.Name, dockercall.ProjectLabel, dockercall.ServiceLabel, dockercall.RolloutLabel); err != nil {
+	if s.Labels, err = judgeNamed(q, s); err != nil {
 		return s, err
 	}
 	if s.TaskTemplate.ContainerSpec == nil {
 		return s, refuse(PortalShape, "a service says what container it runs")
+	}
+	if s.Labels[dockercall.KindLabel] == HookKind {
+		if err := judgeOnce(s); err != nil {
+			return s, err
+		}
 	}
 	box := *s.TaskTemplate.ContainerSpec
 	if box.Labels, err = inner(box.Labels, s.Labels); err != nil {
@@ -59,6 +64,38 @@ func judgeService(q question, s dockercall.ServiceSpec) (dockercall.ServiceSpec,
 		return s, err
 	}
 	return s, judgeScale(q, s)
+}
+
+// judgeNamed wants labels to say what the name says, and gives them as they are
+// written.
+func judgeNamed(q question, s dockercall.ServiceSpec) (dockercall.Labels, error) {
+	form, kind, keys := serviceName, ServiceKind, []string{dockercall.ProjectLabel, dockercall.ServiceLabel, dockercall.RolloutLabel}
+	if s.Labels[dockercall.KindLabel] == HookKind {
+		form, kind, keys = hookName, HookKind, keys[:2]
+	}
+	labels, err := stamped(q, s.Labels, kind)
+	if err != nil {
+		return nil, err
+	}
+	return labels, agree(labels, form, s.Name, keys...)
+}
+
+// judgeOnce wants a hook to be one container that never comes back, and that
+// nobody takes for the service: it has no name of its own. A job of the swarm's
+// would come back.
+func judgeOnce(s dockercall.ServiceSpec) error {
+	t := s.TaskTemplate
+	switch r := s.Mode.Replicated; {
+	case r == nil || r.Replicas == nil || *r.Replicas != 1:
+		return refuse(Amount, "a hook is one container")
+	case t.RestartPolicy == nil || t.RestartPolicy.Condition != "none" || t.ForceUpdate != 0 || s.UpdateConfig != nil:
+		return refuse(RestartPolicy, "a hook runs once: its restart condition is none, and it is not updated")
+	case t.ContainerSpec.Hostname != "":
+		return refuse(NameMismatch, "a hook has no host name")
+	case len(t.Networks) != 1 || len(t.Networks[0].Aliases) > 0:
+		return refuse(NameMismatch, "a hook is on its project's network alone, and has no names there")
+	}
+	return nil
 }
 
 // judgeBox judges what runs and what it can reach on the host.

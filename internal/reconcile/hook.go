@@ -1,6 +1,7 @@
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,8 +17,8 @@ import (
 // A service's init runs while one of its volumes is new; its upgrade runs after
 // that, when another image served before. That one did its work is believed in
 // this order only: its container has ended well, the volumes are marked as
-// filled (by an init), the record is saved, the container goes. Whoever is
-// killed in between leaves the container, and the next pass goes on from it.
+// filled (by an init), the record is saved, the hook goes. Whoever is killed in
+// between leaves the container, and the next pass goes on from it.
 
 // hookFailed is what a hook that did not do its work ends a start with.
 type hookFailed struct {
@@ -42,23 +43,23 @@ func (w *work) hooks(ctx context.Context, r *project.Record) {
 
 func (w *work) hook(ctx context.Context, r *project.Record, h service.Hook) error {
 	i := slices.IndexFunc(r.Present(), func(s *project.Service) bool { return s.ID == h.Service })
-	if h.State == service.Complete && i >= 0 {
+	if h.State == service.Complete && h.Error == "" && !h.Leaves && i >= 0 {
 		done, err := w.harvest(ctx, r, h)
 		if err != nil || done {
 			return err
 		}
 	}
-	if i >= 0 {
+	if i >= 0 && !h.Leaves {
 		s := r.Present()[i]
 		ro := s.Rollout(h.Rollout)
-		ended := h.State == service.Running && ro != nil && ro.State == project.Failed
+		ended := h.Live() && ro != nil && ro.State == project.Failed
 		if !s.Stopped && s.Target == h.Rollout && s.Active != h.Rollout && !ended {
-			w.busy = w.busy || h.State == service.Running
+			w.busy = w.busy || h.Live()
 			return w.overdue(ctx, r, s, h)
 		}
 	}
 	w.busy = true
-	return w.loop.hands.RemoveHook(ctx, h.Container)
+	return w.loop.hands.RemoveHook(ctx, h)
 }
 
 // harvest takes in what a hook that did its work has done: volumes that are new
@@ -83,8 +84,8 @@ func (w *work) harvest(ctx context.Context, r *project.Record, h service.Hook) (
 	if err := w.save(ctx, r, project.Action{Service: h.Service, Step: service.Step{Verb: did, Rollout: h.Rollout}}, nil); err != nil {
 		return false, err
 	}
-	w.view.Snapshot.Hooks = slices.DeleteFunc(slices.Clone(w.view.Snapshot.Hooks), func(o service.Hook) bool { return o.Container == h.Container })
-	return true, w.loop.hands.RemoveHook(ctx, h.Container)
+	w.view.Snapshot.Hooks = slices.DeleteFunc(slices.Clone(w.view.Snapshot.Hooks), func(o service.Hook) bool { return o == h })
+	return true, w.loop.hands.RemoveHook(ctx, h)
 }
 
 func (w *work) settle(ctx context.Context, r *project.Record, volumes []string) error {
@@ -115,7 +116,7 @@ func (w *work) fill(ctx context.Context, r *project.Record, d service.Desired, u
 		return true, nil
 	}
 	for _, h := range w.view.Snapshot.Hooks {
-		if h.Project == r.ID && h.Service != d.ID && h.State != service.Complete && w.shares(r, h, unfilled) {
+		if h.Project == r.ID && h.Service != d.ID && h.Live() && w.shares(r, h, unfilled) {
 			return false, nil
 		}
 	}
@@ -141,17 +142,26 @@ func (w *work) upgrade(ctx context.Context, r *project.Record, d service.Desired
 // once has a hook run, or says how it failed.
 // Errors: hookFailed.
 func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired, duty service.Duty) error {
-	command := commandOf(ro, duty)
+	command, goes := commandOf(ro, duty), false
 	for _, h := range w.view.Snapshot.Hooks {
-		if h.Service != d.ID || h.Duty != duty || h.State != service.Complete {
+		if h.Service != d.ID || h.Duty != duty || h.Live() && !h.Leaves {
 			continue
 		}
-		if err := w.judgeEnd(ctx, ro, h, command); err != nil {
+		if h.State == service.Complete && !h.Leaves {
+			if err := w.judgeEnd(ctx, ro, h, command); err != nil {
+				return err
+			}
+		}
+		goes = true
+		if err := w.loop.hands.RemoveHook(ctx, h); err != nil { // the person asked again
 			return err
 		}
-		if err := w.loop.hands.RemoveHook(ctx, h.Container); err != nil { // the person asked again
-			return err
+		if h.State == service.Failed && !h.Leaves && asked(ro, h) {
+			return fmt.Errorf("its %s %s could not be started: %s", duty, command[0], h.Error) // and is tried again
 		}
+	}
+	if goes {
+		return nil // the next pass sees it gone
 	}
 	if ro.State == project.Failed {
 		return nil // nobody asked again
@@ -165,7 +175,7 @@ func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired,
 // failed is saved first; then its container goes.
 func (w *work) overdue(ctx context.Context, r *project.Record, s *project.Service, h service.Hook) error {
 	ro := s.Rollout(h.Rollout)
-	if h.State != service.Running || ro.State != project.Pending || time.Since(h.Created) <= ro.HookLimit(h.Duty) {
+	if !h.Live() || ro.State != project.Pending || time.Since(h.Created) <= ro.HookLimit(h.Duty) {
 		return nil
 	}
 	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)
@@ -184,17 +194,20 @@ func (w *work) shares(r *project.Record, h service.Hook, volumes []string) bool 
 // judgeEnd is the failure of a hook that ran for this rollout since it was
 // last asked for. It is not tried again by itself.
 func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook, command []string) error {
-	if h.Rollout != ro.Number || h.Created.Before(ro.Started.Truncate(1e9)) {
+	if !asked(ro, h) {
 		return nil
 	}
 	end, err := w.loop.hands.HookEnding(ctx, h.Container)
+	if k := problem.KindOf(err); h.Error != "" && (k == problem.NotFound || k == problem.Busy) {
+		end, err = service.Task{Error: h.Error}, nil // its container is gone or never ran, but the swarm knows
+	}
 	if problem.KindOf(err) == problem.NotFound {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if end.State == service.Complete {
+	if end.State == service.Complete && h.Error == "" {
 		return errors.New("its " + string(h.Duty) + " has just done its work") // the next pass takes that in
 	}
 	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)
@@ -203,9 +216,14 @@ func (w *work) judgeEnd(ctx context.Context, ro *project.Rollout, h service.Hook
 	}
 	how := service.Ending(end)
 	if end.ExitCode == 0 && !end.OOM && end.Error == "" {
-		how = "the engine died under it"
+		how = cmp.Or(h.Error, "the engine died under it")
 	}
 	return &hookFailed{fmt.Sprintf("its %s %s %s: %s", h.Duty, command[0], vain(h.Duty), how), lines}
+}
+
+// asked tells whether h ran, or should have, for ro since it was last asked for.
+func asked(ro *project.Rollout, h service.Hook) bool {
+	return h.Rollout == ro.Number && !h.Created.Before(ro.Started.Truncate(1e9))
 }
 
 // vain is what a hook did not do.

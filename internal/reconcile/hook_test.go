@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"havre/internal/project"
+	"havre/internal/service"
 	"havre/internal/spec"
 )
 
@@ -248,6 +249,46 @@ func TestUpgradeOfWhatComesBackHasItsTime(t *testing.T) {
 		r, _ := w.find("shop")
 		if ro := r.Service("db").Rollout(2); ro.State != project.Failed || w.cluster.State().Inits != 0 || acts(w, "upgrade ") != 1 {
 			t.Errorf("r2 is %s: %s; after %d upgrades there are %+v", ro.State, ro.Reason, acts(w, "upgrade "), w.cluster.State())
+		}
+	})
+}
+
+// An engine that dies before a hook runs leaves a task that never will.
+func TestInitThatNeverRanIsTriedAgain(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "lost2", 0))
+		w.settle()
+		if active, state := w.serving("shop", "db"); active != 1 || state != project.Active {
+			t.Errorf("r%d serves, the last is %s", active, state)
+		}
+		if n := acts(w, "init "); n != 3 {
+			t.Errorf("it was started %d times: %q", n, w.cluster.Acts())
+		}
+	})
+}
+
+func TestInitThatNeverRunsFailsTheDeploy(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "lost", 0))
+		w.passFor(service.Patience + time.Minute)
+		r, _ := w.find("shop")
+		if ro := r.Service("db").Rollout(1); ro.State != project.Failed || !strings.Contains(ro.Reason, "init /dk/container_init could not be started: no network attachments") {
+			t.Errorf("%s: %q", ro.State, ro.Reason)
+		}
+	})
+}
+
+// Who is told to end may end with code 0.
+func TestInitThatWasEndedHasNotDoneItsWork(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.apply("shop", web("db", "cut", 0))
+		w.passFor(time.Minute)
+		r, _ := w.find("shop")
+		if ro := r.Service("db").Rollout(1); ro.State != project.Failed || !strings.Contains(ro.Reason, "did not fill its volumes: the swarm ended it") {
+			t.Errorf("%s: %q", ro.State, ro.Reason)
+		}
+		if got := w.cluster.State().Services; len(got) != 0 || acts(w, "init ") != 1 {
+			t.Errorf("after %d inits there are %v", acts(w, "init "), got)
 		}
 	})
 }

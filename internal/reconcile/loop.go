@@ -62,8 +62,8 @@ type Secrets interface {
 type Hooks interface {
 	StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error // may be called twice
 	HookEnding(ctx context.Context, container string) (service.Task, error)                      // Complete only if it surely did its work
-	RemoveHook(ctx context.Context, container string) error
-	SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error // it is new no more
+	RemoveHook(ctx context.Context, h service.Hook) error                                        // it may take a while to be gone
+	SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error   // it is new no more
 }
 
 // Shelf keeps the images that rollouts run, though their names move on.

@@ -149,11 +149,11 @@ func (w *work) network(r project.Record) string {
 // unfence removes the network of a project without services, once nothing
 // stops on it any more.
 func (w *work) unfence(ctx context.Context, id spec.ProjectID, network string) {
-	for _, o := range w.view.Snapshot.Services {
-		if o.Project == id {
-			w.busy = true
-			return
-		}
+	onIt := func(o service.Observed) bool { return o.Project == id }
+	hooked := func(h service.Hook) bool { return h.Project == id }
+	if slices.ContainsFunc(w.view.Snapshot.Services, onIt) || slices.ContainsFunc(w.view.Snapshot.Hooks, hooked) {
+		w.busy = true
+		return
 	}
 	nets := &w.view.Snapshot.Networks
 	*nets = slices.DeleteFunc(slices.Clone(*nets), func(n service.Network) bool { return n.ID == network })
@@ -397,7 +397,8 @@ func (w *work) orphans(ctx context.Context, records []project.Record) {
 	}
 	for _, h := range w.view.Snapshot.Hooks {
 		if !known[h.Project] {
-			w.failed("remove an init of no project", w.loop.hands.RemoveHook(ctx, h.Container))
+			w.busy = true
+			w.failed("remove a hook of no project", w.loop.hands.RemoveHook(ctx, h))
 		}
 	}
 	for _, n := range slices.Clone(w.view.Snapshot.Networks) {

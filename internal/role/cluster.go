@@ -34,8 +34,8 @@ func (c cluster) HookEnding(ctx context.Context, container string) (service.Task
 	return c.engine.HookEnding(ctx, container)
 }
 
-func (c cluster) RemoveHook(ctx context.Context, container string) error {
-	return c.engine.RemoveHook(ctx, container)
+func (c cluster) RemoveHook(ctx context.Context, h service.Hook) error {
+	return c.engine.RemoveHook(ctx, h)
 }
 
 func (c cluster) SettleVolume(ctx context.Context, environment string, p spec.ProjectID, name string) error {
@@ -152,7 +152,7 @@ func (f files) reach(ctx context.Context, s deploy.Shelf) (id string, let func()
 		c.Image = image
 		id, err := f.engine.MakeCarrier(ctx, c)
 		if err == nil {
-			return id, func() { _ = f.engine.RemoveHook(context.WithoutCancel(ctx), id) }, nil // the next start removes what stays
+			return id, func() { _ = f.engine.RemoveCarrier(context.WithoutCancel(ctx), id) }, nil // the next start removes what stays
 		}
 		wrong = append(wrong, err)
 		if k := problem.KindOf(err); k != problem.NotFound && k != problem.Denied {

@@ -51,17 +51,26 @@ const (
 	Upgrade Duty = "upgrade" // brings data to another image
 )
 
-// Hook is a container that runs once on a service's volumes before the
+// Hook is a swarm service that runs once on a service's volumes before the
 // service does.
 type Hook struct {
-	Duty      Duty
-	Container string // full id
-	Project   spec.ProjectID
-	Service   spec.ServiceID
-	Rollout   int
-	State     State // Waiting (never started), Running, or Complete, whatever its code
-	Created   time.Time
+	Duty        Duty
+	SwarmID     string // "" of what is left of one
+	Container   string // full id; "" before there is one
+	Environment string
+	Project     spec.ProjectID
+	Service     spec.ServiceID
+	Rollout     int
+	// Waiting or Running; Complete when it ran and ended, whatever its code;
+	// Failed when it never ran.
+	State   State
+	Error   string // what the swarm says went wrong; it has not done its work then
+	Leaves  bool   // it was removed: this is what is left, and counts for nothing
+	Created time.Time
 }
+
+// Live tells whether a hook runs, or will.
+func (h Hook) Live() bool { return h.State == Waiting || h.State == Running }
 
 // Target is the service that a link network leads to.
 type Target struct {

@@ -188,6 +188,8 @@ func waitsFor(o Observed) string {
 	}
 	t := live[0]
 	switch {
+	case t.Duty != "" && t.State == Waiting && t.Error != "":
+		return "the swarm has not placed its " + string(t.Duty) + ": " + oneLine(t.Error)
 	case t.Duty == Init:
 		return "its init fills its new volumes"
 	case t.Duty == Upgrade:

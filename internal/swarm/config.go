@@ -84,9 +84,10 @@ func (s *Swarm) TidyConfigs(ctx context.Context) error {
 	return nil
 }
 
-// mounted are the ids of the configs and secrets that swarm services mount.
+// mounted are the ids of the configs and secrets that swarm services mount,
+// those of hooks among them.
 func (s *Swarm) mounted(ctx context.Context) (map[string]bool, error) {
-	r, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind + "=" + kindService)})
+	r, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind)})
 	if err != nil {
 		return nil, explain(err, "list services")
 	}

@@ -13,7 +13,8 @@ import (
 var (
 	Translate     = translate
 	PortalRequest = portalContainer
-	HookContainer = hookContainer
+	TranslateHook = translateHook
+	SeeHooks      = seeHooks
 	Fold          = fold
 	Explain       = explain
 	Pulled        = pulled

@@ -1,8 +1,7 @@
 package swarm
 
 import (
-	"archive/tar"
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -13,7 +12,7 @@ import (
 
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/mount"
-	"github.com/moby/moby/api/types/network"
+	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
 
 	"havre/internal/problem"
@@ -21,137 +20,213 @@ import (
 	"havre/internal/spec"
 )
 
-// hookName is the name of the container of a service's hook. There is one of
-// each duty at a time: the engine refuses a second one of the name.
+// hookName is the name of the swarm service of a service's hook. There is one
+// of each duty at a time: the swarm refuses a second one of the name.
 func hookName(d service.Desired, duty service.Duty) string {
 	return fmt.Sprintf("h-%s-%s-%s", d.Project, d.ID, duty)
 }
 
-// StartHook runs a command once as d's containers would run; an init has all
-// volumes writable. One that was made for the same rollout and never started is
-// started; it does nothing when it runs or has ended.
+// labelSwarmService is how the engine ties a container to its swarm service.
+const labelSwarmService = "com.docker.swarm.service.id"
+
+// StartHook has the swarm run a command once as d's containers would run; an
+// init has all volumes writable. It does nothing when that rollout's is there,
+// whether it runs or has ended.
 //
-// Errors: Busy when there is one of another rollout.
+// Errors: Busy while something of another one is there.
 func (s *Swarm) StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error {
-	have, err := s.hook(ctx, d, duty)
+	node, err := s.Node(ctx)
+	if err != nil {
+		return fmt.Errorf("start the %s of %s: %w", duty, d.Spec.Name, err)
+	}
+	there, err := s.hooksOf(ctx, d.ID)
 	if err != nil {
 		return err
 	}
-	switch {
-	case have == nil:
-		r, err := s.api.ContainerCreate(ctx, hookContainer(d, duty, command))
-		if err != nil {
-			return explain(err, "make the %s of %s", duty, d.Spec.Name)
+	if len(there) > 0 {
+		h := there[0]
+		if h.Duty == duty && h.Rollout == d.Rollout && !h.Leaves {
+			return nil
 		}
-		have = &service.Hook{Container: r.ID, Rollout: d.Rollout, State: service.Waiting}
-	case have.Rollout != d.Rollout:
-		return problem.New(problem.Busy, "the %s of r%d of %s is still there", duty, have.Rollout, d.Spec.Name)
-	case have.State != service.Waiting:
-		return nil
+		return problem.New(problem.Busy, "the %s of r%d of %s is still there", h.Duty, h.Rollout, d.Spec.Name)
 	}
-	if err := s.putFiles(ctx, have.Container, d); err != nil {
-		return err
-	}
-	_, err = s.api.ContainerStart(ctx, have.Container, client.ContainerStartOptions{})
+	_, err = s.api.ServiceCreate(ctx, client.ServiceCreateOptions{Spec: translateHook(d, duty, command, node)})
 	return explain(err, "start the %s of %s", duty, d.Spec.Name)
 }
 
-func (s *Swarm) hook(ctx context.Context, d service.Desired, duty service.Duty) (*service.Hook, error) {
-	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind+"="+kindHook, labelService+"="+string(d.ID))})
-	if err != nil {
-		return nil, explain(err, "look for the %s of %s", duty, d.Spec.Name)
-	}
-	for _, h := range hooksOf(r.Items) {
-		if h.Duty == duty {
-			return &h, nil
-		}
-	}
-	return nil, nil
-}
-
-// hookContainer is d's container with another command, for once.
-func hookContainer(d service.Desired, duty service.Duty, command []string) client.ContainerCreateOptions {
-	m := markOf(d)
+// translateHook is d's swarm service with another command, for once. Jobs of a
+// swarm are not for that: one that failed runs again whenever the engine has
+// been away, and one that is removed runs on (Engine 20.10). A task that shall
+// not come back does neither.
+func translateHook(d service.Desired, duty service.Duty, command []string, node spec.NodeID) swarm.ServiceSpec {
+	s, m, once, grace := translate(d, node), markOf(d), uint64(1), defaultGrace
 	m.kind = kindHook
-	s := d.Spec
-	host := &container.HostConfig{
-		NetworkMode: container.NetworkMode(d.Network), ReadonlyRootfs: s.ReadOnly,
-		CapDrop:   translateDropped(s.CapDrop),
-		LogConfig: container.LogConfig{Type: logDriver.Name, Config: logDriver.Options},
-		Resources: container.Resources{Memory: int64(s.Limits.Memory), NanoCPUs: nano(s.Limits.CPUs)},
-	}
-	if s.Limits.Pids > 0 {
-		host.PidsLimit = &s.Limits.Pids
-	}
-	if s.Init {
-		host.Init = &s.Init
-	}
-	for _, t := range translateMounts(d) {
-		if t.Type == mount.TypeBind && duty == service.Init {
-			t.ReadOnly = false // what the service only reads, somebody has to fill
+	s.Name, s.Labels = hookName(d, duty), m.labels(nil)
+	s.Mode, s.UpdateConfig = swarm.ServiceMode{Replicated: &swarm.ReplicatedService{Replicas: &once}}, nil
+	t := &s.TaskTemplate
+	t.RestartPolicy = &swarm.RestartPolicy{Condition: swarm.RestartPolicyConditionNone}
+	t.Resources.Reservations = nil // what it takes the place of may still run
+	// It has no name: who calls the service shall find the service.
+	t.Networks = []swarm.NetworkAttachmentConfig{{Target: d.Network}}
+	c := t.ContainerSpec
+	c.Labels, c.Command, c.Args = m.labels(d.Spec.Labels), command[:1], command[1:]
+	c.Hostname, c.TTY, c.OpenStdin, c.StopGracePeriod = "", false, false, &grace
+	c.Healthcheck = &container.HealthConfig{Test: []string{"NONE"}}
+	for i := range c.Mounts {
+		if c.Mounts[i].Type == mount.TypeBind && duty == service.Init {
+			c.Mounts[i].ReadOnly = false // what the service only reads, somebody has to fill
 		}
-		host.Mounts = append(host.Mounts, t)
 	}
-	return client.ContainerCreateOptions{
-		Name: hookName(d, duty),
-		Config: &container.Config{
-			Image: d.Image, Entrypoint: command[:1], Cmd: command[1:], Env: d.Variables, User: s.User, WorkingDir: s.WorkingDir,
-			Labels: m.labels(s.Labels), Healthcheck: &container.HealthConfig{Test: []string{"NONE"}},
-		},
-		HostConfig:       host,
-		NetworkingConfig: &network.NetworkingConfig{EndpointsConfig: map[string]*network.EndpointSettings{d.Network: {}}},
-	}
+	return s
 }
 
-// putFiles gives a plain container the files that the swarm would mount.
-func (s *Swarm) putFiles(ctx context.Context, id string, d service.Desired) error {
-	if len(d.Files) == 0 {
-		return nil
+// hooksOf are the hooks of a service, and what is left of some.
+func (s *Swarm) hooksOf(ctx context.Context, id spec.ServiceID) ([]service.Hook, error) {
+	of := ours(labelKind+"="+kindHook, labelService+"="+string(id))
+	tasks, err := s.api.TaskList(ctx, client.TaskListOptions{Filters: of})
+	if err != nil {
+		return nil, explain(err, "look for tasks of hooks")
 	}
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for _, f := range d.Files {
-		mode := int64(f.Mode)
-		if mode == 0 {
-			mode = 0o444
-		}
-		h := &tar.Header{Typeflag: tar.TypeReg, Name: strings.TrimPrefix(f.Target, "/"), Uid: int(f.UID), Gid: int(f.GID), Mode: mode, Size: int64(len(f.Content)), ModTime: time.Now()}
-		if err := w.WriteHeader(h); err != nil {
-			return err
-		}
-		if _, err := w.Write(f.Content); err != nil {
-			return err
-		}
+	containers, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: of})
+	if err != nil {
+		return nil, explain(err, "look for containers of hooks")
 	}
-	if err := w.Close(); err != nil {
-		return err
+	services, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: of})
+	if err != nil {
+		return nil, explain(err, "look for hooks")
 	}
-	return s.PutArchive(ctx, id, "/", &archive)
+	return seeHooks(services.Items, tasks.Items, containers.Items), nil
 }
 
-// hooksOf are the containers that run once before a service, newest first.
-func hooksOf(all []container.Summary) []service.Hook {
+// seeHooks finds the hooks among what was listed, in this order: tasks,
+// containers, services. What belongs to a swarm service that is still there at
+// the end had ended by itself, if it had. Newest first.
+func seeHooks(services []swarm.Service, tasks []swarm.Task, containers []container.Summary) []service.Hook {
+	seen := map[string]*seenHook{}
+	of := func(id string, m mark) *seenHook {
+		h := seen[id]
+		if h == nil {
+			h = &seenHook{hook: service.Hook{Duty: service.Init, Environment: m.environment, Project: m.project, Service: m.service, Rollout: m.rollout}}
+			seen[id] = h
+		}
+		return h
+	}
+	for _, s := range services {
+		if m := readMark(s.Spec.Labels); m.kind == kindHook {
+			h := of(s.ID, m)
+			h.hook.SwarmID, h.hook.Created = s.ID, s.CreatedAt
+			h.named(s.Spec.Name)
+		}
+	}
+	for _, t := range tasks {
+		if c := t.Spec.ContainerSpec; c != nil && readMark(c.Labels).kind == kindHook {
+			h := of(t.ServiceID, readMark(c.Labels))
+			if h.task == nil || t.CreatedAt.After(h.task.CreatedAt) {
+				h.task = &t
+			}
+		}
+	}
+	for _, c := range containers {
+		if m := readMark(c.Labels); m.kind == kindHook {
+			h := of(cmp.Or(c.Labels[labelSwarmService], c.ID), m)
+			h.box, h.hook.Container = &c, c.ID
+			for _, name := range c.Names {
+				h.named(strings.TrimPrefix(name, "/"))
+			}
+		}
+	}
 	var hooks []service.Hook
-	for _, c := range all {
-		m := readMark(c.Labels)
-		if m.kind != kindHook {
-			continue
-		}
-		h := service.Hook{Duty: service.Init, Container: c.ID, Project: m.project, Service: m.service, Rollout: m.rollout, State: service.Running, Created: time.Unix(c.Created, 0)}
-		if slices.ContainsFunc(c.Names, func(n string) bool { return strings.HasSuffix(n, "-"+string(service.Upgrade)) }) {
-			h.Duty = service.Upgrade
-		}
-		switch {
-		case c.State == container.StateCreated:
-			h.State = service.Waiting
-		case over(c.State):
-			h.State = service.Complete
-		}
-		hooks = append(hooks, h)
+	for _, h := range seen {
+		hooks = append(hooks, h.folded())
 	}
 	slices.SortFunc(hooks, func(a, b service.Hook) int { return b.Created.Compare(a.Created) })
 	return hooks
 }
+
+// seenHook is a hook in the making.
+type seenHook struct {
+	hook service.Hook
+	task *swarm.Task        // nil when none was seen
+	box  *container.Summary // nil when none was seen
+}
+
+// named learns the duty from the name of its service or container.
+func (h *seenHook) named(name string) {
+	whole, _, _ := strings.Cut(name, ".")
+	if strings.HasSuffix(whole, "-"+string(service.Upgrade)) {
+		h.hook.Duty = service.Upgrade
+	}
+}
+
+// folded says where the hook stands.
+func (h *seenHook) folded() service.Hook {
+	hook := h.hook
+	if hook.Created.IsZero() && h.box != nil {
+		hook.Created = time.Unix(h.box.Created, 0)
+	}
+	switch {
+	case hook.SwarmID != "":
+		hook.State, hook.Error = h.standing()
+	case h.box == nil || h.box.Labels[labelSwarmService] != "":
+		hook.State, hook.Leaves = h.leaving(), true
+	case h.box.State == container.StateCreated: // a plain container, as hooks once were
+		hook.State, hook.Error = service.Failed, "it was never started"
+	case over(h.box.State):
+		hook.State = service.Complete
+	default:
+		hook.State = service.Running
+	}
+	return hook
+}
+
+// leaving is where a hook stands that was removed.
+func (h *seenHook) leaving() service.State {
+	switch {
+	case h.box != nil && h.box.State != container.StateCreated && !over(h.box.State):
+		return service.Running
+	case h.task != nil && !states[h.task.Status.State].Ended() && (h.box == nil || !over(h.box.State)):
+		return service.Waiting // its container may yet start
+	}
+	return service.Stopped
+}
+
+// standing is where a hook stands whose swarm service is there, and what went
+// wrong with it.
+func (h *seenHook) standing() (service.State, string) {
+	started := h.box != nil && h.box.State != container.StateCreated
+	if h.task == nil {
+		switch {
+		case !started:
+			return service.Waiting, ""
+		case over(h.box.State):
+			return service.Complete, "" // the swarm keeps no history
+		}
+		return service.Running, ""
+	}
+	state, words, code := states[h.task.Status.State], h.task.Status.Err, 0
+	if c := h.task.Status.ContainerStatus; c != nil {
+		code = c.ExitCode
+		started = started || h.box == nil && c.ContainerID != ""
+	}
+	switch {
+	case !state.Ended() && !started:
+		return service.Waiting, words
+	case !state.Ended() || h.box != nil && started && !over(h.box.State):
+		return service.Running, ""
+	case !started && code != cannotRun && code != notFound:
+		return service.Failed, cmp.Or(words, "it could not be started")
+	case state == service.Complete:
+		return service.Complete, ""
+	}
+	return service.Complete, cmp.Or(words, "the swarm ended it")
+}
+
+// The codes of a command that cannot be run, now or later (moby,
+// daemon/start.go, setExitCodeFromError).
+const (
+	cannotRun = 126
+	notFound  = 127
+)
 
 // HookEnding tells how a hook that has ended did so.
 //
@@ -192,10 +267,19 @@ func when(text string) time.Time {
 	return t
 }
 
-// RemoveHook takes a hook away, also one that runs. It is no error when there
-// is none.
-func (s *Swarm) RemoveHook(ctx context.Context, containerID string) error {
-	return s.removeContainer(ctx, containerID)
+// RemoveHook takes a hook away, also one that runs: at once, whatever time it
+// would take to stop. Snapshot shows what is left of it until that is gone. It
+// is no error when there is none.
+func (s *Swarm) RemoveHook(ctx context.Context, h service.Hook) error {
+	if h.SwarmID != "" {
+		if err := s.RemoveService(ctx, h.SwarmID); err != nil {
+			return err
+		}
+	}
+	if h.Container == "" {
+		return nil
+	}
+	return s.removeContainer(ctx, h.Container)
 }
 
 // Carrier is a container that is never started: the way to volumes that no
@@ -211,7 +295,7 @@ type Carrier struct {
 // carrierRole is in the names of carriers.
 const carrierRole = "-cp-"
 
-// MakeCarrier makes one; RemoveHook takes it away.
+// MakeCarrier makes one; RemoveCarrier takes it away.
 func (s *Swarm) MakeCarrier(ctx context.Context, c Carrier) (id string, err error) {
 	o := client.ContainerCreateOptions{
 		Name:       fmt.Sprintf("h-%s-%s%s%s", c.Project, c.Service, carrierRole, strings.ToLower(rand.Text()[:10])),
@@ -223,6 +307,11 @@ func (s *Swarm) MakeCarrier(ctx context.Context, c Carrier) (id string, err erro
 	}
 	r, err := s.api.ContainerCreate(ctx, o)
 	return r.ID, explain(err, "make a way to the volumes")
+}
+
+// RemoveCarrier takes one away. It is no error when there is none.
+func (s *Swarm) RemoveCarrier(ctx context.Context, id string) error {
+	return s.removeContainer(ctx, id)
 }
 
 // RemoveCarriers removes those that a killed server left.

@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -22,7 +23,7 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 	at := time.Now()
 	// In this order nothing is missed: a task's container is younger than the
 	// task, and a service that goes meanwhile leaves tasks that are shown.
-	tasks, err := s.api.TaskList(ctx, client.TaskListOptions{Filters: ours(labelKind + "=" + kindService)})
+	tasks, err := s.api.TaskList(ctx, client.TaskListOptions{Filters: ours(labelKind)})
 	if err != nil {
 		return service.Snapshot{}, explain(err, "list tasks")
 	}
@@ -30,7 +31,7 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 	if err != nil {
 		return service.Snapshot{}, explain(err, "list containers")
 	}
-	services, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind + "=" + kindService)})
+	services, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind)})
 	if err != nil {
 		return service.Snapshot{}, explain(err, "list services")
 	}
@@ -48,8 +49,8 @@ func (s *Swarm) Snapshot(ctx context.Context) (service.Snapshot, error) {
 		}
 	}
 	v.addGhosts()
-	hooks := hooksOf(containers.Items)
-	v.addHooks(hooks, containers.Items)
+	hooks := seeHooks(services.Items, tasks.Items, containers.Items)
+	v.addHooks(hooks)
 	s.seen.keep(v.containers)
 	return service.Snapshot{Services: v.sorted(), Networks: networks, Links: links, Portals: portalsOf(containers.Items), Hooks: hooks, At: at}, nil
 }
@@ -89,7 +90,11 @@ func (v *view) of(m mark) *service.Observed {
 
 func (v *view) addServices(all []swarm.Service) {
 	for _, s := range all {
-		o := v.of(readMark(s.Spec.Labels))
+		m := readMark(s.Spec.Labels)
+		if m.kind != kindService {
+			continue
+		}
+		o := v.of(m)
 		o.SwarmID = s.ID
 		if r := s.Spec.Mode.Replicated; r != nil && r.Replicas != nil {
 			o.Replicas = int(*r.Replicas)
@@ -123,16 +128,19 @@ func (v *view) addGhosts() {
 	}
 }
 
-// addHooks shows hooks that run as containers of their rollout: they write to
-// its volumes.
-func (v *view) addHooks(hooks []service.Hook, all []container.Summary) {
+// addHooks shows hooks that run, or will, as containers of their rollout: they
+// write to its volumes.
+func (v *view) addHooks(hooks []service.Hook) {
 	for _, h := range hooks {
-		i := slices.IndexFunc(all, func(c container.Summary) bool { return c.ID == h.Container })
-		if h.State != service.Running {
+		if !h.Live() {
 			continue
 		}
-		o := v.of(readMark(all[i].Labels))
-		o.Tasks = append(o.Tasks, service.Task{ID: h.Container, Container: h.Container, State: service.Starting, Duty: h.Duty, Wanted: true, Since: h.Created, Created: h.Created})
+		t := service.Task{ID: cmp.Or(h.Container, h.SwarmID), Container: h.Container, State: service.Starting, Duty: h.Duty, Wanted: true, Since: h.Created, Created: h.Created}
+		if h.State == service.Waiting {
+			t.State, t.Error = service.Waiting, h.Error
+		}
+		o := v.of(mark{environment: h.Environment, project: h.Project, service: h.Service, rollout: h.Rollout})
+		o.Tasks = append(o.Tasks, t)
 	}
 }
 

@@ -58,8 +58,8 @@ var notForSwarm = map[string]string{
 	"Expose":         "the ingress",
 	"Domains":        "the ingress",
 	"Access":         "the ingress",
-	"InitHook":       "a container of its own",
-	"UpgradeHook":    "a container of its own",
+	"InitHook":       "a swarm service of its own",
+	"UpgradeHook":    "a swarm service of its own",
 	"InitTimeout":    "the loop",
 	"UpgradeTimeout": "the loop",
 	"Front":          "the ingress",
@@ -116,7 +116,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		d.Binds = []service.Bind{b}
 		return d
 	})
-	arrive(t, example().Files[0], map[string]string{"Content": "the config; a hook gets it as it is"}, func(f service.File) service.Desired {
+	arrive(t, example().Files[0], map[string]string{"Content": "the config"}, func(f service.File) service.Desired {
 		d := example()
 		d.Files = []service.File{f}
 		return d

@@ -29,7 +29,7 @@ func (c *Cluster) Snapshot(ctx context.Context) (service.Snapshot, error) {
 		}
 		snap.Hooks = c.hooksNow()
 		for _, h := range snap.Hooks {
-			if h.State == service.Running {
+			if h.Live() {
 				snap.Services = append(snap.Services, service.Observed{Project: h.Project, ID: h.Service, Rollout: h.Rollout,
 					Tasks: []service.Task{{ID: h.Container, Container: h.Container, State: service.Starting, Duty: h.Duty, Wanted: true, Since: h.Created, Created: h.Created}}})
 			}
@@ -179,6 +179,12 @@ func (c *Cluster) RemoveNetwork(ctx context.Context, id string) error {
 			on := s.network == id || slices.ContainsFunc(s.d.Joins, func(j service.Join) bool { return j.Network == id })
 			if on && (s.live() > 0 || !s.gone) {
 				return problem.New(problem.Busy, "network %s is still used", id)
+			}
+		}
+		c.hooksNow()
+		for _, h := range c.hooks {
+			if h.d.Network == id {
+				return problem.New(problem.Busy, "network %s is still used by an %s", id, h.Duty)
 			}
 		}
 		for i := range c.portals {

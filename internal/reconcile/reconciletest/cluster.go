@@ -34,6 +34,8 @@ type App struct {
 
 	Init     time.Duration // how long its init takes; it has one when its Image says so
 	InitExit int           // the init's exit code
+	InitLost int           // how often the swarm cannot start it
+	InitCut  bool          // the swarm ends it, and it takes that politely
 
 	Upgrade     time.Duration // how long its upgrade takes
 	UpgradeExit int
@@ -61,6 +63,7 @@ type Cluster struct {
 	fills     map[string]int            // how often an init filled one, by source
 	upgrades  []string                  // rollouts whose upgrade has done its work
 	hooks     []*hook
+	lost      map[spec.ServiceID]int  // inits that could not be started
 	images    map[string]bool         // kept ones, by id
 	pages     map[string]project.Page // of the logbook, by container
 	table     route.Table
@@ -76,7 +79,7 @@ type Cluster struct {
 func New(apps map[string]App) *Cluster {
 	return &Cluster{
 		apps: apps, Held: map[uint16]string{}, at: time.Now(),
-		services: map[string]*swarmService{}, through: map[string]bool{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
+		services: map[string]*swarmService{}, through: map[string]bool{}, configs: map[string]spec.ProjectID{}, secrets: map[string]bool{}, volumes: map[string]bool{}, fresh: map[string]bool{}, lost: map[spec.ServiceID]int{}, fills: map[string]int{}, images: map[string]bool{}, pages: map[string]project.Page{}, open: map[string]int{},
 	}
 }
 

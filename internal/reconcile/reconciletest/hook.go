@@ -12,21 +12,29 @@ import (
 	"havre/internal/spec"
 )
 
-// hook is the container of a hook.
+// hook is a hook and its container.
 type hook struct {
 	service.Hook
 	ends time.Time
+	gone time.Time // when nothing is left of it; zero unless it was removed
 	exit int
 	d    service.Desired
 }
 
+// hookGoes is how long something is left of a hook that was removed.
+const hookGoes = 300 * time.Millisecond
+
 // hooksNow lets the inits that are due end, and shows all.
 func (c *Cluster) hooksNow() []service.Hook {
 	var all []service.Hook
+	c.hooks = slices.DeleteFunc(c.hooks, func(h *hook) bool { return h.Leaves && !c.at.Before(h.gone) })
 	for _, h := range c.hooks {
 		if h.State == service.Running && !c.at.Before(h.ends) {
 			h.State = service.Complete
-			if h.exit == 0 && h.Duty == service.Init {
+			if c.apps[h.d.Image].InitCut {
+				h.Error = "the swarm ended it"
+			}
+			if h.exit == 0 && h.Error == "" && h.Duty == service.Init {
 				c.filled(h.d)
 			}
 			if name := h.d.Name(); h.exit == 0 && h.Duty == service.Upgrade {
@@ -58,7 +66,7 @@ func (c *Cluster) unfilled(d service.Desired) {
 		}
 	}
 	for _, h := range c.hooks {
-		if h.Project == d.Project && h.Service == d.ID && h.State == service.Running {
+		if h.Project == d.Project && h.Service == d.ID && h.Live() {
 			c.broken = append(c.broken, d.Name()+" started beside its "+string(h.Duty))
 		}
 	}
@@ -81,8 +89,14 @@ func (c *Cluster) beside(d service.Desired) {
 // StartHook runs a hook, unless there is one.
 func (c *Cluster) StartHook(ctx context.Context, d service.Desired, duty service.Duty, command []string) error {
 	return c.act(ctx, string(duty)+" "+strings.Join(command, " "), func() error {
-		if slices.ContainsFunc(c.hooks, func(h *hook) bool { return h.Service == d.ID && h.Duty == duty }) {
-			return nil
+		c.hooksNow()
+		for _, h := range c.hooks {
+			if h.Service == d.ID && (h.Leaves || h.Duty != duty) {
+				return problem.New(problem.Busy, "the %s is still there", h.Duty)
+			}
+			if h.Service == d.ID {
+				return nil
+			}
 		}
 		app := c.apps[d.Image]
 		lasts, exit := app.Init, app.InitExit
@@ -90,10 +104,15 @@ func (c *Cluster) StartHook(ctx context.Context, d service.Desired, duty service
 			lasts, exit = app.Upgrade, app.UpgradeExit
 			c.beside(d)
 		}
-		c.hooks = append(c.hooks, &hook{
-			Hook: service.Hook{Duty: duty, Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
+		h := &hook{
+			Hook: service.Hook{Duty: duty, SwarmID: c.box(), Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
 			ends: c.at.Add(lasts), exit: exit, d: d,
-		})
+		}
+		if c.lost[d.ID] < app.InitLost {
+			c.lost[d.ID]++
+			h.State, h.Container, h.Error = service.Failed, "", "no network attachments"
+		}
+		c.hooks = append(c.hooks, h)
 		return nil
 	})
 }
@@ -116,9 +135,13 @@ func (c *Cluster) HookEnding(ctx context.Context, container string) (end service
 }
 
 // RemoveHook takes an init away.
-func (c *Cluster) RemoveHook(ctx context.Context, container string) error {
+func (c *Cluster) RemoveHook(ctx context.Context, gone service.Hook) error {
 	return c.act(ctx, "remove init", func() error {
-		c.hooks = slices.DeleteFunc(c.hooks, func(h *hook) bool { return h.Container == container })
+		for _, h := range c.hooks {
+			if h.SwarmID == gone.SwarmID && !h.Leaves {
+				h.State, h.Leaves, h.gone = service.Stopped, true, c.at.Add(hookGoes)
+			}
+		}
 		return nil
 	})
 }
