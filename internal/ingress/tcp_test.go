@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/netip"
 	"runtime"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -78,6 +80,18 @@ func TestAddressAloneReachesNobody(t *testing.T) {
 	w.portal.Place(portaltest.ID("another"), old.Address)
 	if word, err := read(t, port); err == nil || word != "" {
 		t.Errorf("reached %q, %v", word, err)
+	}
+}
+
+func TestAddressAloneReachesNobodyByHTTP(t *testing.T) {
+	w := open(t)
+	old := w.serves(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { io.WriteString(rw, "secret of another app") }))
+	table := web(t, old)
+	w.must(table)
+	w.portal.Place(old.Container) // gone
+	w.portal.Place(portaltest.ID("another"), old.Address)
+	if a, text := get(t, browser(t, table.HTTPPort), "http://www.example/"); a.StatusCode != http.StatusBadGateway && a.StatusCode != http.StatusServiceUnavailable || strings.Contains(text, "secret") {
+		t.Errorf("reached %d %q", a.StatusCode, text)
 	}
 }
 
