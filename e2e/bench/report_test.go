@@ -169,7 +169,7 @@ How the peers are set up stands in ` + "`e2e/bench/peers_test.go`" + `: each run
 
 - HTTP and HTTPS, towards nginx itself: half of the time and more is system calls, two reads and two writes for a request, and Go's scheduler between them. An epoll of our own, as TCP connections have, would save the scheduler's part; what was tried stands in [0052](../decisions/0052-plain-requests.md).
 - TCP connections: two processes see each one. A portal that accepts by itself would save the handing over, and would have to judge access, hold and count: [0061](../decisions/0061-several-questions-and-bare-connections.md).
-- Memory: what is left are the heaps, 5 to 7 MiB for each process with 1 to 2 MiB in use: small pieces that libraries keep from the start lie in many pages. What processes do not use of their program they let go of each minute ([0072](../decisions/0072-processes-let-go-of-their-program.md)).
+- Memory: what is left are the heaps, 5 to 7 MiB for each process with 1 to 2 MiB in use: small pieces that libraries keep from the start lie in many pages. Nearly half is the program itself, most of it needed at the start only ([0072](../decisions/0072-pages-of-the-program-stay.md)).
 {{range .Profiles}}
 ## Where the time goes: {{.What}}
 

@@ -309,7 +309,7 @@ func TestWhatReachesAnAppHasOneMeaning(t *testing.T) {
 	table := web(t)
 	for what, s := range smuggles {
 		app, seen := &strict{}, []string(nil) // an app of its own: what was refused halfway may come late
-		t.Cleanup(func() { // after the app's own: nothing comes any more
+		t.Cleanup(func() {                    // after the app's own: nothing comes any more
 			more, _, wrong := app.take()
 			at := slices.Index(more, "GET /good")
 			if at < 0 || len(wrong) > 0 || !among(strings.Split(s.reaches, "|"), append(seen, slices.Delete(more, at, at+1)...)) {

@@ -1,4 +1,0 @@
-package thrift
-
-// Pristine and Shed are Keep's halves.
-var Pristine, Shed = pristine, shed
