@@ -159,3 +159,38 @@ func TestEarlyAnswersThatNobodyTakesHinderNobody(t *testing.T) {
 		}
 	}
 }
+
+// When a client leaves, net/http's writer may be at an early answer's lines while
+// the real answer's are put beside them, and its transport at the request's body:
+// either would end the whole process. The race detector sees it.
+func TestWhoLeavesAtAnEarlyAnswerEndsNobody(t *testing.T) {
+	w := open(t)
+	hinted := make(chan bool, 1)
+	app := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		for range 4 {
+			rw.WriteHeader(http.StatusEarlyHints)
+		}
+		select {
+		case hinted <- true:
+		default:
+		}
+		rw.Header().Set("X-Word", "said")
+	})}
+	app.Protocols.SetUnencryptedHTTP2(true)
+	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
+	var serving sync.WaitGroup
+	serving.Go(func() { app.Serve(conns) })
+	table := web(t, w.container(conns.take))
+	t.Cleanup(func() { app.Close(); serving.Wait() })
+	table.HTTP[0].Front.Scheme = spec.H2C
+	roots := certified(t, &table, []string{"www.example"})
+	w.must(table)
+	for range 20 {
+		leaves := speakTwo(t, table, roots)
+		for id := uint32(1); id < 200; id += 2 {
+			leaves.open(id, request("GET", "/"), true)
+		}
+		<-hinted
+		leaves.c.Close()
+	}
+}

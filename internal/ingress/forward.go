@@ -156,6 +156,11 @@ func (v *visit) early(status int, said http.Header) {
 			h[name], names = values, append(names, name)
 		}
 	}
+	if v.http2 {
+		// net/http sends this very map, later and beside us where the stream or
+		// the connection ends meanwhile, unless it has a length to take out.
+		h["Content-Length"], names = []string{"0"}, append(names, "Content-Length")
+	}
 	v.WriteHeader(status)
 	for _, name := range names {
 		delete(h, name)

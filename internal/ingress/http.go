@@ -199,7 +199,7 @@ func (f *front) handler() http.Handler {
 			v.body = &upload{ReadCloser: r.Body, visit: v, until: c, most: int64(v.way.front.Body)}
 			v.body.cleanTrailer()
 			r.Body = v.body
-			defer v.body.closed.Store(true)
+			defer v.body.leave()
 		}
 		f.forward(v, r)
 	})

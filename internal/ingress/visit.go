@@ -290,11 +290,13 @@ func (v *visit) choose(b *backend) {
 // comes for long. Time as a whole it may have as much as it needs.
 type upload struct {
 	io.ReadCloser
-	visit  *visit
-	until  *http.ResponseController
-	most   int64 // 0 is no limit
-	ended  atomic.Bool
-	closed atomic.Bool // the answer is over, and with it the client's part
+	visit *visit
+	until *http.ResponseController
+	most  int64 // 0 is no limit
+	ended atomic.Bool
+
+	part sync.Mutex  // held while until is used, or over set
+	over atomic.Bool // the answer is, and with it the client's part: until is nobody's now
 
 	mu  sync.Mutex // held while something is read, so that its fault is known before anybody asks
 	set time.Time
@@ -324,16 +326,33 @@ func (u *upload) blamed() int {
 	return int(u.visit.fault.Load())
 }
 
+// patient sets until when a read may take. When the answer is over a transport
+// may still be reading, and to ask then for more time is a panic of its.
+func (u *upload) patient(until time.Time) {
+	u.part.Lock()
+	defer u.part.Unlock()
+	if !u.over.Load() {
+		u.until.SetReadDeadline(until) // HTTP/1 and 2 can
+	}
+}
+
+// leave lets go of the client.
+func (u *upload) leave() {
+	u.part.Lock()
+	defer u.part.Unlock()
+	u.over.Store(true)
+}
+
 // Read reads on. Deadlines are moved once a second at most.
 func (u *upload) Read(p []byte) (int, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	v := u.visit
-	if u.closed.Load() {
+	if u.over.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	if now := time.Now(); now.Sub(u.set) > time.Second {
-		u.until.SetReadDeadline(now.Add(v.front.set.BodyIdle)) // HTTP/1 and 2 can
+		u.patient(now.Add(v.front.set.BodyIdle))
 		u.set = now
 	}
 	n, err := u.ReadCloser.Read(p)
@@ -347,11 +366,11 @@ func (u *upload) Read(p []byte) (int, error) {
 	case err == io.EOF:
 		u.ended.Store(true)
 		u.cleanTrailer()
-		u.until.SetReadDeadline(time.Time{}) // the server goes on reading, to see whether the client leaves
+		u.patient(time.Time{}) // the server goes on reading, to see whether the client leaves
 	case errors.Is(err, http.ErrBodyReadAfterClose): // the answer was over first
 	case err != nil:
 		v.fault.Store(http.StatusBadRequest)
-		u.until.SetReadDeadline(time.Time{}) // as above
+		u.patient(time.Time{}) // as above
 	}
 	return n, err
 }
