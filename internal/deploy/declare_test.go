@@ -12,31 +12,12 @@ import (
 	"havre/internal/deploy"
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
 
 var noon = time.Date(2024, 5, 1, 12, 0, 0, 0, time.UTC)
-
-// svc makes a service of an image named like it.
-func svc(name string, change ...func(*spec.Service)) spec.Service {
-	s := spec.Service{Name: name, Image: name + ":1", Replicas: 1}
-	for _, c := range change {
-		c(&s)
-	}
-	return s
-}
-
-// port publishes an inner port under an outer number, 0 for any.
-func port(inner, outer uint16) func(*spec.Service) {
-	return func(s *spec.Service) {
-		s.Ports = append(s.Ports, spec.Port{Internal: inner, External: outer, Protocol: spec.TCP, Access: spec.Public})
-	}
-}
-
-func domain(host string, inner uint16) func(*spec.Service) {
-	return func(s *spec.Service) { s.Domains = append(s.Domains, spec.Domain{Host: host, Port: inner}) }
-}
 
 func image(name string) func(*spec.Service) { return func(s *spec.Service) { s.Image = name } }
 
@@ -111,21 +92,21 @@ func verbs(p api.Plan) string {
 }
 
 func TestPlanSaysWhatChanges(t *testing.T) {
-	base := shop(svc("web", port(80, 8080)), svc("db"))
+	base := shop(projecttest.Service("web", projecttest.Port(80, 8080)), projecttest.Service("db"))
 	for says, c := range map[string]struct {
 		next spec.Project
 		want string
 	}{
 		"the same again":      {base, "keep db; keep web"},
-		"another image":       {shop(svc("web", port(80, 8080), image("web:2")), svc("db")), "keep db; update web image,image content"},
-		"another outer port":  {shop(svc("web", port(80, 8081)), svc("db")), "keep db; route web ports"},
-		"a domain more":       {shop(svc("web", port(80, 8080), domain("a.example", 80)), svc("db")), "keep db; route web domains"},
-		"an inner port more":  {shop(svc("web", port(80, 8080), port(81, 8081)), svc("db")), "keep db; update web ports"},
-		"more containers":     {shop(svc("web", port(80, 8080), count(3)), svc("db")), "keep db; scale web replicas"},
-		"one service less":    {shop(svc("web", port(80, 8080))), "keep web; remove db it is no longer declared"},
-		"one service more":    {shop(svc("web", port(80, 8080)), svc("db"), svc("new")), "keep db; create new; keep web"},
-		"another environment": {shop(svc("web", port(80, 8080), func(s *spec.Service) { s.Environment = map[string]string{"A": "1"} }), svc("db")), "keep db; update web environment"},
-		"what it needs":       {shop(svc("web", port(80, 8080), func(s *spec.Service) { s.Needs = []spec.Need{{Service: "db", Condition: spec.Started}} }), svc("db")), "keep db; route web needs"},
+		"another image":       {shop(projecttest.Service("web", projecttest.Port(80, 8080), image("web:2")), projecttest.Service("db")), "keep db; update web image,image content"},
+		"another outer port":  {shop(projecttest.Service("web", projecttest.Port(80, 8081)), projecttest.Service("db")), "keep db; route web ports"},
+		"a domain more":       {shop(projecttest.Service("web", projecttest.Port(80, 8080), projecttest.Domain("a.example", 80)), projecttest.Service("db")), "keep db; route web domains"},
+		"an inner port more":  {shop(projecttest.Service("web", projecttest.Port(80, 8080), projecttest.Port(81, 8081)), projecttest.Service("db")), "keep db; update web ports"},
+		"more containers":     {shop(projecttest.Service("web", projecttest.Port(80, 8080), count(3)), projecttest.Service("db")), "keep db; scale web replicas"},
+		"one service less":    {shop(projecttest.Service("web", projecttest.Port(80, 8080))), "keep web; remove db it is no longer declared"},
+		"one service more":    {shop(projecttest.Service("web", projecttest.Port(80, 8080)), projecttest.Service("db"), projecttest.Service("new")), "keep db; create new; keep web"},
+		"another environment": {shop(projecttest.Service("web", projecttest.Port(80, 8080), func(s *spec.Service) { s.Environment = map[string]string{"A": "1"} }), projecttest.Service("db")), "keep db; update web environment"},
+		"what it needs":       {shop(projecttest.Service("web", projecttest.Port(80, 8080), func(s *spec.Service) { s.Needs = []spec.Need{{Service: "db", Condition: spec.Started}} }), projecttest.Service("db")), "keep db; route web needs"},
 	} {
 		t.Run(says, func(t *testing.T) {
 			old := serving(declared(t, fresh(), base).Record)
@@ -141,10 +122,10 @@ func TestPlanSaysWhatChanges(t *testing.T) {
 }
 
 func TestDeclareChangesNothingItWasGiven(t *testing.T) {
-	p := shop(svc("web", port(80, 0), volume("a", "/a")), svc("db"))
+	p := shop(projecttest.Service("web", projecttest.Port(80, 0), volume("a", "/a")), projecttest.Service("db"))
 	old := serving(declared(t, fresh(), p).Record)
 	before := fmt.Sprintf("%+v", old)
-	next := shop(svc("web", port(80, 0), image("web:2")))
+	next := shop(projecttest.Service("web", projecttest.Port(80, 0), image("web:2")))
 	given := fmt.Sprintf("%+v", next)
 	declared(t, old, next, service.Image{ID: "sha256:web:2", Volumes: []string{"/vol/rw"}})
 	if fmt.Sprintf("%+v", old) != before || fmt.Sprintf("%+v", next) != given {
@@ -153,8 +134,8 @@ func TestDeclareChangesNothingItWasGiven(t *testing.T) {
 }
 
 func TestEmptyAndMissingAreOne(t *testing.T) {
-	old := serving(declared(t, fresh(), shop(svc("web"))).Record)
-	empty := svc("web", func(s *spec.Service) {
+	old := serving(declared(t, fresh(), shop(projecttest.Service("web"))).Record)
+	empty := projecttest.Service("web", func(s *spec.Service) {
 		s.Ports, s.Command, s.Environment, s.Links = []spec.Port{}, []string{}, map[string]string{}, []spec.Link{}
 	})
 	if got := verbs(declared(t, old, shop(empty)).Plan); got != "keep web" {
@@ -164,11 +145,11 @@ func TestEmptyAndMissingAreOne(t *testing.T) {
 
 func TestImagesVolumesAreKept(t *testing.T) {
 	img := service.Image{ID: "sha256:web:1", Volumes: []string{"/vol/rw", "/vol/log/", "/given", "/a-b", "/a/b", "/.cache", "/weird name"}}
-	s, _ := declared(t, fresh(), shop(svc("web", volume("mine", "/given"))), img).Record.Declared.Service("web")
+	s, _ := declared(t, fresh(), shop(projecttest.Service("web", volume("mine", "/given"))), img).Record.Declared.Service("web")
 	if len(s.Mounts) != 1 {
 		t.Error("the declaration was changed")
 	}
-	r := declared(t, fresh(), shop(svc("web", volume("mine", "/given"))), img).Record
+	r := declared(t, fresh(), shop(projecttest.Service("web", volume("mine", "/given"))), img).Record
 	got := map[string]string{}
 	for _, m := range r.Service("web").Rollout(1).Spec.Mounts {
 		if !spec.ValidVolume(m.Source) {
@@ -185,7 +166,7 @@ func TestImagesVolumesAreKept(t *testing.T) {
 }
 
 func TestServicesDoNotShareImagesVolumes(t *testing.T) {
-	p := shop(svc("a"), svc("a-b"), svc("A-c"))
+	p := shop(projecttest.Service("a"), projecttest.Service("a-b"), projecttest.Service("A-c"))
 	r := declared(t, fresh(), p,
 		service.Image{ID: "sha256:a:1", Volumes: []string{"/b-c", "/b/c", "/c/d"}},
 		service.Image{ID: "sha256:a-b:1", Volumes: []string{"/c"}},
@@ -211,7 +192,7 @@ func externals(r project.Record, name string) []uint16 {
 }
 
 func TestAnyPortStaysWithItsService(t *testing.T) {
-	p := shop(svc("db", port(5432, 0)), svc("web", port(80, 0), port(80, 0), port(443, 0), port(80, 4001)))
+	p := shop(projecttest.Service("db", projecttest.Port(5432, 0)), projecttest.Service("web", projecttest.Port(80, 0), projecttest.Port(80, 0), projecttest.Port(443, 0), projecttest.Port(80, 4001)))
 	r := serving(declared(t, fresh(), p).Record)
 	first := append(externals(r, "db"), externals(r, "web")...)
 	if slices.Contains(first, 0) || len(slices.Compact(slices.Sorted(slices.Values(first)))) != 5 {
@@ -240,7 +221,7 @@ func TestAnyPortStaysWithItsService(t *testing.T) {
 }
 
 func TestAPortGivenBackMayBeAnothersByNow(t *testing.T) {
-	p := shop(svc("web", port(80, 0)))
+	p := shop(projecttest.Service("web", projecttest.Port(80, 0)))
 	r := serving(declared(t, fresh(), p).Record)
 	was := externals(r, "web")[0]
 	r.Removed, r.Services[0].Removed = true, true
@@ -256,7 +237,7 @@ func TestAPortGivenBackMayBeAnothersByNow(t *testing.T) {
 }
 
 func TestClashesAreAllSaid(t *testing.T) {
-	p := shop(svc("web", port(80, 25), domain("a.example", 80)), svc("mail", port(25, 25), domain("a.example", 80), domain("b.example", 0), port(26, 26)))
+	p := shop(projecttest.Service("web", projecttest.Port(80, 25), projecttest.Domain("a.example", 80)), projecttest.Service("mail", projecttest.Port(25, 25), projecttest.Domain("a.example", 80), projecttest.Domain("b.example", 0), projecttest.Port(26, 26)))
 	f := found(p)
 	f.Taken = map[project.Port]string{{Number: 26, Protocol: spec.TCP}: "prod.blog.web"}
 	_, err := deploy.Declare(fresh(), p, f, noon)
@@ -277,7 +258,7 @@ func TestLinksNameTheOther(t *testing.T) {
 	link := func(to, alias string, ports ...uint16) func(*spec.Service) {
 		return func(s *spec.Service) { s.Links = append(s.Links, spec.Link{To: to, Alias: alias, Ports: ports}) }
 	}
-	p := shop(svc("web", link("db", "Store"), link("mail", "", 25), link("web", "")), svc("db"), svc("mail", port(25, 0), port(143, 0)))
+	p := shop(projecttest.Service("web", link("db", "Store"), link("mail", "", 25), link("web", "")), projecttest.Service("db"), projecttest.Service("mail", projecttest.Port(25, 0), projecttest.Port(143, 0)))
 	p.Services[0].Environment = map[string]string{"MAIL_PORT_25_TCP_PORT": "mine"}
 	p.Services[0].Expose = []uint16{80}
 	r := declared(t, fresh(), p, service.Image{ID: "sha256:db:1", Ports: []uint16{5432}}).Record
@@ -296,7 +277,7 @@ func TestLinksNameTheOther(t *testing.T) {
 }
 
 func TestRemovedAndAppliedAgainItIsTheSame(t *testing.T) {
-	p := shop(svc("web", port(80, 0), volume("data", "/data")))
+	p := shop(projecttest.Service("web", projecttest.Port(80, 0), volume("data", "/data")))
 	r := serving(declared(t, fresh(), p).Record)
 	was := r.Services[0]
 	r.Removed, r.Services[0].Removed, r.Services[0].Stopped = true, true, true
@@ -308,21 +289,21 @@ func TestRemovedAndAppliedAgainItIsTheSame(t *testing.T) {
 }
 
 func TestFailedRolloutIsTriedAgain(t *testing.T) {
-	p := shop(svc("web"))
+	p := shop(projecttest.Service("web"))
 	r := failing(declared(t, fresh(), p).Record)
 	o := declared(t, r, p)
 	if got := verbs(o.Plan); got != "update web the rollout before it failed" || o.Record.Services[0].Target != 2 {
 		t.Errorf("%s: %+v", got, o.Record.Services[0])
 	}
-	r = failing(declared(t, serving(declared(t, fresh(), p).Record), shop(svc("web", image("web:2")))).Record)
-	if o = declared(t, r, shop(svc("web", image("web:2")))); o.Record.Services[0].Target != 3 {
+	r = failing(declared(t, serving(declared(t, fresh(), p).Record), shop(projecttest.Service("web", image("web:2")))).Record)
+	if o = declared(t, r, shop(projecttest.Service("web", image("web:2")))); o.Record.Services[0].Target != 3 {
 		t.Errorf("%s: %+v", verbs(o.Plan), o.Record.Services[0])
 	}
 }
 
 func TestGoingBackAfterAFailureIsNoFailure(t *testing.T) {
-	p := shop(svc("web"))
-	r := failing(declared(t, serving(declared(t, fresh(), p).Record), shop(svc("web", image("web:2")))).Record)
+	p := shop(projecttest.Service("web"))
+	r := failing(declared(t, serving(declared(t, fresh(), p).Record), shop(projecttest.Service("web", image("web:2")))).Record)
 	if _, ok := r.Services[0].Settled(); ok {
 		t.Error("the failure is not seen")
 	}
@@ -333,9 +314,9 @@ func TestGoingBackAfterAFailureIsNoFailure(t *testing.T) {
 }
 
 func TestNewerDeclarationReplacesAPendingOne(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
-	r = declared(t, r, shop(svc("web", image("web:2")))).Record
-	r = declared(t, r, shop(svc("web", image("web:3")))).Record
+	r := serving(declared(t, fresh(), shop(projecttest.Service("web"))).Record)
+	r = declared(t, r, shop(projecttest.Service("web", image("web:2")))).Record
+	r = declared(t, r, shop(projecttest.Service("web", image("web:3")))).Record
 	s := r.Services[0]
 	if s.Active != 1 || s.Target != 3 || s.Rollout(2).State != project.Retired || s.Rollout(3).State != project.Pending {
 		t.Errorf("got %+v", s)
@@ -343,8 +324,8 @@ func TestNewerDeclarationReplacesAPendingOne(t *testing.T) {
 }
 
 func TestScalingBeginsThePatienceAnew(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
-	p := shop(svc("web", count(2)))
+	r := serving(declared(t, fresh(), shop(projecttest.Service("web"))).Record)
+	p := shop(projecttest.Service("web", count(2)))
 	o, err := deploy.Declare(r, p, found(p), noon.Add(time.Hour))
 	if err != nil || !o.Record.Services[0].Rollouts[0].Started.Equal(noon.Add(time.Hour)) {
 		t.Errorf("%+v, %v", o.Record.Services[0].Rollouts, err)
@@ -352,12 +333,12 @@ func TestScalingBeginsThePatienceAnew(t *testing.T) {
 }
 
 func TestPlanSaysWhenTheOldOneStopsFirst(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("db", volume("data", "/data")))).Record)
-	o := declared(t, r, shop(svc("db", volume("data", "/data"), volume("more", "/more"), image("db:2"))))
+	r := serving(declared(t, fresh(), shop(projecttest.Service("db", volume("data", "/data")))).Record)
+	o := declared(t, r, shop(projecttest.Service("db", volume("data", "/data"), volume("more", "/more"), image("db:2"))))
 	if c := o.Plan.Changes[0]; !c.Stops || !slices.Equal(c.Volumes, []string{"more"}) {
 		t.Errorf("got %+v; want that the old one stops, and the volume that is not there yet", c)
 	}
-	o = declared(t, o.Record, shop(svc("db", image("db:3"))))
+	o = declared(t, o.Record, shop(projecttest.Service("db", image("db:3"))))
 	if o.Plan.Changes[0].Stops {
 		t.Error("one that does not write needs nobody to stop")
 	}
@@ -379,8 +360,8 @@ func TestPlanSaysWhyTheOldOneStopsFirst(t *testing.T) {
 		"stop-first of a reader": {[]func(*spec.Service){data}, []func(*spec.Service){order(spec.StopFirst)}, "update_config.order says so"},
 		"stop-first till now":    {[]func(*spec.Service){order(spec.StopFirst)}, []func(*spec.Service){order(spec.StartFirst)}, "update_config.order of r1 said so"},
 	} {
-		r := serving(declared(t, fresh(), shop(svc("web", c.had...))).Record)
-		o := declared(t, r, shop(svc("web", append(c.next, image("web:2"))...)))
+		r := serving(declared(t, fresh(), shop(projecttest.Service("web", c.had...))).Record)
+		o := declared(t, r, shop(projecttest.Service("web", append(c.next, image("web:2"))...)))
 		if change := o.Plan.Changes[0]; change.Because != c.want || change.Stops != (c.want != "") {
 			t.Errorf("%s: %+v; want because %q", says, change, c.want)
 		}
@@ -389,8 +370,8 @@ func TestPlanSaysWhyTheOldOneStopsFirst(t *testing.T) {
 
 // Who asks for another order wants it for the next update, and no update for it.
 func TestAnotherOrderAloneMakesNoRollout(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
-	o := declared(t, r, shop(svc("web", order(spec.StopFirst))))
+	r := serving(declared(t, fresh(), shop(projecttest.Service("web"))).Record)
+	o := declared(t, r, shop(projecttest.Service("web", order(spec.StopFirst))))
 	s := o.Record.Services[0]
 	if verbs(o.Plan) != "route web order" || s.Last() != 1 || s.Rollout(1).Spec.Order != spec.StopFirst || o.Same {
 		t.Errorf("%s; %+v", verbs(o.Plan), s.Rollouts)
@@ -398,7 +379,7 @@ func TestAnotherOrderAloneMakesNoRollout(t *testing.T) {
 }
 
 func TestWhoAsksForStartFirstAndWritesIsTold(t *testing.T) {
-	p := shop(svc("web", order(spec.StartFirst)))
+	p := shop(projecttest.Service("web", order(spec.StartFirst)))
 	if notes := declared(t, fresh(), p).Plan.Notes; len(notes) != 0 {
 		t.Errorf("without data: %v", notes)
 	}
@@ -412,9 +393,9 @@ func TestWhoAsksForStartFirstAndWritesIsTold(t *testing.T) {
 }
 
 func TestRolloutsAreForgottenButNotThoseInUse(t *testing.T) {
-	r := serving(declared(t, fresh(), shop(svc("web"))).Record)
+	r := serving(declared(t, fresh(), shop(projecttest.Service("web"))).Record)
 	for i := range 50 {
-		r = declared(t, r, shop(svc("web", image(fmt.Sprintf("web:%d", i+2))))).Record
+		r = declared(t, r, shop(projecttest.Service("web", image(fmt.Sprintf("web:%d", i+2))))).Record
 	}
 	s := r.Services[0]
 	if len(s.Rollouts) > 20 || s.Rollout(1) == nil || s.Rollout(51) == nil || s.Last() != 51 {
@@ -423,8 +404,8 @@ func TestRolloutsAreForgottenButNotThoseInUse(t *testing.T) {
 }
 
 func TestDifferencesNameFields(t *testing.T) {
-	a := svc("web", port(80, 1))
-	b := svc("web", port(80, 2), count(4))
+	a := projecttest.Service("web", projecttest.Port(80, 1))
+	b := projecttest.Service("web", projecttest.Port(80, 2), count(4))
 	if got := deploy.Differences(a, b); !reflect.DeepEqual(got, []string{"ports", "replicas"}) {
 		t.Errorf("got %v", got)
 	}
@@ -438,8 +419,8 @@ func FuzzEveryDeclarationMakesAGoodTable(f *testing.F) {
 	f.Add("A", "10.0.0.1", uint16(1), uint16(443), uint16(80), "public")
 	f.Fuzz(func(t *testing.T, name, host string, inner, outer, second uint16, access string) {
 		p := shop(
-			svc(name, image("i:1"), port(inner, outer), domain(host, inner), func(s *spec.Service) { s.Access = spec.Access(access) }),
-			svc("other", port(80, second), domain("other.example", 0)),
+			projecttest.Service(name, image("i:1"), projecttest.Port(inner, outer), projecttest.Domain(host, inner), func(s *spec.Service) { s.Access = spec.Access(access) }),
+			projecttest.Service("other", projecttest.Port(80, second), projecttest.Domain("other.example", 0)),
 		)
 		if len(spec.Validate(p)) > 0 {
 			return

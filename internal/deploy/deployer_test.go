@@ -142,7 +142,7 @@ func target(name string) api.Target { return api.Target{Name: name} }
 
 func TestApplyReportsUntilAllIsWell(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		all := w.must("shop", app("web", "good", port(80, 8080), needs("db", spec.Healthy)), app("db", "data"))
+		all := w.must("shop", app("web", "good", projecttest.Port(80, 8080), needs("db", spec.Healthy)), app("db", "data"))
 		if all[0].Plan == nil || verbs(*all[0].Plan) != "create db; create web" {
 			t.Errorf("first it reports %+v", all[0])
 		}
@@ -155,7 +155,7 @@ func TestApplyReportsUntilAllIsWell(t *testing.T) {
 			t.Errorf("it reports %s", got)
 		}
 		began := time.Now()
-		again := w.must("shop", app("web", "good", port(80, 8080), needs("db", spec.Healthy)), app("db", "data"))
+		again := w.must("shop", app("web", "good", projecttest.Port(80, 8080), needs("db", spec.Healthy)), app("db", "data"))
 		if verbs(*again[0].Plan) != "keep db; keep web" || time.Since(began) > time.Second {
 			t.Errorf("applied twice: %+v after %s", again, time.Since(began))
 		}
@@ -179,12 +179,12 @@ func TestApplyRefusesWithAllReasons(t *testing.T) {
 		w.fails(problem.Invalid, "port 4789/udp is the engine's own", udp)
 		w.fails(problem.Invalid, "4789/udp", udp, app("web", "Bad Name"))
 		w.fails(problem.NotFound, "service web: no image none", app("web", "none"))
-		w.fails(problem.Conflict, "port 25/tcp, which web wants, is taken by exim4", app("web", "good", port(25, 25)))
+		w.fails(problem.Conflict, "port 25/tcp, which web wants, is taken by exim4", app("web", "good", projecttest.Port(25, 25)))
 		err := w.Apply(t.Context(), api.Apply{Environment: "dev", Project: shop(app("web", "good"))}, none)
 		if problem.KindOf(err) != problem.NotFound || !strings.Contains(problem.Of(err).Remedy, "prod, test") {
 			t.Errorf("an unknown environment: %v", err)
 		}
-		_, err = w.apply("shop", app("web", "none", port(25, 25)), app("db", "gone"))
+		_, err = w.apply("shop", app("web", "none", projecttest.Port(25, 25)), app("db", "gone"))
 		for _, words := range []string{"no image none", "no image gone", "taken by exim4"} {
 			if err == nil || !strings.Contains(err.Error(), words) {
 				t.Errorf("%q is missing in %v", words, err)
@@ -200,7 +200,7 @@ func TestAnyPortIsOneThatNobodyHas(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.cluster.Hold(4000, "nginx")
 		w.cluster.Hold(4001, "apache")
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		if got := externals(*w.record("shop"), "web"); got[0] != 4002 {
 			t.Errorf("it gets %v", got)
 		}
@@ -236,8 +236,8 @@ func TestApplyEndsForEverythingThatCannotCome(t *testing.T) {
 		"a need of a failed need":     {"prod.shop.web did not get healthy: it waits for mid to be started, and mid does not start: it waits for db", []spec.Service{app("db", "crash"), app("mid", "good", needs("db", spec.Healthy)), app("web", "good", needs("mid", spec.Started))}},
 		"a need with no containers":   {"and db is idle", []spec.Service{app("db", "good", count(0)), app("web", "good", needs("db", spec.Started))}},
 		"a need that never completes": {"and job failed", []spec.Service{app("job", "crash", func(s *spec.Service) { s.Restart.Policy = spec.Never }), app("web", "good", needs("job", spec.Completed))}},
-		"closed ports":                {"its ports do not accept connections yet", []spec.Service{app("web", "deaf", port(80, 0))}},
-		"a failing check":             {"its health check failed: curl: connection refused", []spec.Service{app("web", "ill", port(80, 0))}},
+		"closed ports":                {"its ports do not accept connections yet", []spec.Service{app("web", "deaf", projecttest.Port(80, 0))}},
+		"a failing check":             {"its health check failed: curl: connection refused", []spec.Service{app("web", "ill", projecttest.Port(80, 0))}},
 		"an image that is gone":       {"the engine says: No such image", []spec.Service{app("web", "refused")}},
 		"one that ends well, always":  {"it ended by itself, with exit code 0", []spec.Service{app("web", "zero")}},
 		"memory":                      {"more memory than its limit", []spec.Service{app("web", "oom")}},
@@ -277,8 +277,8 @@ func TestIdleAndCompletedServicesAreSettled(t *testing.T) {
 
 func TestApplyOfARouteWaitsUntilItIsThere(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 8080)))
-		all := w.must("shop", app("web", "good", port(80, 8081)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080)))
+		all := w.must("shop", app("web", "good", projecttest.Port(80, 8081)))
 		if tcp := w.cluster.Table().TCP; verbs(*all[0].Plan) != "route web ports" || len(tcp) != 1 || tcp[0].Listen != 8081 {
 			t.Errorf("%s, and the ingress follows %+v", verbs(*all[0].Plan), tcp)
 		}
@@ -287,9 +287,9 @@ func TestApplyOfARouteWaitsUntilItIsThere(t *testing.T) {
 
 func TestScalingWaitsForAllContainers(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		time.Sleep(time.Hour)
-		w.must("shop", app("web", "good", port(80, 0), count(3)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0), count(3)))
 		if st, err := w.Find(t.Context(), target("web")); err != nil || st.Healthy != 3 || st.Rollout != 1 {
 			t.Errorf("%+v, %v", st, err)
 		}
@@ -298,7 +298,7 @@ func TestScalingWaitsForAllContainers(t *testing.T) {
 
 func TestStoppedServicesStartAgain(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)), app("db", "data"))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)), app("db", "data"))
 		time.Sleep(time.Hour)
 		for range 2 { // the second time there is nothing to do
 			if err := w.Stop(t.Context(), target("web"), none); err != nil {
@@ -345,7 +345,7 @@ func TestStartGivesAFailedFirstRolloutAnotherTry(t *testing.T) {
 
 func TestRestartMakesARolloutLikeIt(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)), app("db", "data"))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)), app("db", "data"))
 		if err := w.Restart(t.Context(), api.Target{Name: "shop", Project: true}, none); err != nil {
 			t.Fatal(err)
 		}
@@ -361,7 +361,7 @@ func TestRestartMakesARolloutLikeIt(t *testing.T) {
 
 func TestRemoveWaitsAndKeepsTheData(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0), needs("db", spec.Started)), app("db", "data"))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0), needs("db", spec.Started)), app("db", "data"))
 		if _, err := w.Remove(t.Context(), target("db"), api.Removal{}); problem.KindOf(err) != problem.Invalid || !strings.Contains(err.Error(), "web needs db") {
 			t.Errorf("what another needs: %v", err)
 		}
@@ -466,7 +466,7 @@ func TestAppliesAtOnceGetPortsAndNetworksOfTheirOwn(t *testing.T) {
 		var all sync.WaitGroup
 		for _, name := range []string{"a", "b", "c", "a"} {
 			all.Go(func() {
-				if _, err := w.apply(name, app("web", "good", port(80, 0))); err != nil {
+				if _, err := w.apply(name, app("web", "good", projecttest.Port(80, 0))); err != nil {
 					t.Errorf("%s: %v", name, err)
 				}
 			})
@@ -498,7 +498,7 @@ func TestApplyEndsWithTheServer(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		err := w.Apply(ctx, api.Apply{Project: shop(app("web", "deaf", port(80, 0)))}, none)
+		err := w.Apply(ctx, api.Apply{Project: shop(app("web", "deaf", projecttest.Port(80, 0)))}, none)
 		if problem.KindOf(err) != problem.Unavailable || w.record("shop").Service("web") == nil {
 			t.Errorf("got %v", err)
 		}
@@ -509,7 +509,7 @@ func TestApplyEndsWhenTheProjectIsRemoved(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		ended := make(chan error)
 		go func() {
-			_, err := w.apply("shop", app("web", "deaf", port(80, 0)))
+			_, err := w.apply("shop", app("web", "deaf", projecttest.Port(80, 0)))
 			ended <- err
 		}()
 		time.Sleep(2 * time.Second)

@@ -10,6 +10,7 @@ import (
 	"havre/internal/deploy"
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
@@ -29,8 +30,8 @@ func lines(all []api.Difference) []string {
 }
 
 func TestDifferencesAreNamedFieldByField(t *testing.T) {
-	had := &project.Rollout{Spec: app("web", "app:1", port(80, 8080)), Image: service.Image{ID: "sha256:a"}}
-	next := &project.Rollout{Spec: app("web", "app:2", port(80, 8081), count(0)), Image: service.Image{ID: "sha256:b"}}
+	had := &project.Rollout{Spec: app("web", "app:1", projecttest.Port(80, 8080)), Image: service.Image{ID: "sha256:a"}}
+	next := &project.Rollout{Spec: app("web", "app:2", projecttest.Port(80, 8081), count(0)), Image: service.Image{ID: "sha256:b"}}
 	had.Spec.Environment = map[string]string{"A": "1", "DB_PASSWORD": "old", "api_key": "k", "GONE": "x", "SAME_TOKEN": "s", "KEYBOARD": "de"}
 	next.Spec.Environment = map[string]string{"A": "", "DB_PASSWORD": "new", "SAME_TOKEN": "s", "NEW": "n", "KEYBOARD": "fr"}
 	next.Spec.Command = []string{"run", "-v"}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"havre/internal/problem"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
@@ -24,16 +25,16 @@ func TestInitThatMissesSomethingIsWarnedOf(t *testing.T) {
 		image   service.Image
 		want    string
 	}{
-		"its own":               {svc("db", outside, volume("data", "/data"), hook("/seed", "--all")), service.Image{ID: "sha256:db:1"}, "the init of db, /seed, does not see the service's links to other projects"},
-		"the image's":           {svc("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, "the init of db, /dk/container_init, does not see"},
-		"the image's, but none": {svc("db", outside, volume("data", "/data"), hook("")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, ""},
-		"no init":               {svc("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1"}, ""},
-		"nothing to miss":       {svc("db", volume("data", "/data"), hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
-		"a link within":         {svc("db", volume("data", "/data"), hook("/seed"), link("db", "me")), service.Image{ID: "sha256:db:1"}, ""},
-		"secrets and settings": {svc("db", secret, volume("data", "/data"), hook("/seed"), func(s *spec.Service) {
+		"its own":               {projecttest.Service("db", outside, volume("data", "/data"), hook("/seed", "--all")), service.Image{ID: "sha256:db:1"}, "the init of db, /seed, does not see the service's links to other projects"},
+		"the image's":           {projecttest.Service("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, "the init of db, /dk/container_init, does not see"},
+		"the image's, but none": {projecttest.Service("db", outside, volume("data", "/data"), hook("")), service.Image{ID: "sha256:db:1", Init: "/dk/container_init"}, ""},
+		"no init":               {projecttest.Service("db", outside, volume("data", "/data")), service.Image{ID: "sha256:db:1"}, ""},
+		"nothing to miss":       {projecttest.Service("db", volume("data", "/data"), hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
+		"a link within":         {projecttest.Service("db", volume("data", "/data"), hook("/seed"), link("db", "me")), service.Image{ID: "sha256:db:1"}, ""},
+		"secrets and settings": {projecttest.Service("db", secret, volume("data", "/data"), hook("/seed"), func(s *spec.Service) {
 			s.Sysctls, s.Groups = map[string]string{"net.core.somaxconn": "9"}, []string{"33"}
 		}), service.Image{ID: "sha256:db:1"}, ""},
-		"nothing to fill": {svc("db", outside, hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
+		"nothing to fill": {projecttest.Service("db", outside, hook("/seed")), service.Image{ID: "sha256:db:1"}, ""},
 	} {
 		p := shop(c.service)
 		p.Secrets = []spec.Secret{{Name: "key"}}

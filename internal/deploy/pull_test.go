@@ -9,6 +9,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/problem"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
@@ -137,7 +138,7 @@ func TestPullThatCannotBeHadRemembersNothing(t *testing.T) {
 		h := pulling(w)
 		h.pulled = nil
 		w.fails(problem.NotFound, "never to be pulled", with(app("web", "gone"), spec.PullNever))
-		w.fails(problem.Conflict, "is taken by exim4", func() spec.Service { w.cluster.Hold(25, "exim4"); return app("web", "far", port(25, 25)) }())
+		w.fails(problem.Conflict, "is taken by exim4", func() spec.Service { w.cluster.Hold(25, "exim4"); return app("web", "far", projecttest.Port(25, 25)) }())
 		w.must("shop", app("web", "good"))
 		w.Registry, w.Offline = nil, true
 		p, err := w.Plan(t.Context(), api.Apply{Project: shop(with(app("web", "good"), spec.PullAlways))})
@@ -156,7 +157,7 @@ func TestFirstPullThatFailsIsRemembered(t *testing.T) {
 		pulling(w)
 		vain := func() {
 			t.Helper()
-			if _, err := w.apply("shop", app("web", "gone", port(80, 8080)), app("db", "good")); problem.KindOf(err) != problem.Failed {
+			if _, err := w.apply("shop", app("web", "gone", projecttest.Port(80, 8080)), app("db", "good")); problem.KindOf(err) != problem.Failed {
 				t.Errorf("error = %v", err)
 			}
 		}
@@ -172,7 +173,7 @@ func TestFirstPullThatFailsIsRemembered(t *testing.T) {
 		if err := w.Start(t.Context(), target("web"), func(api.Progress) {}); problem.KindOf(err) != problem.Failed || !strings.Contains(err.Error(), "manifest unknown") {
 			t.Errorf("start: %v", err)
 		}
-		w.must("shop", app("web", "good", port(80, 8080)), app("db", "good"))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080)), app("db", "good"))
 		if got := w.history("web"); got != "r3 active good; r2 failed; r1 failed" {
 			t.Errorf("history: %s", got)
 		}

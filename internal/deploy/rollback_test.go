@@ -82,8 +82,8 @@ func variable(name, value string) func(*spec.Service) {
 func TestRollbackRunsWhatServedBefore(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.images()
-		w.must("shop", app("web", "good", port(80, 0), variable("V", "1")))
-		w.must("shop", app("web", "better", port(80, 0), variable("V", "2")))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0), variable("V", "1")))
+		w.must("shop", app("web", "better", projecttest.Port(80, 0), variable("V", "2")))
 		plan, err := w.back("web", 0)
 		if err != nil || verbs(plan) != "update web back to r1,image,environment,image content" {
 			t.Errorf("%s, %v", verbs(plan), err)
@@ -96,11 +96,11 @@ func TestRollbackRunsWhatServedBefore(t *testing.T) {
 		if s.Rollout(3).Digest != s.Rollout(1).Digest || s.Rollout(3).Back != 1 || r.Declared.Services[0].Environment["V"] != "1" || r.Declared.Services[0].Ports[0].External != 0 {
 			t.Errorf("%+v, declared %+v", s.Rollout(3), r.Declared)
 		}
-		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "better", port(80, 0), variable("V", "2")))})
+		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "better", projecttest.Port(80, 0), variable("V", "2")))})
 		if err != nil || p.Changes[0].Verb != "update" {
 			t.Errorf("the newer file: %s, %v", verbs(p), err)
 		}
-		p, err = w.Plan(t.Context(), api.Apply{Project: shop(app("web", "good", port(80, 0), variable("V", "1")))})
+		p, err = w.Plan(t.Context(), api.Apply{Project: shop(app("web", "good", projecttest.Port(80, 0), variable("V", "1")))})
 		if err != nil || p.Changes[0].Verb != "keep" {
 			t.Errorf("the older file: %s, %v", verbs(p), err)
 		}
@@ -160,11 +160,11 @@ func TestRollbackSkipsWhatNeverServedOrRanAlike(t *testing.T) {
 func TestRollbackOfWhatIsOnItsWayCallsItOff(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.images()
-		w.must("shop", app("web", "good", port(80, 8080)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080)))
 		time.Sleep(time.Hour)
 		ended := make(chan error, 1)
 		go func() {
-			_, err := w.apply("shop", app("web", "deaf", port(80, 8080)))
+			_, err := w.apply("shop", app("web", "deaf", projecttest.Port(80, 8080)))
 			ended <- err
 		}()
 		time.Sleep(2 * time.Second)
@@ -199,9 +199,9 @@ func TestRollbackOfWhatIsOnItsWayCallsItOff(t *testing.T) {
 func TestRollbackOverAnUpdateRetiresIt(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.images()
-		w.must("shop", app("web", "good", port(80, 0)))
-		w.must("shop", app("web", "better", port(80, 0)))
-		go func() { _, _ = w.apply("shop", app("web", "deaf", port(80, 0))) }()
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
+		w.must("shop", app("web", "better", projecttest.Port(80, 0)))
+		go func() { _, _ = w.apply("shop", app("web", "deaf", projecttest.Port(80, 0))) }()
 		time.Sleep(2 * time.Second)
 		if _, err := w.back("web", 1); err != nil {
 			t.Error(err)
@@ -239,12 +239,12 @@ func TestRollbackWantsWhatTheRolloutHad(t *testing.T) {
 		host := func(h string) func(*spec.Service) {
 			return func(s *spec.Service) { s.Domains = []spec.Domain{{Host: h, Port: 80}} }
 		}
-		w.must("shop", app("web", "good", port(80, 8080), host("a.test"), needs("db", spec.Started)), app("db", "good"))
-		w.must("shop", app("web", "better", port(80, 8081), host("b.test"))) // and db goes
-		w.must("blog", app("front", "good", port(80, 8080), host("a.test")))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080), host("a.test"), needs("db", spec.Started)), app("db", "good"))
+		w.must("shop", app("web", "better", projecttest.Port(80, 8081), host("b.test"))) // and db goes
+		w.must("blog", app("front", "good", projecttest.Port(80, 8080), host("a.test")))
 		_, err := w.back("web", 1)
 		w.conflict("r1 does not fit to the project any more: web needs db", err)
-		w.must("shop", app("web", "better", port(80, 8081), host("b.test")), app("db", "good", port(80, 8082)))
+		w.must("shop", app("web", "better", projecttest.Port(80, 8081), host("b.test")), app("db", "good", projecttest.Port(80, 8082)))
 		_, err = w.back("web", 1)
 		w.conflict("port 8080/tcp, which r1 had, is taken by prod.blog.front", err)
 		w.conflict("the domain a.test, which r1 had, belongs to prod.blog.front", err)
@@ -299,8 +299,8 @@ func TestRollbackBringsFilesAndAStoppedServiceBack(t *testing.T) {
 func TestRollbackWorksOnRecordsFromBefore(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.images()
-		w.must("shop", app("web", "data", port(80, 0)))
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "data", projecttest.Port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		r := *w.record("shop")
 		for i := range r.Services[0].Rollouts {
 			r.Services[0].Rollouts[i].Declared = nil
@@ -311,7 +311,7 @@ func TestRollbackWorksOnRecordsFromBefore(t *testing.T) {
 		if _, err := w.back("web", 0); err != nil {
 			t.Fatal(err)
 		}
-		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "data", port(80, 0)))})
+		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "data", projecttest.Port(80, 0)))})
 		if err != nil || verbs(p) != "keep web" {
 			t.Errorf("%s, %v", verbs(p), err)
 		}
@@ -374,13 +374,13 @@ func TestRollbackOfAWriterStopsItFirst(t *testing.T) {
 		if err != nil || !plan.Changes[0].Stops || len(plan.Changes[0].Volumes) != 0 {
 			t.Errorf("%+v, %v", plan, err)
 		}
-		go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), port(80, 0))) }()
+		go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), projecttest.Port(80, 0))) }()
 		for range 3 { // in the midst of the change of guard
 			time.Sleep(300 * time.Millisecond)
 			if plan, err = w.back("db", 0); err != nil {
 				t.Errorf("%+v, %v", plan, err)
 			}
-			go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), port(80, 0))) }()
+			go func() { _, _ = w.apply("shop", app("db", "data", variable("V", "3"), projecttest.Port(80, 0))) }()
 		}
 		time.Sleep(5 * time.Minute)
 		if st, err := w.Find(t.Context(), target("db")); err != nil || st.State != "healthy" || len(w.cluster.State().Services) != 1 {
@@ -405,7 +405,7 @@ func TestActiveRolloutIsKeptHoweverOldItIs(t *testing.T) {
 		s.Rollouts = append(s.Rollouts, project.Rollout{Number: n + 1, State: project.Retired})
 	}
 	r.Services = []project.Service{s}
-	p := shop(svc("web"))
+	p := shop(projecttest.Service("web"))
 	o, err := deploy.Declare(r, p, found(p), noon)
 	if err != nil {
 		t.Fatal(err)

@@ -8,6 +8,7 @@ import (
 	"havre/internal/api"
 	"havre/internal/deploy"
 	"havre/internal/problem"
+	"havre/internal/project/projecttest"
 )
 
 // scale scales, and gives the plan that was reported.
@@ -22,7 +23,7 @@ func (w *world) scale(name string, n int) (plan api.Plan, err error) {
 
 func TestScaleWaitsForExactlyAsMany(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		time.Sleep(time.Hour)
 		for _, n := range []int{3, 1, 0, 0, 2} {
 			began := time.Now()
@@ -44,7 +45,7 @@ func TestScaleWaitsForExactlyAsMany(t *testing.T) {
 		if d := r.Service("web").Rollout(1).Declared; r.Declared.Services[0].Replicas != 2 || d.Replicas != 2 {
 			t.Errorf("declared %+v, %+v", r.Declared, d)
 		}
-		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "good", port(80, 0)))})
+		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("web", "good", projecttest.Port(80, 0)))})
 		if err != nil || verbs(p) != "scale web replicas" {
 			t.Errorf("a file that says 1: %s, %v", verbs(p), err)
 		}

@@ -8,6 +8,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/problem"
+	"havre/internal/project/projecttest"
 	"havre/internal/spec"
 )
 
@@ -15,7 +16,7 @@ func disabled(s *spec.Service) { s.Disabled = true }
 
 func TestDisabledServiceIsDeclaredAndDoesNotRun(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 8080)), app("cron", "good", disabled))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080)), app("cron", "good", disabled))
 		why, err := w.Why(t.Context(), target("cron"))
 		if err != nil || why.State != "idle" || !strings.Contains(why.Says, "status: disabled") || why.Remedy != "declare it with status: enabled and apply again" {
 			t.Errorf("%+v, %v", why, err)
@@ -36,9 +37,9 @@ func TestDisabledServiceIsDeclaredAndDoesNotRun(t *testing.T) {
 		if s := w.cluster.State().Services; len(s) != 2 || !slices.ContainsFunc(s, func(x string) bool { return strings.Contains(x, "x0: 0 run") }) {
 			t.Errorf("there runs %v", s)
 		}
-		all := w.must("shop", app("web", "good", port(80, 8080)), app("cron", "good"))
+		all := w.must("shop", app("web", "good", projecttest.Port(80, 8080)), app("cron", "good"))
 		w.has("enabled", verbs(*all[0].Plan), "scale cron replicas,disabled; keep web")
-		all = w.must("shop", app("web", "good", port(80, 8080), disabled), app("cron", "good"))
+		all = w.must("shop", app("web", "good", projecttest.Port(80, 8080), disabled), app("cron", "good"))
 		w.has("disabled", verbs(*all[0].Plan), "keep cron; scale web replicas,disabled")
 		if r := w.cluster.State().Routes; len(r) != 0 {
 			t.Errorf("a disabled service has the routes %v", r)

@@ -7,6 +7,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/problem"
+	"havre/internal/project/projecttest"
 	"havre/internal/reconcile/reconciletest"
 	"havre/internal/service"
 	"havre/internal/spec"
@@ -15,7 +16,7 @@ import (
 func TestConventionsOfAnImageAreVolumes(t *testing.T) {
 	all := []string{"/vol/cache", "/vol/log", "/vol/ro", "/vol/rw"}
 	places := func(change ...func(*spec.Service)) []string {
-		r := declared(t, fresh(), shop(svc("web", change...)), service.Image{ID: "sha256:web:1", Kept: all}).Record
+		r := declared(t, fresh(), shop(projecttest.Service("web", change...)), service.Image{ID: "sha256:web:1", Kept: all}).Record
 		var got []string
 		for _, m := range r.Service("web").Rollout(1).Spec.Mounts {
 			got = append(got, m.Source+" "+m.Target)

@@ -9,6 +9,7 @@ import (
 	"havre/internal/api"
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
@@ -41,8 +42,8 @@ func TestWhyNamesTheReason(t *testing.T) {
 		"a failing check":            {app("web", "ill"), 2 * time.Minute, "its health check failed: curl: connection refused", "havre exec prod.shop.web", ""},
 		"a volume that is gone":      {app("web", "unbound"), time.Minute, "bind source path does not exist: /vol", "mount its disk", ""},
 		"an image that is gone":      {app("web", "refused"), time.Minute, "No such image", "build or load refused again, then: havre restart prod.shop.web", ""},
-		"closed ports":               {app("web", "deaf", port(80, 0)), time.Minute, "its ports do not accept connections yet", "not only on 127.0.0.1", ""},
-		"closed ports for good":      {app("web", "deaf", port(80, 0)), 3 * time.Minute, "not healthy after 1m30s: it runs, but its ports do not accept", "not only on 127.0.0.1", ""},
+		"closed ports":               {app("web", "deaf", projecttest.Port(80, 0)), time.Minute, "its ports do not accept connections yet", "not only on 127.0.0.1", ""},
+		"closed ports for good":      {app("web", "deaf", projecttest.Port(80, 0)), 3 * time.Minute, "not healthy after 1m30s: it runs, but its ports do not accept", "not only on 127.0.0.1", ""},
 		"no replicas":                {app("web", "good", count(0)), time.Minute, "does not run: it is declared with no replicas", "replicas to 1", ""},
 		"one that ran":               {app("web", "once", func(s *spec.Service) { s.Restart.Policy = spec.Never }), time.Minute, "ran to its end", "", ""},
 		"one that is well":           {app("web", "good"), time.Minute, "runs: 1 of 1 containers are healthy", "", ""},
@@ -62,7 +63,7 @@ func TestWhyNamesTheReason(t *testing.T) {
 
 func TestWhyNamesWhoHasThePort(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 8080)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 8080)))
 		w.cluster.Hold(8080, "nginx (pid 7)")
 		time.Sleep(2 * time.Minute)
 		w.why("web", "fails: port 8080 is taken by nginx (pid 7)", "--port-offset", "")
@@ -71,7 +72,7 @@ func TestWhyNamesWhoHasThePort(t *testing.T) {
 
 func TestWhyNamesHostsWithoutTheirPublicCertificate(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", domain("www.example.org", 80)))
+		w.must("shop", app("web", "good", projecttest.Domain("www.example.org", 80)))
 		records, err := w.records.Projects(t.Context())
 		if err != nil {
 			t.Fatal(err)
@@ -133,7 +134,7 @@ func TestLastWordsOutliveTheContainer(t *testing.T) {
 
 func TestServesButIsHurtLooksLikeThat(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		time.Sleep(time.Hour)
 		w.cluster.Kill(w.record("shop").Service("web").ID)
 		w.loop.Poke()
@@ -150,7 +151,7 @@ func TestServesButIsHurtLooksLikeThat(t *testing.T) {
 // one that follows it, or none.
 func TestContainerThatIsReplacedHasItsTime(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("web", "good", port(80, 0)))
+		w.must("shop", app("web", "good", projecttest.Port(80, 0)))
 		time.Sleep(time.Hour)
 		ref := project.Ref{Record: w.record("shop"), Service: w.record("shop").Service("web")}
 		v := w.loop.View()

@@ -5,12 +5,13 @@ import (
 	"testing"
 
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
 
 func TestURLsNameThePort(t *testing.T) {
-	r := shop(svc("web", domain("a.example", 80)))
+	r := shop(projecttest.Service("web", projecttest.Domain("a.example", 80)))
 	ref := project.Ref{Record: &r, Service: r.Service("web")}
 	if got := project.URLs(ref, "home.arpa", 443); len(got) != 1 || got[0] != "https://a.example/" {
 		t.Errorf("got %v", got)
@@ -27,15 +28,15 @@ func TestDefaultDomainIsServedBesideTheOthers(t *testing.T) {
 		suffix  string
 		want    []string
 	}{
-		"with a domain":            {svc("web", domain("a.example", 80)), "localhost", []string{"a.example", "web.shop.prod.localhost"}},
-		"without one of its own":   {svc("web", at(spec.Domain{Port: 80})), "home.arpa", []string{"web.shop.prod.home.arpa"}},
-		"of a name in capitals":    {svc("Web", at(spec.Domain{Port: 80})), "localhost", []string{"web.shop.prod.localhost"}},
-		"of a name that is none":   {svc("my_web", domain("a.example", 80)), "localhost", []string{"a.example"}},
-		"without a suffix":         {svc("web", domain("a.example", 80)), "", []string{"a.example"}},
-		"of who is not on the web": {svc("db"), "localhost", nil},
-		"of who does its own TLS":  {svc("web", at(pass)), "localhost", []string{"p.example"}},
-		"on a path":                {svc("web", at(spec.Domain{Path: "/x", Port: 80})), "localhost", []string{"prod.localhost/x", "web.shop.prod.localhost"}},
-		"asked for by name":        {svc("web", domain("web.shop.prod.localhost", 80)), "localhost", []string{"web.shop.prod.localhost"}},
+		"with a domain":            {projecttest.Service("web", projecttest.Domain("a.example", 80)), "localhost", []string{"a.example", "web.shop.prod.localhost"}},
+		"without one of its own":   {projecttest.Service("web", projecttest.Domains(spec.Domain{Port: 80})), "home.arpa", []string{"web.shop.prod.home.arpa"}},
+		"of a name in capitals":    {projecttest.Service("Web", projecttest.Domains(spec.Domain{Port: 80})), "localhost", []string{"web.shop.prod.localhost"}},
+		"of a name that is none":   {projecttest.Service("my_web", projecttest.Domain("a.example", 80)), "localhost", []string{"a.example"}},
+		"without a suffix":         {projecttest.Service("web", projecttest.Domain("a.example", 80)), "", []string{"a.example"}},
+		"of who is not on the web": {projecttest.Service("db"), "localhost", nil},
+		"of who does its own TLS":  {projecttest.Service("web", projecttest.Domains(pass)), "localhost", []string{"p.example"}},
+		"on a path":                {projecttest.Service("web", projecttest.Domains(spec.Domain{Path: "/x", Port: 80})), "localhost", []string{"prod.localhost/x", "web.shop.prod.localhost"}},
+		"asked for by name":        {projecttest.Service("web", projecttest.Domain("web.shop.prod.localhost", 80)), "localhost", []string{"web.shop.prod.localhost"}},
 	} {
 		r := shop(c.service)
 		table := project.Table([]project.Record{r}, service.Snapshot{}, c.suffix)
@@ -53,7 +54,7 @@ func TestDefaultDomainIsServedBesideTheOthers(t *testing.T) {
 }
 
 func TestURLOfAServiceWithoutANameIsItsDefaultDomain(t *testing.T) {
-	r := shop(svc("web", at(spec.Domain{Port: 80})))
+	r := shop(projecttest.Service("web", projecttest.Domains(spec.Domain{Port: 80})))
 	ref := project.Ref{Record: &r, Service: r.Service("web")}
 	if got := project.URLs(ref, "home.arpa", 443); !slices.Equal(got, []string{"https://web.shop.prod.home.arpa/"}) {
 		t.Errorf("got %v", got)

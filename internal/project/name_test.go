@@ -6,10 +6,11 @@ import (
 
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 )
 
 func TestNamesMeanOneThing(t *testing.T) {
-	a, b := shop(svc("web"), svc("db")), shop(svc("web"), svc("gone"))
+	a, b := shop(projecttest.Service("web"), projecttest.Service("db")), shop(projecttest.Service("web"), projecttest.Service("gone"))
 	b.ID, b.Name, b.Environment = "qqqqqqqq", "blog", "test"
 	b.Service("gone").Removed = true
 	c := a
@@ -35,7 +36,7 @@ func TestNamesMeanOneThing(t *testing.T) {
 }
 
 func TestWhoNamesNothingIsHelped(t *testing.T) {
-	records := []project.Record{shop(svc("web"), svc("db"))}
+	records := []project.Record{shop(projecttest.Service("web"), projecttest.Service("db"))}
 	for name, want := range map[string]string{
 		"shop": "prod.shop is a project; all of it is shop/", "weeb": "did you mean web?", "shop.wbe": "did you mean shop.web?", "zebra": "list what there is",
 	} {

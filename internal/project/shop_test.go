@@ -25,25 +25,3 @@ func updating(r project.Record, to spec.Service) project.Record {
 	s.Add(project.Rollout{Number: s.Target, State: project.Pending, Spec: to})
 	return r
 }
-
-func svc(name string, change ...func(*spec.Service)) spec.Service {
-	s := spec.Service{Name: name, Image: name + ":1", Replicas: 1}
-	for _, c := range change {
-		c(&s)
-	}
-	return s
-}
-
-func port(inner, outer uint16) func(*spec.Service) {
-	return func(s *spec.Service) {
-		s.Ports = append(s.Ports, spec.Port{Internal: inner, External: outer, Protocol: spec.TCP, Access: spec.Public})
-	}
-}
-
-func at(domains ...spec.Domain) func(*spec.Service) {
-	return func(s *spec.Service) { s.Domains = append(s.Domains, domains...) }
-}
-
-func domain(host string, inner uint16) func(*spec.Service) {
-	return at(spec.Domain{Host: host, Port: inner})
-}

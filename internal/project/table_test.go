@@ -6,12 +6,13 @@ import (
 	"testing"
 
 	"havre/internal/project"
+	"havre/internal/project/projecttest"
 	"havre/internal/service"
 )
 
 func TestTableLeadsToWhatServes(t *testing.T) {
-	r := shop(svc("web", port(80, 8080), domain("a.example", 80)))
-	r = updating(r, svc("web", port(80, 8080), domain("a.example", 80)))
+	r := shop(projecttest.Service("web", projecttest.Port(80, 8080), projecttest.Domain("a.example", 80)))
+	r = updating(r, projecttest.Service("web", projecttest.Port(80, 8080), projecttest.Domain("a.example", 80)))
 	id := r.Service("web").ID
 	at := func(n int, last byte, state service.State) service.Observed {
 		container := strings.Repeat("0", 63) + string('0'+rune(last))
@@ -36,8 +37,8 @@ func TestTableLeadsToWhatServes(t *testing.T) {
 }
 
 func TestPortsOfBothRolloutsAreTaken(t *testing.T) {
-	r := shop(svc("web", port(80, 8080), domain("a.example", 80)))
-	r = updating(r, svc("web", port(80, 8081), domain("b.example", 80)))
+	r := shop(projecttest.Service("web", projecttest.Port(80, 8080), projecttest.Domain("a.example", 80)))
+	r = updating(r, projecttest.Service("web", projecttest.Port(80, 8081), projecttest.Domain("b.example", 80)))
 	ports, hosts := project.Ports([]project.Record{r}, ""), project.Hosts([]project.Record{r}, "", "")
 	if len(ports) != 2 || len(hosts) != 2 || hosts["a.example"] != "prod.shop.web" {
 		t.Errorf("%v, %v", ports, hosts)
