@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -108,10 +107,9 @@ func TestStatusesThatAreNoneHarmNobody(t *testing.T) {
 // clients share, keeps none of them waiting.
 func TestEarlyAnswersThatNobodyTakesHinderNobody(t *testing.T) {
 	w := open(t)
-	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
 	hinted, over := make(chan struct{}), make(chan struct{})
 	var sent atomic.Int64
-	app := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	table := web(t, w.servesTwo(func(rw http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/large":
 			for b := make([]byte, 64<<10); ; sent.Add(1) {
@@ -126,12 +124,7 @@ func TestEarlyAnswersThatNobodyTakesHinderNobody(t *testing.T) {
 			close(hinted)
 			<-over
 		}
-	})}
-	app.Protocols.SetUnencryptedHTTP2(true)
-	var serving sync.WaitGroup
-	serving.Go(func() { app.Serve(conns) })
-	table := web(t, w.container(conns.take))
-	t.Cleanup(func() { app.Close(); serving.Wait() })
+	}))
 	table.HTTP[0].Front.Scheme = spec.H2C
 	roots := certified(t, &table, []string{"www.example"})
 	w.must(table)
@@ -166,7 +159,7 @@ func TestEarlyAnswersThatNobodyTakesHinderNobody(t *testing.T) {
 func TestWhoLeavesAtAnEarlyAnswerEndsNobody(t *testing.T) {
 	w := open(t)
 	hinted := make(chan bool, 1)
-	app := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+	table := web(t, w.servesTwo(func(rw http.ResponseWriter, r *http.Request) {
 		for range 4 {
 			rw.WriteHeader(http.StatusEarlyHints)
 		}
@@ -175,13 +168,7 @@ func TestWhoLeavesAtAnEarlyAnswerEndsNobody(t *testing.T) {
 		default:
 		}
 		rw.Header().Set("X-Word", "said")
-	})}
-	app.Protocols.SetUnencryptedHTTP2(true)
-	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
-	var serving sync.WaitGroup
-	serving.Go(func() { app.Serve(conns) })
-	table := web(t, w.container(conns.take))
-	t.Cleanup(func() { app.Close(); serving.Wait() })
+	}))
 	table.HTTP[0].Front.Scheme = spec.H2C
 	roots := certified(t, &table, []string{"www.example"})
 	w.must(table)

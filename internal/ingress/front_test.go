@@ -322,19 +322,12 @@ func TestTextsAreCompressedWhereTheAppDidNot(t *testing.T) {
 // An app that speaks HTTP/2 only, as gRPC does, with its status in trailers.
 func TestH2CReachesTheAppWithItsTrailers(t *testing.T) {
 	w := open(t)
-	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
-	app := &http.Server{Protocols: new(http.Protocols), Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	table := web(t, w.servesTwo(func(w http.ResponseWriter, r *http.Request) {
 		b, _ := io.ReadAll(r.Body)
 		w.Header().Set("Trailer", "Grpc-Status")
 		fmt.Fprintf(w, "%s %s %s", r.Proto, r.Header.Get("Te"), b)
 		w.Header().Set("Grpc-Status", "0")
-	})}
-	app.Protocols.SetUnencryptedHTTP2(true)
-	var serving sync.WaitGroup
-	serving.Go(func() { app.Serve(conns) })
-	target := w.container(conns.take)
-	t.Cleanup(func() { app.Close(); serving.Wait() })
-	table := web(t, target)
+	}))
 	table.HTTP[0].Front.Scheme = spec.H2C
 	roots := certified(t, &table, []string{"www.example"})
 	w.must(table)

@@ -25,8 +25,22 @@ import (
 // serves is a container with a web server.
 func (w *world) serves(h http.Handler) route.Target {
 	w.t.Helper()
+	return w.runs(&http.Server{Handler: h})
+}
+
+// servesTwo is a container with a web server that speaks HTTP/2 alone, without
+// TLS.
+func (w *world) servesTwo(h http.HandlerFunc) route.Target {
+	w.t.Helper()
+	s := &http.Server{Handler: h, Protocols: new(http.Protocols)}
+	s.Protocols.SetUnencryptedHTTP2(true)
+	return w.runs(s)
+}
+
+// runs is a container with this web server.
+func (w *world) runs(s *http.Server) route.Target {
+	w.t.Helper()
 	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
-	s := &http.Server{Handler: h}
 	target := w.container(conns.take)
 	stopped := make(chan struct{})
 	go func() {
@@ -432,10 +446,7 @@ func TestKeptConnectionIsItsContainersAlone(t *testing.T) {
 			open.Add(-1)
 		}
 	}
-	conns := &handed{conns: make(chan net.Conn), done: make(chan struct{})}
-	go old.Serve(conns)
-	t.Cleanup(func() { old.Close() })
-	target := w.container(conns.take)
+	target := w.runs(old)
 	table := web(t, target)
 	w.must(table)
 	c := browser(t, table.HTTPPort)
