@@ -1,6 +1,7 @@
 package swarm
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"strings"
@@ -125,15 +126,21 @@ func lookAt(c container.InspectResponse) look {
 	if h == nil {
 		return l
 	}
-	l.log = lastFailure(h.Log)
 	// An engine calls every container with a check unhealthy once it has ended
 	// (moby, container/health.go); only the count tells.
 	if !over(c.State.Status) {
-		l.health = string(h.Status)
-	} else if h.FailingStreak >= retriesOf(c.Config) {
-		l.health = string(container.Unhealthy)
+		l.health, l.log = string(h.Status), lastFailure(h.Log)
+	} else if late := h.FailingStreak - retriesOf(c.Config); late >= 0 {
+		l.health, l.log = string(container.Unhealthy), cmp.Or(lastFailure(before(late, h.Log)), lastFailure(h.Log))
 	}
 	return l
+}
+
+// before leaves out the checks that ran after the container was unhealthy:
+// while it is stopped, its server refuses them and its end kills them. Of an
+// engine's five results the oldest always stays.
+func before(late int, log []*container.HealthcheckResult) []*container.HealthcheckResult {
+	return log[:min(len(log), max(1, len(log)-late))]
 }
 
 func retriesOf(c *container.Config) int {
@@ -143,22 +150,30 @@ func retriesOf(c *container.Config) int {
 	return c.Healthcheck.Retries
 }
 
-// lastFailure is the end of what the last failed check printed. A check that
-// could not be run has code -1 and says nothing of the service, as when the
-// container just stopped: it counts only when no other failed.
+// lastFailure is the end of what the last failed check printed that printed
+// anything. A check that could not be run has code -1 and says nothing of the
+// service: it counts only when no other failed.
 func lastFailure(log []*container.HealthcheckResult) string {
-	said := func(r *container.HealthcheckResult) bool { return r != nil && r.ExitCode > 0 }
-	if !slices.ContainsFunc(log, said) {
-		said = func(r *container.HealthcheckResult) bool { return r != nil && r.ExitCode != 0 }
-	}
-	for i := len(log) - 1; i >= 0; i-- {
-		if r := log[i]; said(r) {
-			text := strings.ToValidUTF8(strings.TrimSpace(r.Output), "?")
-			if cut := len(text) - longestHealthLog; cut > 0 {
-				text = strings.ToValidUTF8(text[cut:], "")
+	for _, failed := range []func(code int) bool{
+		func(code int) bool { return code > 0 },
+		func(code int) bool { return code != 0 },
+	} {
+		for _, r := range slices.Backward(log) {
+			if r == nil || !failed(r.ExitCode) {
+				continue
 			}
-			return text
+			if text := strings.TrimSpace(r.Output); text != "" {
+				return tail(text)
+			}
 		}
 	}
 	return ""
+}
+
+func tail(text string) string {
+	text = strings.ToValidUTF8(text, "?")
+	if cut := len(text) - longestHealthLog; cut > 0 {
+		text = strings.ToValidUTF8(text[cut:], "")
+	}
+	return text
 }

@@ -30,7 +30,7 @@ func TestFailedHealthCheckIsToldWithItsOutput(t *testing.T) {
 	w := open(t)
 	d := w.project(t, "unwell22", "10.87.4.0/24")
 	d.Spec.Health = check(3)
-	d.Variables = []string{"UNHEALTHY=1"}
+	d.Variables = []string{"UNHEALTHY=1", "CHECK_TAKES=400ms"} // so the end is sure to kill one
 	d.Spec.Restart.Policy = spec.Never
 	w.start(t, d)
 	w.until(t, d, "a failing check", func(o service.Observed) bool {
@@ -141,6 +141,43 @@ func TestEndedContainerIsUnhealthyOnlyIfItsCheckFailed(t *testing.T) {
 	health, log := swarm.LookAt(inspect(2, &container.HealthcheckResult{ExitCode: 1, Output: "first"}, &container.HealthcheckResult{ExitCode: 1, Output: long}, &container.HealthcheckResult{}))
 	if health != "unhealthy" || len(log) > 2<<10 || !strings.HasSuffix(log, "öthe end") {
 		t.Errorf("after two: %q, %q", health, log)
+	}
+}
+
+// A container's end comes after the check that ended it: checks go on while it
+// is stopped, are refused by its server and killed with it.
+func TestEndIsToldByTheCheckThatCausedIt(t *testing.T) {
+	ill, refused := container.HealthcheckResult{ExitCode: 1, Output: "503\n"}, container.HealthcheckResult{ExitCode: 1, Output: "refused"}
+	killed, unrun := container.HealthcheckResult{ExitCode: 137}, container.HealthcheckResult{ExitCode: -1, Output: "no such process"}
+	for name, c := range map[string]struct {
+		state  container.ContainerState
+		streak int
+		log    []container.HealthcheckResult
+		want   string
+	}{
+		"the last":                         {container.StateExited, 2, []container.HealthcheckResult{refused, ill}, "503"},
+		"the last before the stop":         {container.StateExited, 3, []container.HealthcheckResult{ill, ill, refused}, "503"},
+		"the oldest kept, all are late":    {container.StateExited, 9, []container.HealthcheckResult{ill, refused, refused}, "503"},
+		"a killed one says nothing":        {container.StateExited, 2, []container.HealthcheckResult{ill, killed}, "503"},
+		"only a late one says anything":    {container.StateExited, 4, []container.HealthcheckResult{killed, killed, ill, killed}, "503"},
+		"not one that could not be run":    {container.StateExited, 2, []container.HealthcheckResult{ill, unrun}, "503"},
+		"one that could not be run, alone": {container.StateExited, 2, []container.HealthcheckResult{killed, unrun}, "no such process"},
+		"nothing said":                     {container.StateExited, 2, []container.HealthcheckResult{killed, killed}, ""},
+		"none kept":                        {container.StateExited, 2, nil, ""},
+		"its end had another cause":        {container.StateExited, 1, []container.HealthcheckResult{ill}, ""},
+		"it runs yet":                      {container.StateRunning, 4, []container.HealthcheckResult{refused, refused, ill, killed}, "503"},
+	} {
+		var log []*container.HealthcheckResult
+		for _, r := range c.log {
+			log = append(log, &r)
+		}
+		_, got := swarm.LookAt(container.InspectResponse{
+			State:  &container.State{Status: c.state, Health: &container.Health{FailingStreak: c.streak, Log: log}},
+			Config: &container.Config{Healthcheck: &container.HealthConfig{Retries: 2}},
+		})
+		if got != c.want {
+			t.Errorf("%s: told %q", name, got)
+		}
 	}
 }
 

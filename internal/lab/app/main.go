@@ -106,6 +106,9 @@ func runOne(command, arg string) error {
 }
 
 func healthcheck(port string) error {
+	if takes, err := time.ParseDuration(os.Getenv("CHECK_TAKES")); err == nil {
+		time.Sleep(takes)
+	}
 	client := http.Client{Timeout: 3 * time.Second}
 	answer, err := client.Get("http://127.0.0.1:" + port + "/health")
 	if err != nil {

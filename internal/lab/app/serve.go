@@ -27,6 +27,7 @@ import (
 //	START_DELAY=2s      listen only then
 //	EXIT_AFTER=3s       exit then, with EXIT_CODE (default 0)
 //	UNHEALTHY=1         /health answers 503
+//	CHECK_TAKES=2s      how long healthcheck waits before it asks
 //	WRITE=/vol/rw/log   append VERSION to this file at start
 //	LOCK=/vol/rw/lock   hold this file alone; if another one does, leave LOCK.broken and end
 //	PRINT=hello         print this line at start, and every PRINT_EVERY
