@@ -17,6 +17,7 @@ var (
 	SeeHooks      = seeHooks
 	Fold          = fold
 	Explain       = explain
+	Starting      = starting
 	Pulled        = pulled
 	Unpulled      = unpulled
 )

@@ -49,6 +49,19 @@ func explain(err error, deed string, args ...any) error {
 	return p
 }
 
+// noNetwork is how the guard and the engine say so.
+var noNetwork = pattern.New(`(?i)\bno such network\b|\bnetwork \S+ not found\b`)
+
+// starting is explain for what starts on a network. One that was just removed
+// is listed for a moment yet: who saw it there is to look again, not to give up.
+func starting(err error, deed string, args ...any) error {
+	told := explain(err, deed, args...)
+	if problem.KindOf(told) == problem.NotFound && noNetwork.MatchString(engineWords(err)) {
+		return problem.New(problem.Unavailable, "%s: its network is being removed", fmt.Sprintf(deed, args...))
+	}
+	return told
+}
+
 func kindOf(err error) problem.Kind {
 	switch {
 	case errdefs.IsUnavailable(err):

@@ -3,10 +3,13 @@ package swarm_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/containerd/errdefs"
 
 	"havre/internal/problem"
 	"havre/internal/service"
@@ -24,6 +27,30 @@ func TestGuardsRuleIsKept(t *testing.T) {
 		t.Errorf("problem is %+v", p)
 	}
 }
+
+func TestOnlyAMissingNetworkMayComeYet(t *testing.T) {
+	for said, want := range map[string]problem.Kind{
+		"no such network":               problem.Unavailable,
+		"network q2b3 not found":        problem.Unavailable,
+		"secret network not found":      problem.NotFound,
+		"no such image: network:latest": problem.NotFound,
+	} {
+		err := swarm.Starting(fmt.Errorf("Error response from daemon: %s%w", said, wordless{errdefs.ErrNotFound}), "start %s", "h-x")
+		if problem.KindOf(err) != want {
+			t.Errorf("%s: %v", said, err)
+		}
+	}
+	if err := swarm.Starting(nil, "start"); err != nil {
+		t.Error(err)
+	}
+}
+
+// wordless is an error of a kind that is not told.
+type wordless struct{ error }
+
+func (w wordless) Error() string { return "" }
+
+func (w wordless) Unwrap() error { return w.error }
 
 func TestAnswersOfTheGuardHaveKinds(t *testing.T) {
 	for status, want := range map[int]problem.Kind{

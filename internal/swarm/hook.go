@@ -51,7 +51,7 @@ func (s *Swarm) StartHook(ctx context.Context, d service.Desired, duty service.D
 		return problem.New(problem.Busy, "the %s of r%d of %s is still there", h.Duty, h.Rollout, d.Spec.Name)
 	}
 	_, err = s.api.ServiceCreate(ctx, client.ServiceCreateOptions{Spec: translateHook(d, duty, command, node)})
-	return explain(err, "start the %s of %s", duty, d.Spec.Name)
+	return starting(err, "start the %s of %s", duty, d.Spec.Name)
 }
 
 // translateHook is d's swarm service with another command, for once. Jobs of a

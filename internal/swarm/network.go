@@ -15,10 +15,11 @@ import (
 	"havre/internal/service"
 )
 
-// How long is waited for the last container of a network that goes, and for
-// the addresses of one that comes; and how often is looked.
+// How long is waited for the last container of a network that goes, for its
+// going, and for the addresses of one that comes; and how often is looked.
 const (
 	emptyWithin     = 30 * time.Second
+	goneWithin      = 3 * time.Second
 	addressedWithin = 10 * time.Second
 	emptyLook       = 100 * time.Millisecond
 )
@@ -150,7 +151,9 @@ func (s *Swarm) RemoveNetwork(ctx context.Context, id string) error {
 		if len(users) == 0 {
 			_, err = s.api.NetworkRemove(ctx, id, client.NetworkRemoveOptions{})
 			switch err = explain(err, "remove network %s", id); problem.KindOf(err) {
-			case "", problem.NotFound:
+			case "":
+				return s.awaitGone(ctx, id)
+			case problem.NotFound:
 				return nil
 			case problem.Denied, problem.Unavailable, problem.Internal:
 				return err
@@ -162,6 +165,24 @@ func (s *Swarm) RemoveNetwork(ctx context.Context, id string) error {
 			return fmt.Errorf("remove network %s: %w; it is used: %s", id, ctx.Err(), strings.Join(users, ", "))
 		case <-waiting.Done():
 			return problem.New(problem.Busy, "remove network %s: it is still used: %s", id, strings.Join(users, ", ")).With("try again when its services have stopped")
+		case <-time.After(emptyLook):
+		}
+	}
+}
+
+// awaitGone waits until the engine lists a network no more that the swarm has
+// removed: who saw it would start something on it. One that stays is a ghost,
+// of which the swarm knows nothing; nothing is to be had by waiting for it.
+func (s *Swarm) awaitGone(ctx context.Context, id string) error {
+	for until := time.Now().Add(goneWithin); ; {
+		all, err := s.networks(ctx)
+		listed := slices.ContainsFunc(all, func(n service.Network) bool { return n.ID == id })
+		if err != nil || !listed || time.Now().After(until) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("remove network %s: %w", id, ctx.Err())
 		case <-time.After(emptyLook):
 		}
 	}

@@ -1,11 +1,13 @@
 package swarm_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
 	"havre/internal/problem"
 	"havre/internal/service"
+	"havre/internal/spec"
 )
 
 func TestNetworkIsMadeOnce(t *testing.T) {
@@ -46,5 +48,49 @@ func TestNetworkWithAddressesOfAnotherIsAConflict(t *testing.T) {
 		if n.Project == "overlap3" {
 			t.Errorf("%+v is left", n)
 		}
+	}
+}
+
+// The engine lists a network for a moment after the swarm has removed it; who
+// applies the project again then would start on it.
+func TestRemovedNetworkIsSeenNoMore(t *testing.T) {
+	w := open(t)
+	for n := range 5 {
+		d := w.project(t, spec.ProjectID(fmt.Sprintf("removed%d", n+2)), fmt.Sprintf("10.87.%d.0/24", 40+n))
+		if err := w.swarm.EnsurePortal(t.Context(), "prod", []string{d.Network}); err != nil {
+			t.Fatal(err)
+		}
+		w.start(t, d)
+		w.until(t, d, "a container", func(o service.Observed) bool { return runs(o) == 1 })
+		o, err := w.observe(t.Context(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.swarm.RemoveService(t.Context(), o.SwarmID); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.swarm.RemoveNetwork(t.Context(), d.Network); err != nil {
+			t.Fatal(err)
+		}
+		snap, err := w.swarm.Snapshot(t.Context())
+		if err != nil || slices.ContainsFunc(snap.Networks, func(n service.Network) bool { return n.ID == d.Network }) {
+			t.Errorf("%d: there are %+v, %v", n, snap.Networks, err)
+		}
+	}
+	if err := w.swarm.EnsurePortal(t.Context(), "prod", nil); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestMissingNetworkMayCome(t *testing.T) {
+	w := open(t)
+	d := w.project(t, "missing2", "10.87.46.0/24")
+	if err := w.swarm.RemoveNetwork(t.Context(), d.Network); err != nil {
+		t.Fatal(err)
+	}
+	err := w.swarm.StartService(t.Context(), d)
+	hook := w.swarm.StartHook(t.Context(), d, service.Init, []string{"/app"})
+	if problem.KindOf(err) != problem.Unavailable || problem.KindOf(hook) != problem.Unavailable {
+		t.Errorf("errors = %v; %v", err, hook)
 	}
 }

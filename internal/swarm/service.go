@@ -19,14 +19,15 @@ const updateTries = 5
 
 // StartService makes the swarm service of a rollout, unless it is there.
 //
-// Errors: Denied when the guard refuses it, with its rule.
+// Errors: Denied when the guard refuses it, with its rule; Unavailable when a
+// network of it is gone.
 func (s *Swarm) StartService(ctx context.Context, d service.Desired) error {
 	node, err := s.Node(ctx)
 	if err != nil {
 		return fmt.Errorf("start service %s: %w", d.Name(), err)
 	}
 	_, err = s.api.ServiceCreate(ctx, client.ServiceCreateOptions{Spec: translate(d, node)})
-	err = explain(err, "start service %s", d.Name())
+	err = starting(err, "start service %s", d.Name())
 	if problem.KindOf(err) != problem.Conflict {
 		return err
 	}
