@@ -39,7 +39,7 @@ check: portal ## the quick loop: format, vet, staticcheck, tests that need nothi
 
 .PHONY: docker-test
 docker-test: build ## tests that need an engine; each makes worlds of its own, and mostly waits
-	HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 15m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
+	HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 40m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))
 
 .PHONY: test
 test: ## everything, after installing what it needs

@@ -14,7 +14,7 @@ var demanded = map[string][]string{
 	"Makefile": {
 		"TEST := go test -race -shuffle=on -vet=off",
 		"@script/check-format.sh", "go vet ./...", "go run $(STATICCHECK) ./...", "HAVRE_NEED= $(TEST) -short ./...",
-		"HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 15m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))",
+		"HAVRE_BIN=$(CURDIR)/bin/havre $(TEST) -timeout 40m -parallel 5 $(AS_ROOT) $(addprefix ./,$(LAB))",
 		"@script/test.sh",
 	},
 }
