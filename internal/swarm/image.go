@@ -7,7 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
 
 	"havre/internal/dockercall"
@@ -22,6 +24,10 @@ import (
 const registry = "havre.invalid/"
 
 var imageID = pattern.New(`^sha256:[0-9a-f]{64}$`)
+
+// leftWithin is how long is waited for containers to be taken away that have
+// ended. An engine under load takes seconds.
+const leftWithin = 10 * time.Second
 
 // digestTag is how the engine's name of an image by its digest ends.
 var digestTag = pattern.New(`:sha256-([0-9a-f]{64})$`)
@@ -194,15 +200,60 @@ func plainName(name string) string {
 // RemoveImage takes a name away, and the image when it was its last. It is
 // no error when there is none.
 //
-// Errors: Conflict while a container uses the image.
+// Errors: Conflict while a container uses the image; one of a service that was
+// just removed is waited for.
 func (s *Swarm) RemoveImage(ctx context.Context, environment, name string) error {
 	at, err := engineName(environment, name)
 	if err != nil {
 		return err
 	}
-	_, err = s.api.ImageRemove(ctx, at, client.ImageRemoveOptions{PruneChildren: true})
-	if err = explain(err, "remove image %s", name); problem.KindOf(err) == problem.NotFound {
-		return nil
+	remove := func() error {
+		_, err := s.api.ImageRemove(ctx, at, client.ImageRemoveOptions{PruneChildren: true})
+		if err = explain(err, "remove image %s", name); problem.KindOf(err) == problem.NotFound {
+			return nil
+		}
+		return err
+	}
+	err = remove()
+	for until := time.Now().Add(leftWithin); problem.KindOf(err) == problem.Conflict && time.Now().Before(until); err = remove() {
+		if !s.soonLeft(ctx, at) {
+			return remove() // it may have been left since
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(emptyLook):
+		}
 	}
 	return err
+}
+
+// soonLeft tells whether nobody uses an image but containers that have ended
+// and whose swarm service is gone: the engine is about to take them away.
+func (s *Swarm) soonLeft(ctx context.Context, at string) bool {
+	used, err := s.api.ImageInspect(ctx, at)
+	if err != nil {
+		return false
+	}
+	all, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind)})
+	if err != nil {
+		return false
+	}
+	services, err := s.api.ServiceList(ctx, client.ServiceListOptions{Filters: ours(labelKind)})
+	if err != nil {
+		return false
+	}
+	users := 0
+	for _, c := range all.Items {
+		if c.ImageID != used.ID {
+			continue
+		}
+		service := c.Labels[labelSwarmService]
+		there := slices.ContainsFunc(services.Items, func(s swarm.Service) bool { return s.ID == service })
+		if service == "" || there || !over(c.State) && c.State != container.StateRemoving {
+			return false
+		}
+		users++
+	}
+	return users > 0
 }

@@ -4,7 +4,9 @@ import (
 	"archive/tar"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,7 +16,9 @@ import (
 
 	"github.com/moby/moby/api/types/image"
 
+	"havre/internal/lab"
 	"havre/internal/problem"
+	"havre/internal/service"
 	"havre/internal/swarm"
 )
 
@@ -112,6 +116,33 @@ func TestImagesAreLoadedListedAndRemoved(t *testing.T) {
 	}
 	if got, err := w.swarm.Image(t.Context(), "prod", w.image); err != nil || got.ID != w.image {
 		t.Errorf("by its id: %+v, %v", got, err)
+	}
+}
+
+// The engine takes a container away some time after it has ended.
+func TestImageOfARemovedServiceCanBeRemovedAtOnce(t *testing.T) {
+	w := open(t)
+	d := w.project(t, "leaving2", "10.87.48.0/24")
+	for n := range 4 {
+		name := fmt.Sprintf("leaving:%d", n)
+		d.Image, d.Rollout = lab.ScratchImage(t, w.World, "havre.invalid/prod/"+name, lab.File{Path: "n", Text: name}), n+1
+		w.start(t, d)
+		o := w.until(t, d, "a container", func(o service.Observed) bool { return runs(o) == 1 })
+		if err := w.swarm.RemoveImage(t.Context(), "prod", name); problem.KindOf(err) != problem.Conflict {
+			t.Errorf("while it runs: %v", err)
+		}
+		if err := w.swarm.RemoveService(t.Context(), o.SwarmID); err != nil {
+			t.Fatal(err)
+		}
+		lab.Eventually(t, "its end", func(ctx context.Context) error {
+			if o, err := w.observe(ctx, d); err == nil {
+				return fmt.Errorf("there is %+v", o)
+			}
+			return nil
+		})
+		if err := w.swarm.RemoveImage(t.Context(), "prod", name); err != nil {
+			t.Error(err)
+		}
 	}
 }
 
