@@ -2,6 +2,7 @@ package docker_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -144,6 +145,14 @@ func TestInitIsCountedOnceWhoeverIsKilled(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.filling(t, "begun\ndone\n", "begun\n")
+	// One that dies before it has noted the start loses the process, which goes
+	// on: decision 0073.
+	lab.Eventually(t, "the engine to know that the init runs", func(context.Context) error {
+		if h.world.Docker(t, "ps", "-q", "--filter", "label=havre.kind=hook", "--filter", "status=running") == "" {
+			return errors.New("it does not")
+		}
+		return nil
+	})
 	h.world.KillEngine(t)
 	h.world.StartEngine(t)
 	_ = apply.Wait() // it may say that the init failed
