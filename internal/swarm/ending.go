@@ -154,20 +154,20 @@ func retriesOf(c *container.Config) int {
 // anything. A check that could not be run has code -1 and says nothing of the
 // service: it counts only when no other failed.
 func lastFailure(log []*container.HealthcheckResult) string {
-	for _, failed := range []func(code int) bool{
-		func(code int) bool { return code > 0 },
-		func(code int) bool { return code != 0 },
-	} {
-		for _, r := range slices.Backward(log) {
-			if r == nil || !failed(r.ExitCode) {
-				continue
-			}
-			if text := strings.TrimSpace(r.Output); text != "" {
-				return tail(text)
-			}
+	unrun := ""
+	for _, r := range slices.Backward(log) {
+		if r == nil || r.ExitCode == 0 {
+			continue
+		}
+		text := strings.TrimSpace(r.Output)
+		if r.ExitCode > 0 && text != "" {
+			return tail(text)
+		}
+		if r.ExitCode < 0 {
+			unrun = cmp.Or(unrun, text)
 		}
 	}
-	return ""
+	return tail(unrun)
 }
 
 func tail(text string) string {

@@ -35,7 +35,7 @@ func TestOnlyAMissingNetworkMayComeYet(t *testing.T) {
 		"secret network not found":      problem.NotFound,
 		"no such image: network:latest": problem.NotFound,
 	} {
-		err := swarm.Starting(fmt.Errorf("Error response from daemon: %s%w", said, wordless{errdefs.ErrNotFound}), "start %s", "h-x")
+		err := swarm.Starting(fmt.Errorf("Error response from daemon: %s (%w)", said, errdefs.ErrNotFound), "start %s", "h-x")
 		if problem.KindOf(err) != want {
 			t.Errorf("%s: %v", said, err)
 		}
@@ -44,13 +44,6 @@ func TestOnlyAMissingNetworkMayComeYet(t *testing.T) {
 		t.Error(err)
 	}
 }
-
-// wordless is an error of a kind that is not told.
-type wordless struct{ error }
-
-func (w wordless) Error() string { return "" }
-
-func (w wordless) Unwrap() error { return w.error }
 
 func TestAnswersOfTheGuardHaveKinds(t *testing.T) {
 	for status, want := range map[int]problem.Kind{

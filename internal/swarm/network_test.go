@@ -61,11 +61,7 @@ func TestRemovedNetworkIsSeenNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		w.start(t, d)
-		w.until(t, d, "a container", func(o service.Observed) bool { return runs(o) == 1 })
-		o, err := w.observe(t.Context(), d)
-		if err != nil {
-			t.Fatal(err)
-		}
+		o := w.until(t, d, "a container", func(o service.Observed) bool { return runs(o) == 1 })
 		if err := w.swarm.RemoveService(t.Context(), o.SwarmID); err != nil {
 			t.Fatal(err)
 		}
