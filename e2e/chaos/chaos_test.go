@@ -200,14 +200,14 @@ func (h *havre) check(ctx context.Context, w want) error {
 		count int
 		ask   string
 	}{
-		"swarm services":      {len(listening), "service ls -q --filter label=havre.kind=service"},
-		"containers":          {containers, "ps -q --filter label=havre.kind=service"},
-		"link networks":       {map[bool]int{true: 1}[w.linked], "network ls -q --filter label=havre.kind=link"},
-		"networks":            {2, "network ls -q --filter label=havre.kind=network"},
-		"portals":             {1, "ps -aq --filter label=havre.kind=portal"},
-		"containers to probe": {0, "ps -aq --filter label=havre.kind=probe"},
-		"configs":             {0, "config ls -q --filter label=havre.kind=config"},
-		"engine's volumes":    {0, "volume ls -q"},
+		"swarm services":   {len(listening), "service ls -q --filter label=havre.kind=service"},
+		"containers":       {containers, "ps -q --filter label=havre.kind=service"},
+		"link networks":    {map[bool]int{true: 1}[w.linked], "network ls -q --filter label=havre.kind=link"},
+		"networks":         {2, "network ls -q --filter label=havre.kind=network"},
+		"portals":          {1, "ps -aq --filter label=havre.kind=portal"},
+		"carriers":         {0, "ps -aq --filter label=havre.kind=carrier"},
+		"configs":          {0, "config ls -q --filter label=havre.kind=config"},
+		"engine's volumes": {0, "volume ls -q"},
 	} {
 		if all, err := h.lines(ctx, strings.Fields(expected.ask)...); err != nil || len(all) != expected.count {
 			return fmt.Errorf("there are %d %s, not %d: %v, %w", len(all), what, expected.count, all, err)

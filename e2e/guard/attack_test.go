@@ -18,7 +18,7 @@ func (s *site) tidy(t testing.TB) {
 	}
 	for _, n := range []struct{ list, path, query, id string }{
 		{"/v1.41/services", "/v1.41/services/", "", "ID"},
-		{"/v1.41/containers/json?all=1&filters=%7B%22label%22:%7B%22havre.kind=probe%22:true%7D%7D", "/v1.41/containers/", "?force=1", "Id"},
+		{"/v1.41/containers/json?all=1&filters=%7B%22label%22:%7B%22havre.kind=carrier%22:true%7D%7D", "/v1.41/containers/", "?force=1", "Id"},
 		{"/v1.41/containers/json?all=1&filters=%7B%22label%22:%7B%22havre.kind=hook%22:true%7D%7D", "/v1.41/containers/", "?force=1", "Id"},
 		{"/v1.41/networks", "/v1.41/networks/", "", "Id"},
 		{"/v1.41/configs", "/v1.41/configs/", "", "ID"},

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"havre/internal/guard/guardtest"
 	"havre/internal/swarm"
 )
 
@@ -40,25 +39,26 @@ func TestCommandsStreamsPass(t *testing.T) {
 func TestEventsAreHavresOnly(t *testing.T) {
 	s := open(t)
 	c := asRoot(t, s)
-	probe := guardtest.Bodies()["probe.json"]
-	var made struct{ Id string }
-	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-seen", probe, &made)
-	defer s.Docker(t, "rm", "-f", made.Id)
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
 	defer stop()
 	var seen []string
+	started := ""
 	err := c.Events(ctx, func(change swarm.Change) {
 		seen = append(seen, change.What+" "+change.Container)
 		switch {
 		case change.What == swarm.Listening:
 			s.Docker(t, "restart", "-t", "0", s.vars["OTHERBOX"])
-			s.must(t, "POST", "/v1.41/containers/"+made.Id+"/start", "", nil)
-		case change.What == "start" && change.Container == made.Id:
+			s.runOnce(t, "hhhhhhh2", "data", `["print", "seen"]`)
+		case change.What == "start":
+			started = change.Container
 			stop()
 		}
 	})
+	if started != s.containerOf(t, "hhhhhhh2") {
+		t.Errorf("%s started", started)
+	}
 	all := fmt.Sprint(seen)
-	if strings.Contains(all, s.vars["OTHERBOX"]) || !strings.Contains(all, "start "+made.Id) {
+	if strings.Contains(all, s.vars["OTHERBOX"]) || !strings.Contains(all, "start "+started) {
 		t.Errorf("seen %s, %v", all, err)
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"testing"
 
 	"havre/internal/dockercall"
-	"havre/internal/guard/guardtest"
 	"havre/internal/lab"
+	"havre/internal/swarm"
 )
 
 // ensure asks for a volume of the project.
@@ -140,33 +140,76 @@ func TestSwapInsideAVolumeReachesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := strings.Replace(guardtest.Bodies()["probe.json"], `"Mounts": []`,
-		`"Mounts": [{"Type": "bind", "Source": "$DATA/volume/prod/$PROJECT/swapped", "Target": "/vol/rw"}]`, 1)
-	body = strings.Replace(body, `["sleep", "1s"]`, `["ls", "/vol/rw/in"]`, 1)
-	var made struct{ Id string }
-	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-swap", body, &made)
-	// What the container could have done meanwhile: a link to the host's root.
+	// What a container could have done: a link to the host's root.
 	if err := os.Symlink("/", v.Source+"/in"); err != nil {
 		t.Fatal(err)
 	}
-	s.must(t, "POST", "/v1.41/containers/"+made.Id+"/start", "", nil)
-	var state struct {
-		State struct{ Running bool }
-	}
+	s.runOnce(t, "ggggggg2", "swapped", `["ls", "/vol/rw/in"]`)
+	box := s.containerOf(t, "ggggggg2")
 	lab.Eventually(t, "the container to end", func(context.Context) error {
-		if err := s.ask("GET", "/v1.41/containers/"+made.Id+"/json", "", &state); err != nil || state.State.Running {
-			return fmt.Errorf("running, %v", err)
+		if state := s.Docker(t, "inspect", "--format", "{{.State.Status}}", box); state != "exited" {
+			return fmt.Errorf("it is %s", state)
 		}
 		return nil
 	})
-	out := s.Docker(t, "logs", made.Id)
+	out := s.Docker(t, "logs", box)
 	if strings.Contains(out, "proc") && strings.Contains(out, "boot") {
 		t.Errorf("the container sees the host: %s", out)
 	}
 	if !strings.Contains(out, "app") {
 		t.Errorf("the link does not lead into the container itself: %s", out)
 	}
-	s.must(t, "DELETE", "/v1.41/containers/"+made.Id+"?force=1", "", nil)
+}
+
+// What is called like a device at a volume's top leads nowhere, should the
+// volume ever come to be a container's /dev.
+func TestNoNameOfADeviceIsSeeded(t *testing.T) {
+	s := open(t)
+	image := lab.ScratchImage(t, s.World, "havre.invalid/prod/devices:latest",
+		lab.File{Path: "seeded/null", Link: "/proc/sys/kernel/core_pattern"}, lab.File{Path: "seeded/link", Link: "file"}, lab.File{Path: "seeded/file", Text: "from the image"},
+		lab.File{Path: "seeded/tty", Text: "a file"}, lab.File{Path: "seeded/below/null", Link: "kept"})
+	body := fmt.Sprintf(`{"environment":"prod","project":"$PROJECT","name":"devices","image":%q,"path":"/seeded","user":""}`, image)
+	var v dockercall.VolumeSource
+	s.must(t, "POST", dockercall.VolumeEnsurePath, body, &v)
+	entries, err := os.ReadDir(v.Source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if got := strings.Join(names, " "); got != "below file link tty" {
+		t.Errorf("the volume holds %s", got)
+	}
+	if leads, err := os.Readlink(v.Source + "/below/null"); leads != "kept" {
+		t.Errorf("a link below leads to %q, %v", leads, err)
+	}
+}
+
+// The engine makes no volume of its own: not for what looks into an image, nor
+// for the commands of a build.
+func TestEngineMakesNoVolumes(t *testing.T) {
+	s := open(t)
+	body := `{"environment":"prod","project":"$PROJECT","name":"declared","image":"$VOLUMEIMAGE","path":"/data","user":""}`
+	s.must(t, "POST", dockercall.VolumeEnsurePath, body, nil)
+	s.must(t, "POST", dockercall.ConventionsPath, `{"image":"$VOLUMEIMAGE"}`, nil)
+	if left := s.Docker(t, "volume", "ls", "-q"); left != "" {
+		t.Errorf("the engine has the volumes %s", left)
+	}
+	files := tarOf(t, map[string]string{"Dockerfile": "FROM app\nWORKDIR /data\nVOLUME /data\nRUN [\"/app\", \"write\", \"/data/x\", \"kept\"]\n"})
+	var lines []string
+	if err := asRoot(t, s).BuildImage(t.Context(), swarm.BuildRequest{Environment: "prod", Name: "written:1"}, files, func(l string) { lines = append(lines, l) }); err != nil {
+		t.Fatalf("%v\n%s", err, strings.Join(lines, "\n"))
+	}
+	box := s.Docker(t, "create", "havre.invalid/prod/written:1")
+	defer s.Docker(t, "rm", "-v", box)
+	if got := s.Docker(t, "cp", box+":/data/x", "-"); !strings.Contains(got, "kept") {
+		t.Errorf("the command wrote to a volume that is gone: %q", got)
+	}
+	if declared := s.Docker(t, "inspect", "--format", "{{.Config.Volumes}}", box); !strings.Contains(declared, "/data") {
+		t.Errorf("the image declares %s", declared)
+	}
 }
 
 func TestVolumeInUseStays(t *testing.T) {

@@ -217,12 +217,31 @@ func (s *site) stock(t testing.TB) {
 	s.vars["SVC"] = made.ID
 	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod.1", guardtest.Bodies()["portal.json"], &made)
 	s.vars["PORTAL"] = made.Id
-	probe := strings.NewReplacer(`"1s"`, `"1h"`, `"Mounts": []`, `"Mounts": [{"Type": "bind", "Source": "$DATA/volume/prod/$PROJECT/data", "Target": "/vol/rw"}]`).
-		Replace(guardtest.Bodies()["probe.json"])
-	s.must(t, "POST", "/v1.41/containers/create?name=h-"+projectID+"-"+serviceID+"-box", probe, &made)
-	s.vars["BOX"] = made.Id
-	s.must(t, "POST", "/v1.41/containers/$BOX/start", "", nil)
+	s.vars["BOX"] = s.containerOf(t, serviceID)
 	s.stockOthers(t)
+}
+
+// containerOf waits for a container of a service that was made with one.
+func (s *site) containerOf(t testing.TB, service string) string {
+	t.Helper()
+	var id string
+	lab.Eventually(t, "a container of "+service, func(context.Context) error {
+		id = s.Docker(t, "ps", "-aq", "--no-trunc", "--filter", "label=havre.service="+service, "--filter", "label=havre.kind=service")
+		if id == "" || strings.Contains(id, "\n") {
+			return fmt.Errorf("the containers are %q", id)
+		}
+		return nil
+	})
+	return id
+}
+
+// runOnce makes a service whose one container runs a command of lab/app and
+// stays ended. Its volume data is at /vol/rw.
+func (s *site) runOnce(t testing.TB, service, volume, command string) {
+	t.Helper()
+	body := strings.NewReplacer("ccccccc2", service, "/data\"", "/"+volume+"\"", `"Env": ["A=b"]`, `"Args": `+command, `"Replicas": 0`, `"Replicas": 1`,
+		`"LogDriver"`, `"RestartPolicy": {"Condition": "none"}, "LogDriver"`).Replace(guardtest.Bodies()["service.json"])
+	s.must(t, "POST", "/v1.41/services/create", body, nil)
 }
 
 func (s *site) stockImages(t testing.TB) {
@@ -231,6 +250,10 @@ func (s *site) stockImages(t testing.TB) {
 	s.Docker(t, "tag", "havre.invalid/prod/app:latest", "debian:bookworm")
 	s.vars["OTHERIMAGE"] = lab.ScratchImage(t, s.World, "secret:latest", lab.File{Path: "secret", Text: "x"})
 	s.vars["LABELIMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/labelled:latest", lab.File{Path: "Dockerfile", Text: "LABEL havre.instance=x"})
+	links := []lab.File{{Path: "x", Link: "/dev"}, {Path: "a", Link: "/"}, {Path: "var/run", Link: "/run"}, {Path: "fd", Link: "/proc/self/fd/8"}, {Path: "dev/null", Link: "/proc/sys/kernel/core_pattern"}}
+	s.vars["LINKIMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/linked:latest", links...)
+	s.vars["VOLUMEIMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/volume:latest", append(links, lab.File{Path: "Dockerfile", Text: "VOLUME /data /a/dev"})...)
+	s.vars["DIRIMAGE"] = lab.ScratchImage(t, s.World, "havre.invalid/prod/dir:latest", lab.File{Path: "Dockerfile", Text: "WORKDIR /proc/self/fd/8"})
 	lab.ScratchImage(t, s.World, "havre.invalid/prod/trigger:latest", lab.File{Path: "Dockerfile", Text: "ONBUILD RUN evil"})
 }
 

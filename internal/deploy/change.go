@@ -43,6 +43,7 @@ func Declare(old project.Record, want spec.Project, found Found, now time.Time) 
 	wrong := givePorts(services, found.Taken)
 	full := want
 	full.Services = services
+	wrong = append(wrong, nestedVolumes(services)...)
 	wrong = append(wrong, project.ClashingHosts(old, services, found.Hosts, found.Suffix)...)
 	if len(wrong) > 0 {
 		return Outcome{}, wrong

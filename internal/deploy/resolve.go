@@ -56,6 +56,21 @@ func complete(s spec.Service, img service.Image) spec.Service {
 	return s
 }
 
+// nestedVolumes finds what images declare inside of what is mounted, or the
+// other way round. What a file alone says was looked at before.
+func nestedVolumes(services []spec.Service) problem.List {
+	var wrong problem.List
+	for _, s := range services {
+		for _, m := range s.Mounts {
+			if above := spec.MountAbove(s.Mounts, m.Target); above != "" {
+				wrong = append(wrong, problem.New(problem.Invalid, "%s: %s lies below %s, and one of them is a volume of the image", s.Name, m.Target, above).
+					With("mount a volume at each place that the image declares (docker image inspect shows them), and nothing below: a link in there could lead a mount anywhere"))
+			}
+		}
+	}
+	return wrong
+}
+
 // readOnlyData is where a service by convention only reads what it is given.
 const readOnlyData = "/vol/ro"
 

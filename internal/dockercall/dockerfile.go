@@ -23,7 +23,17 @@ const (
 // engine's own rules for joining lines, comments and directives do not apply.
 type Dockerfile struct {
 	instructions []instruction
-	stages       []string // the stages' names so far; "" has none
+	stages       []stage
+	target       int // the stage that becomes the image
+}
+
+// stage is what lies between two FROMs.
+type stage struct {
+	name    string // "" has none
+	above   int    // the stage that it starts from; -1 is an image
+	image   string // the image that it starts from, as the person wrote it
+	runs    bool   // it has a RUN
+	volumes []string
 }
 
 // instruction is one line. Of image and stage, what is set replaces the
@@ -60,10 +70,17 @@ func ParseDockerfile(text []byte, args BuildArgs, target StageName) (*Dockerfile
 	if len(d.stages) == 0 {
 		return nil, refuse(BuildSyntax, "the Dockerfile has no FROM")
 	}
-	if target != "" && !slices.Contains(d.stages, string(target)) {
-		return nil, refuse(BuildSyntax, "the Dockerfile has no stage %s", target)
+	if d.target = len(d.stages) - 1; target != "" {
+		if d.target = d.stageNamed(string(target)); d.target < 0 {
+			return nil, refuse(BuildSyntax, "the Dockerfile has no stage %s", target)
+		}
 	}
-	return d, nil
+	return d, d.judgeVolumes()
+}
+
+// stageNamed is the number of a stage; -1 when there is none.
+func (d *Dockerfile) stageNamed(name string) int {
+	return slices.IndexFunc(d.stages, func(s stage) bool { return s.name == name && name != "" })
 }
 
 var (
@@ -145,7 +162,31 @@ func (d *Dockerfile) add(line string, globals map[string]string, args BuildArgs)
 	if err := d.judge(&i, globals, args); err != nil {
 		return err
 	}
+	if i.name == "VOLUME" {
+		return d.addVolume(i.args)
+	}
 	d.instructions = append(d.instructions, i)
+	return nil
+}
+
+// addVolume keeps a VOLUME for the end of the image's last stage. Where it
+// stands, the engine would give each RUN behind it a volume, made by the engine
+// and mounted wherever links of the image lead.
+func (d *Dockerfile) addVolume(args string) error {
+	now := &d.stages[len(d.stages)-1]
+	now.volumes = append(now.volumes, args)
+	return noHeredoc(args)
+}
+
+// judgeVolumes refuses a VOLUME that would mean something else at the end.
+func (d *Dockerfile) judgeVolumes() error {
+	for n := d.target; n >= 0; n = d.stages[n].above {
+		for _, v := range d.stages[n].volumes {
+			if n != d.target && strings.Contains(v, "$") {
+				return refuse(BuildSyntax, "VOLUME %.80s stands in a stage that another starts from: write the path out", v)
+			}
+		}
+	}
 	return nil
 }
 
@@ -178,7 +219,9 @@ func (d *Dockerfile) judge(i *instruction, globals map[string]string, args Build
 		if len(d.stages) == 0 {
 			return global(i.args, globals, args)
 		}
-		return nil
+		return d.judgeVariable(i)
+	case "ENV":
+		return d.judgeVariable(i)
 	case "COPY":
 		return d.judgeCopy(i)
 	case "ADD":
@@ -186,10 +229,28 @@ func (d *Dockerfile) judge(i *instruction, globals map[string]string, args Build
 	case "LABEL":
 		return judgeLabels(i.args)
 	case "RUN":
+		d.stages[len(d.stages)-1].runs = true
 		return noHeredoc(i.args)
 	}
 	return nil
 }
+
+// judgeVariable refuses to set a variable again that a VOLUME before it has:
+// the VOLUME is written behind it.
+func (d *Dockerfile) judgeVariable(i *instruction) error {
+	for _, v := range d.stages[len(d.stages)-1].volumes {
+		parts := strings.Split(v, "$")
+		for _, part := range parts[1:] {
+			if name := variableName.FindStringSubmatch(part); name == nil || strings.Contains(i.args, name[1]) {
+				return refuse(BuildSyntax, "%s stands behind VOLUME %.80s, which has a variable: put the VOLUME last", i.name, v)
+			}
+		}
+	}
+	return nil
+}
+
+// variableName is what stands behind a $.
+var variableName = pattern.New(`^\{?([A-Za-z_][A-Za-z0-9_]*)`)
 
 // noHeredoc refuses what newer parsers take for the start of a document
 // whose lines are no instructions.
@@ -226,7 +287,7 @@ func (d *Dockerfile) judgeFrom(i *instruction, globals map[string]string, args B
 	switch {
 	case len(words) == 3 && strings.EqualFold(words[1], "AS"):
 		i.stage = strings.ToLower(words[2])
-		if err := StageName(i.stage).check(); err != nil || i.stage == "scratch" || slices.Contains(d.stages, i.stage) {
+		if err := StageName(i.stage).check(); err != nil || i.stage == "scratch" || d.stageNamed(i.stage) >= 0 {
 			return refuse(BuildSyntax, "%.60q cannot name a stage", words[2])
 		}
 	case len(words) != 1:
@@ -238,16 +299,17 @@ func (d *Dockerfile) judgeFrom(i *instruction, globals map[string]string, args B
 		}
 		return "$"
 	})
-	if lower := strings.ToLower(base); slices.Contains(d.stages, lower) {
+	if lower := strings.ToLower(base); d.stageNamed(lower) >= 0 {
 		base = lower
 	}
 	if !baseForm.MatchString(base) {
 		return refuse(BuildFrom, "FROM %.80q names no image of the environment", words[0])
 	}
-	if i.args = base; base != "scratch" && !slices.Contains(d.stages, base) {
+	above := d.stageNamed(base)
+	if i.args = base; base != "scratch" && above < 0 {
 		i.image = base
 	}
-	d.stages = append(d.stages, i.stage)
+	d.stages = append(d.stages, stage{name: i.stage, above: above, image: i.image})
 	return nil
 }
 
@@ -265,7 +327,7 @@ func (d *Dockerfile) judgeCopy(i *instruction) error {
 		if n, err := strconv.Atoi(from); indexForm.MatchString(from) && err == nil && n < len(earlier) {
 			continue
 		}
-		if slices.Contains(earlier, strings.ToLower(from)) {
+		if n := d.stageNamed(strings.ToLower(from)); n >= 0 && n < len(earlier) {
 			continue
 		}
 		if !baseForm.MatchString(from) || indexForm.MatchString(from) || from == "scratch" {
@@ -336,10 +398,43 @@ func (d *Dockerfile) Images() []string {
 	return names
 }
 
-// Write writes the Dockerfile afresh, with each image by its id.
+// RunsIn are those of Images that a RUN works in, in whatever stage.
+func (d *Dockerfile) RunsIn() []string {
+	var names []string
+	for n, s := range d.stages {
+		for ; s.runs && n >= 0; n = d.stages[n].above {
+			if name := d.stages[n].image; name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	return names
+}
+
+// writeVolumes writes the VOLUMEs of the image that is built: its stage's, and
+// those of the stages that it starts from.
+func (d *Dockerfile) writeVolumes(out *bytes.Buffer) {
+	var all []string
+	for n := d.target; n >= 0; n = d.stages[n].above {
+		all = append(slices.Clone(d.stages[n].volumes), all...)
+	}
+	for _, v := range all {
+		out.WriteString("VOLUME " + v + "\n")
+	}
+}
+
+// Write writes the Dockerfile afresh, with each image by its id, and each
+// VOLUME at the end of the stage that becomes the image.
 func (d *Dockerfile) Write(ids map[string]ImageID) []byte {
 	var out bytes.Buffer
+	stage := -1
 	for _, i := range d.instructions {
+		if i.name == "FROM" {
+			if stage == d.target {
+				d.writeVolumes(&out)
+			}
+			stage++
+		}
 		out.WriteString(i.name)
 		for _, f := range i.flags {
 			if i.from != "" && strings.HasPrefix(f, "--from=") {
@@ -356,6 +451,9 @@ func (d *Dockerfile) Write(ids map[string]ImageID) []byte {
 			out.WriteString(" AS " + i.stage)
 		}
 		out.WriteString("\n")
+	}
+	if stage == d.target {
+		d.writeVolumes(&out)
 	}
 	return out.Bytes()
 }

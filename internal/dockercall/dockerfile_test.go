@@ -57,11 +57,56 @@ func TestDockerfileRefusalsNameTheirRule(t *testing.T) {
 	}
 }
 
+// Where a VOLUME stands, the engine would give each RUN behind it a volume.
+func TestVolumesComeLast(t *testing.T) {
+	for text, c := range map[string]struct {
+		target dockercall.StageName
+		want   string
+	}{
+		"FROM a\nVOLUME /x\nRUN y\n":                                 {"", "FROM a\nRUN y\nVOLUME /x\n"},
+		"FROM a\nVOLUME /x /y\nRUN y\nVOLUME [\"/z\"]\nCMD q\n":      {"", "FROM a\nRUN y\nCMD q\nVOLUME /x /y\nVOLUME [\"/z\"]\n"},
+		"FROM a AS b\nVOLUME /x\nFROM b\nVOLUME /y\nRUN z\n":         {"", "FROM a AS b\nFROM b\nRUN z\nVOLUME /x\nVOLUME /y\n"},
+		"FROM a AS b\nVOLUME /x\nRUN y\nFROM c\nCOPY --from=b / /\n": {"", "FROM a AS b\nRUN y\nFROM c\nCOPY --from=b / /\n"},
+		"FROM a AS b\nVOLUME /x\nRUN y\nFROM b\nVOLUME /z\nCMD q\n":  {"b", "FROM a AS b\nRUN y\nVOLUME /x\nFROM b\nCMD q\n"},
+		"FROM a\nENV D=/x\nVOLUME $D\nENV OTHER=1\nRUN y\n":          {"", "FROM a\nENV D=/x\nENV OTHER=1\nRUN y\nVOLUME $D\n"},
+		"FROM a\nvolume /x\n":                                        {"", "FROM a\nVOLUME /x\n"},
+	} {
+		d, err := dockercall.ParseDockerfile([]byte(text), nil, c.target)
+		if err != nil {
+			t.Errorf("%q: %v", text, err)
+			continue
+		}
+		if got := string(d.Write(map[string]dockercall.ImageID{"a": "a", "c": "c"})); got != c.want {
+			t.Errorf("%q is written as %q, not as %q", text, got, c.want)
+		}
+	}
+	for _, text := range []string{
+		"FROM a\nVOLUME $D\nENV D=/y\n", "FROM a\nARG D=/x\nVOLUME ${D:-/z}\nARG D\n", "FROM a\nVOLUME /x/$(y)\nENV D=/y\n",
+		"FROM a AS b\nENV D=/x\nVOLUME $D\nFROM b\n",
+	} {
+		if _, err := dockercall.ParseDockerfile([]byte(text), nil, ""); problem.Of(err) == nil || problem.Of(err).Rule != string(dockercall.BuildSyntax) {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}
+
+func TestRunsAreFollowedToTheirImage(t *testing.T) {
+	text := "FROM a AS one\nCOPY x /\nFROM one AS two\nRUN y\nFROM c AS three\nCOPY --from=d / /\nFROM e\nRUN z\n"
+	d, err := dockercall.ParseDockerfile([]byte(text), nil, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(d.RunsIn(), " "); got != "a e" {
+		t.Errorf("a RUN works in %s", got)
+	}
+}
+
 // FuzzDockerfile holds the parser to its promise: what it writes it reads in
 // the same way, and no line of it starts what was not judged.
 func FuzzDockerfile(f *testing.F) {
 	f.Add("FROM a\nRUN x \\\n y\n", "")
 	f.Add("ARG A=b\nFROM ${A} AS c\nCOPY --from=c /a /b\nLABEL a=b \"c\"='d'\nADD [\"x\", \"/y\"]\nHEALTHCHECK --interval=1s CMD x\n", "c")
+	f.Add("FROM a AS b\nVOLUME /x\nFROM b\nENV D=/x\nVOLUME ${D}\nRUN y\n", "")
 	f.Add("FROM a\nRUN \\\n--mount=type=bind,target=/x cat /x/y\n", "")
 	f.Add("\ufeffFROM scratch\r\nENV A \\\r\n# c\r\n\r\nB\r\n", "")
 	f.Fuzz(func(t *testing.T, text, target string) {

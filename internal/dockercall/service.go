@@ -121,6 +121,22 @@ type ContainerSpec struct {
 	Privileges, OomScoreAdj Zero `json:",omitzero"`
 }
 
+// Files are where configs and secrets are mounted.
+func (c ContainerSpec) Files() []Path {
+	var all []Path
+	for _, r := range c.Configs {
+		if r.File != nil {
+			all = append(all, r.File.Name)
+		}
+	}
+	for _, r := range c.Secrets {
+		if r.File != nil {
+			all = append(all, r.File.Name)
+		}
+	}
+	return all
+}
+
 // Isolation is "default", which an engine adds, or nothing.
 type Isolation string
 

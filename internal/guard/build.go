@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -40,7 +41,7 @@ func (g *Guard) build(w http.ResponseWriter, r *http.Request, c *dockercall.Imag
 	if err != nil {
 		return err
 	}
-	ids, err := g.bases(r.Context(), c.As.Environment(), file.Images())
+	ids, err := g.bases(r.Context(), c.As.Environment(), file)
 	if err != nil {
 		return err
 	}
@@ -85,9 +86,9 @@ func (g *Guard) buildQuery(c *dockercall.ImageBuild) (url.Values, error) {
 
 // bases finds the images that a build starts from or copies from, in the
 // environment and nowhere else.
-func (g *Guard) bases(ctx context.Context, e dockercall.Environment, names []string) (map[string]dockercall.ImageID, error) {
-	ids := map[string]dockercall.ImageID{}
-	for _, name := range names {
+func (g *Guard) bases(ctx context.Context, e dockercall.Environment, file *dockercall.Dockerfile) (map[string]dockercall.ImageID, error) {
+	ids, runsIn := map[string]dockercall.ImageID{}, file.RunsIn()
+	for _, name := range file.Images() {
 		ref, err := baseOf(e, name)
 		if err != nil {
 			return nil, err
@@ -99,7 +100,7 @@ func (g *Guard) bases(ctx context.Context, e dockercall.Environment, names []str
 		if !i.Exists {
 			return nil, &problem.Problem{Kind: problem.Denied, Says: fmt.Sprintf("the environment %s has no image %s to build on", e, name), Rule: string(dockercall.BuildFrom)}
 		}
-		if err := policy.Buildable(i); err != nil {
+		if err := policy.Buildable(i, slices.Contains(runsIn, name)); err != nil {
 			return nil, fmt.Errorf("build on %s: %w", name, err)
 		}
 		ids[name] = i.ID

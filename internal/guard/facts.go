@@ -1,7 +1,10 @@
 package guard
 
 import (
+	"cmp"
 	"context"
+	"maps"
+	"slices"
 	"strings"
 
 	"havre/internal/dockercall"
@@ -60,12 +63,16 @@ var lookups = map[dockercall.Kind]lookup{
 		return g.service(ctx, c.ID, &f.Target)
 	}),
 	dockercall.ContainerCreateKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerCreate, f *policy.Facts) error {
-		if h := c.Spec.HostConfig; h != nil && h.NetworkMode != "" && h.NetworkMode != "none" {
+		if err := g.image(ctx, dockercall.ImageName(c.Spec.Image), &f.Image); err != nil || c.Spec.HostConfig == nil {
+			return err
+		}
+		h := c.Spec.HostConfig
+		if h.NetworkMode != "" && h.NetworkMode != "none" {
 			if err := g.networks(ctx, f, dockercall.SwarmID(h.NetworkMode)); err != nil {
 				return err
 			}
 		}
-		return g.image(ctx, dockercall.ImageName(c.Spec.Image), &f.Image)
+		return g.places(ctx, f, h.Mounts)
 	}),
 	dockercall.ContainerInspectKind: look(func(g *Guard, ctx context.Context, c *dockercall.ContainerInspect, f *policy.Facts) error {
 		return g.container(ctx, c.ID, &f.Target)
@@ -122,7 +129,10 @@ var lookups = map[dockercall.Kind]lookup{
 		return g.secret(ctx, c.ID, &f.Target)
 	}),
 	dockercall.VolumeEnsureKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeEnsure, f *policy.Facts) error {
-		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
+		if err := g.image(ctx, dockercall.ImageName(c.Image), &f.Image); err != nil {
+			return err
+		}
+		return g.resolvePaths(ctx, f, []dockercall.Path{c.Path, policy.SeedTarget})
 	}),
 	dockercall.ForeignTagKind: look(func(g *Guard, ctx context.Context, c *dockercall.ForeignTag, f *policy.Facts) error {
 		return g.image(ctx, dockercall.ImageName(c.Image), &f.Image)
@@ -195,7 +205,19 @@ func (g *Guard) mentioned(ctx context.Context, s dockercall.ServiceSpec, f *poli
 		}
 		f.Secrets[s.SecretID] = o
 	}
-	return g.image(ctx, dockercall.ImageName(box.Image), &f.Image)
+	if err := g.image(ctx, dockercall.ImageName(box.Image), &f.Image); err != nil {
+		return err
+	}
+	return g.places(ctx, f, box.Mounts, append(box.Files(), cmp.Or(box.Dir, dockercall.Path(f.Image.Dir)))...)
+}
+
+// places resolves where things are mounted, and other paths of the image.
+func (g *Guard) places(ctx context.Context, f *policy.Facts, mounts []dockercall.Mount, others ...dockercall.Path) error {
+	paths := others
+	for _, m := range mounts {
+		paths = append(paths, m.Target)
+	}
+	return g.resolvePaths(ctx, f, paths)
 }
 
 func (g *Guard) networks(ctx context.Context, f *policy.Facts, id dockercall.SwarmID) error {
@@ -272,8 +294,10 @@ func (g *Guard) image(ctx context.Context, name dockercall.ImageName, i *policy.
 		Id       string
 		RepoTags []string
 		Config   *struct {
-			Labels  map[string]string
-			OnBuild []string
+			Labels     map[string]string
+			OnBuild    []string
+			Volumes    map[string]struct{}
+			WorkingDir string
 		}
 	}
 	if err := g.lookUp(ctx, "/images/", string(name), "/json", &a); err != nil || a.Id == "" {
@@ -282,7 +306,8 @@ func (g *Guard) image(ctx context.Context, name dockercall.ImageName, i *policy.
 	*i = policy.Image{Exists: true, ID: dockercall.ImageID(a.Id)}
 	i.Refs, i.Foreign = refs(a.RepoTags)
 	if a.Config != nil {
-		i.Labels, i.OnBuild = a.Config.Labels, a.Config.OnBuild
+		i.Labels, i.OnBuild, i.Dir = a.Config.Labels, a.Config.OnBuild, a.Config.WorkingDir
+		i.Volumes = slices.Sorted(maps.Keys(a.Config.Volumes))
 	}
 	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"havre/internal/dockercall"
+	"havre/internal/imagepath"
 	"havre/internal/policy"
 )
 
@@ -52,6 +53,7 @@ type Guard struct {
 	portal dockercall.ImageID
 	ports  []uint16
 	pulls  map[string]chan struct{} // by what is being pulled; closed at its end
+	looked map[looked]imagepath.Entry
 
 	volumes  sync.Mutex // one change of the volumes' directory at a time
 	swarming sync.Mutex // one making of a swarm at a time
@@ -80,7 +82,7 @@ func New(set Settings) (*Guard, error) {
 	}
 	return &Guard{
 		set: set, bounds: bounds, judge: bounds.policy(), instance: instance,
-		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{},
+		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{}, looked: map[looked]imagepath.Entry{},
 	}, nil
 }
 

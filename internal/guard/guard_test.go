@@ -26,7 +26,7 @@ func TestImportClosureIsPinned(t *testing.T) {
 	}
 	got := strings.Fields(string(out))
 	slices.Sort(got)
-	want := []string{"golang.org/x/sys/unix", "havre/internal/dockercall", "havre/internal/guard", "havre/internal/holder", "havre/internal/pattern", "havre/internal/policy", "havre/internal/problem"}
+	want := []string{"golang.org/x/sys/unix", "havre/internal/dockercall", "havre/internal/guard", "havre/internal/holder", "havre/internal/imagepath", "havre/internal/pattern", "havre/internal/policy", "havre/internal/problem"}
 	if !slices.Equal(got, want) {
 		t.Errorf("the guard is made of\n%s\nnot of\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}

@@ -4,14 +4,14 @@ import (
 	"archive/tar"
 	"bufio"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
+	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -22,7 +22,7 @@ import (
 
 // seedTarget is where the container that is never started mounts the new
 // volume. It hides nothing of an image.
-const seedTarget = "/.havre-seed"
+const seedTarget = string(policy.SeedTarget)
 
 // top is a volume's directory itself.
 type top struct {
@@ -34,7 +34,11 @@ type top struct {
 // does the unpacking, in a container that is never started; no archive from
 // an image is unpacked by the guard.
 func (g *Guard) seed(ctx context.Context, dir string, c *dockercall.VolumeEnsure) (top, error) {
-	id, err := g.seedContainer(ctx, dir, c.Image)
+	var i policy.Image
+	if err := g.image(ctx, dockercall.ImageName(c.Image), &i); err != nil {
+		return top{}, err
+	}
+	id, err := g.seedContainer(ctx, dir, i)
 	if err != nil {
 		return top{}, err
 	}
@@ -59,14 +63,19 @@ func (g *Guard) seed(ctx context.Context, dir string, c *dockercall.VolumeEnsure
 }
 
 // seedContainer makes a container that is never started, with the directory
-// dir at seedTarget unless that is "".
-func (g *Guard) seedContainer(ctx context.Context, dir string, image dockercall.ImageID) (string, error) {
+// dir at seedTarget unless that is "". Memory stands where the image declares
+// volumes: it is mounted at a start only, and keeps the engine from making
+// volumes, which it would fill and mount at once.
+func (g *Guard) seedContainer(ctx context.Context, dir string, image policy.Image) (string, error) {
 	mounts := []map[string]any{}
+	for at := range covered(image.Volumes) {
+		mounts = append(mounts, map[string]any{"Type": "tmpfs", "Target": at})
+	}
 	if dir != "" {
 		mounts = append(mounts, map[string]any{"Type": "bind", "Source": dir, "Target": seedTarget})
 	}
 	body := map[string]any{
-		"Image": image, "Entrypoint": []string{"/never-started"}, "NetworkDisabled": true,
+		"Image": image.ID, "Entrypoint": []string{policy.NeverStarted}, "NetworkDisabled": true,
 		"Labels": map[string]string{dockercall.InstanceLabel: g.instance, dockercall.KindLabel: policy.SeedKind},
 		"HostConfig": map[string]any{
 			"NetworkMode": "none", "LogConfig": map[string]string{"Type": "none"},
@@ -76,6 +85,15 @@ func (g *Guard) seedContainer(ctx context.Context, dir string, image dockercall.
 	var made struct{ Id string }
 	err := g.engine.post(ctx, "/containers/create", "", body, &made)
 	return made.Id, err
+}
+
+// covered are the places where the engine would make volumes for an image.
+func covered(volumes []string) map[string]bool {
+	all := map[string]bool{}
+	for _, v := range volumes {
+		all[path.Clean(v)] = true
+	}
+	return all
 }
 
 func (g *Guard) removeContainer(ctx context.Context, id string) {
@@ -129,7 +147,39 @@ func (g *Guard) copyInside(ctx context.Context, id, from, to string) error {
 	}
 	defer a.Close()
 	w := dockercall.Wire{Method: http.MethodPut, Path: "/containers/" + id + "/archive", Query: url.Values{"path": {to}}.Encode()}
-	return g.sendArchive(ctx, w, &bounded{from: a, left: g.bounds.SeedBytes})
+	kept, in := io.Pipe()
+	go func() { in.CloseWithError(withoutDeviceNames(in, &bounded{from: a, left: g.bounds.SeedBytes})) }()
+	defer kept.Close()
+	return g.sendArchive(ctx, w, kept)
+}
+
+// deviceNames are what a runtime opens in /dev by itself. Should a volume ever
+// come to stand there, none of them leads anywhere.
+var deviceNames = []string{"null", "zero", "full", "random", "urandom", "tty", "console", "ptmx"}
+
+// withoutDeviceNames copies an archive but for what is called like a device at
+// its top and is neither file nor directory.
+func withoutDeviceNames(to io.Writer, from io.Reader) error {
+	in, out := tar.NewReader(from), tar.NewWriter(to)
+	for {
+		h, err := in.Next()
+		if errors.Is(err, io.EOF) {
+			return out.Close()
+		}
+		if err != nil {
+			return err
+		}
+		plain := h.Typeflag == tar.TypeReg || h.Typeflag == tar.TypeDir
+		if !plain && slices.Contains(deviceNames, path.Clean(h.Name)) {
+			continue
+		}
+		if err := out.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := io.Copy(out, in); err != nil {
+			return err
+		}
+	}
 }
 
 // bounded is a reader that fails past a bound, where a cut would look whole.
@@ -242,55 +292,4 @@ func (g *Guard) lines(ctx context.Context, id, path string, each func(fields []s
 		each(strings.Split(s.Text(), ":"))
 	}
 	return s.Err()
-}
-
-// conventions looks which of the places that mean something an image has, in a
-// container that is never started.
-func (g *Guard) conventions(r *http.Request, c *dockercall.Conventions) (dockercall.ConventionsAnswer, error) {
-	g.volumes.Lock() // the sweep removes such containers while it holds this
-	defer g.volumes.Unlock()
-	answer := dockercall.ConventionsAnswer{Paths: []string{}}
-	id, err := g.seedContainer(r.Context(), "", c.Image)
-	if err != nil {
-		return answer, err
-	}
-	defer g.removeContainer(context.WithoutCancel(r.Context()), id)
-	for _, path := range dockercall.ConventionPaths {
-		mode, there, err := g.modeAt(r.Context(), id, path)
-		if err != nil {
-			return answer, err
-		}
-		if there && mode.IsDir() == strings.HasPrefix(path, "/vol/") {
-			answer.Paths = append(answer.Paths, path)
-		}
-	}
-	return answer, nil
-}
-
-// modeAt tells what stands at a path of a container.
-func (g *Guard) modeAt(ctx context.Context, id, path string) (mode fs.FileMode, there bool, err error) {
-	w := dockercall.Wire{Method: http.MethodHead, Path: "/containers/" + id + "/archive", Query: url.Values{"path": {path}}.Encode()}
-	r, err := g.engine.request(ctx, w, nil)
-	if err != nil {
-		return 0, false, err
-	}
-	a, err := g.engine.do(r)
-	if err != nil {
-		return 0, false, err
-	}
-	defer a.Body.Close()
-	if a.StatusCode == http.StatusNotFound {
-		return 0, false, nil
-	}
-	if err := failed(a); err != nil {
-		return 0, false, err
-	}
-	var stat struct {
-		Mode fs.FileMode `json:"mode"`
-	}
-	text, err := base64.StdEncoding.DecodeString(a.Header.Get(statHeader))
-	if err == nil {
-		err = json.Unmarshal(text, &stat)
-	}
-	return stat.Mode, err == nil, err
 }

@@ -61,6 +61,7 @@ type File struct {
 	Path string
 	Text string
 	Mode os.FileMode // 0: 0644
+	Link string      // where it leads, of a link
 }
 
 // ScratchImage makes an image that holds lab/app as /app, its entry point, and
@@ -97,6 +98,12 @@ func fill(dir, app string, files []File) error {
 		path := filepath.Join(dir, "root", f.Path)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
+		}
+		if f.Link != "" {
+			if err := os.Symlink(f.Link, path); err != nil {
+				return err
+			}
+			continue
 		}
 		if f.Mode == 0 {
 			f.Mode = 0o644

@@ -20,20 +20,21 @@ func containerCreate(q question, c *dockercall.ContainerCreate) (dockercall.Call
 	switch c.Spec.Labels[dockercall.KindLabel] {
 	case PortalKind:
 		return createPortal(q, c)
-	case ProbeKind:
-		return createProbe(q, c)
+	case CarrierKind:
+		return createCarrier(q, c)
 	}
-	return nil, refuse(LabelMismatch, "a plain container is a portal or a probe; services and hooks are made as services")
+	return nil, refuse(LabelMismatch, "a plain container is a portal or a carrier; services and hooks are made as services")
 }
 
-// createProbe allows a container of a service's shape that runs once.
-func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
+// createCarrier allows a container that is never started: with a service's
+// image and volumes, it is the way to files in them.
+func createCarrier(q question, c *dockercall.ContainerCreate) (dockercall.Call, error) {
 	var err error
 	s, host := &c.Spec, c.Spec.HostConfig
-	if s.Labels, err = stamped(q, s.Labels, ProbeKind); err != nil {
+	if s.Labels, err = stamped(q, s.Labels, CarrierKind); err != nil {
 		return nil, err
 	}
-	if err := agree(s.Labels, probeName, c.Name, dockercall.ProjectLabel, dockercall.ServiceLabel); err != nil {
+	if err := agree(s.Labels, carrierName, c.Name, dockercall.ProjectLabel, dockercall.ServiceLabel); err != nil {
 		return nil, err
 	}
 	p := placeOf(s.Labels)
@@ -43,42 +44,40 @@ func createProbe(q question, c *dockercall.ContainerCreate) (dockercall.Call, er
 	if err := judgeMounts(q, p, host.Mounts); err != nil {
 		return nil, err
 	}
-	if host.CapAdd, host.CapDrop, err = judgeCapabilities(q, host.CapAdd, host.CapDrop); err != nil {
+	if err := judgePlaces(q, host.Mounts, nil); err != nil {
 		return nil, err
 	}
-	if n := host.RestartPolicy.Name; n != "" && n != "no" {
-		return nil, refuse(RestartPolicy, "a probe runs once")
+	if host.NetworkMode != "none" || s.NetworkingConfig != nil {
+		return nil, refuse(NetworkKind, "a carrier is on no network: its mode is none")
 	}
-	if len(host.Sysctls) > 0 {
-		return nil, refuse(SysctlRule, "a probe makes no kernel settings")
+	if err := judgeIdle(s); err != nil {
+		return nil, err
 	}
-	if err := judgeOnlyNetwork(q, p, s); err != nil {
+	if _, host.CapDrop, err = judgeCapabilities(q, nil, host.CapDrop); err != nil {
 		return nil, err
 	}
 	return c, judgeHostAmounts(q, host)
 }
 
-// judgeOnlyNetwork wants one network of the project, or none.
-func judgeOnlyNetwork(q question, p place, s *dockercall.ContainerBody) error {
-	mode := s.HostConfig.NetworkMode
-	if mode == "" {
-		return refuse(NetworkMissing, "a container states its network: the default one is everybody's")
-	}
-	if mode != "none" {
-		if err := judgeAttachment(q, p, dockercall.SwarmID(mode)); err != nil {
-			return err
-		}
-	}
-	if s.NetworkingConfig == nil {
-		return nil
-	}
-	for id := range s.NetworkingConfig.EndpointsConfig {
-		if string(id) != string(mode) {
-			return refuse(NetworkMissing, "the endpoint %s is not of the container's network", id)
-		}
+// judgeIdle refuses what only a container that runs would need.
+func judgeIdle(s *dockercall.ContainerBody) error {
+	host := s.HostConfig
+	switch {
+	case len(host.CapAdd) > 0:
+		return refuse(CapabilityRule, "a carrier never runs, and needs no capabilities")
+	case host.RestartPolicy.Name != "" && host.RestartPolicy.Name != "no":
+		return refuse(RestartPolicy, "a carrier is never started")
+	case len(host.Sysctls) > 0:
+		return refuse(SysctlRule, "a carrier makes no kernel settings")
+	case !slices.Equal(s.Entrypoint, []dockercall.Word{NeverStarted}) || s.Cmd != nil || s.Healthcheck != nil || s.WorkingDir != "":
+		return refuse(SomebodysObject, "a carrier's entry point is %s, and it has no command, check or directory", NeverStarted)
 	}
 	return nil
 }
+
+// NeverStarted is the entry point of containers that are only looked into. No
+// image has it.
+const NeverStarted = "/never-started"
 
 func judgeHostAmounts(q question, host *dockercall.HostConfig) error {
 	var asked int64
@@ -198,17 +197,38 @@ func judgePortalNetwork(q question, env string, s dockercall.ContainerBody) erro
 	return nil
 }
 
-// runnable refuses to start what the guard made only to look into.
-func runnable(verb string) judgement {
-	return func(q question, c dockercall.Call) (dockercall.Call, error) {
-		if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
-			return nil, err
-		}
-		if q.facts.Target.Labels[dockercall.KindLabel] == SeedKind {
-			return nil, refuse(SomebodysObject, "%s: this container is the guard's own", verb)
-		}
-		return c, nil
+// startable allows portals to start. What the swarm made it starts by itself,
+// once: started again, a container has the links that it left in its own file
+// system, and a mount that was judged before would follow them.
+func startable(q question, c dockercall.Call) (dockercall.Call, error) {
+	if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
+		return nil, err
 	}
+	if q.facts.Target.Labels[dockercall.KindLabel] != PortalKind {
+		return nil, refuse(SomebodysObject, "only portals are started; the swarm starts what it made")
+	}
+	return c, nil
+}
+
+// removable keeps what the guard made to look into an image: what is gone
+// would look as if the image had nothing there.
+func removable(q question, c dockercall.Call) (dockercall.Call, error) {
+	if err := mustBeOurs(q, q.facts.Target, "container"); err != nil {
+		return nil, err
+	}
+	if q.facts.Target.Labels[dockercall.KindLabel] == SeedKind {
+		return nil, refuse(SomebodysObject, "this container is the guard's own")
+	}
+	return c, nil
+}
+
+// execCreate allows a command where commands may run, in a directory of the
+// container's own.
+func execCreate(q question, c *dockercall.ExecCreate) (dockercall.Call, error) {
+	if ofKernel(c.Spec.WorkingDir) {
+		return nil, refuse(WorkingDir, "no command starts in %s", c.Spec.WorkingDir)
+	}
+	return executable(q, c)
 }
 
 // executable allows commands in containers of a service's shape; a portal
@@ -218,7 +238,7 @@ func executable(q question, c dockercall.Call) (dockercall.Call, error) {
 		return nil, err
 	}
 	switch q.facts.Target.Labels[dockercall.KindLabel] {
-	case ServiceKind, ProbeKind, HookKind:
+	case ServiceKind, HookKind:
 		return c, nil
 	}
 	return nil, refuse(ExecKind, "commands are run in containers of services only")
@@ -231,7 +251,7 @@ func copyable(q question, c dockercall.Call) (dockercall.Call, error) {
 		return nil, err
 	}
 	switch q.facts.Target.Labels[dockercall.KindLabel] {
-	case ServiceKind, ProbeKind, HookKind:
+	case ServiceKind, CarrierKind, HookKind:
 		return c, nil
 	}
 	return nil, refuse(SomebodysObject, "files are copied from and to containers of services only")

@@ -64,6 +64,7 @@ func TestServiceStaysInItsProject(t *testing.T) {
 			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
 			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: c.network}},
 			Configs:  map[dockercall.SwarmID]policy.Object{net: {Exists: true, Name: c.called, Labels: c.config}},
+			Resolved: itself("/etc/c"),
 		}
 		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
 			t.Errorf("%s: %v, want %q", name, err, c.rule)
@@ -94,6 +95,7 @@ func TestSecretsStayInTheirProject(t *testing.T) {
 			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
 			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},
 			Secrets:  map[dockercall.SwarmID]policy.Object{net: {Exists: true, Name: c.called, Labels: c.labels}},
+			Resolved: itself("/run/secrets/s"),
 		}
 		if _, err := policy.Judge(server, bounds, f, call); ruleOf(err) != string(c.rule) {
 			t.Errorf("%s: %v, want %q", name, err, c.rule)
@@ -184,23 +186,33 @@ func TestWhatIsPulledIsLookedAt(t *testing.T) {
 	}
 }
 
-// What runs once is on its project's network or on none, and on no other besides.
-func TestProbeIsOnItsOwnNetworkOnly(t *testing.T) {
-	const other = "ooooooooooooooooooooooooo"
+// A carrier has files and nothing else.
+func TestCarrierCannotRun(t *testing.T) {
 	for name, c := range map[string]struct {
-		mode dockercall.NetworkMode
-		end  dockercall.SwarmID
-		rule dockercall.Rule
+		change func(*dockercall.ContainerBody)
+		rule   dockercall.Rule
 	}{
-		"its project's": {net, net, ""}, "another besides": {net, other, policy.NetworkMissing}, "one though it has none": {"none", other, policy.NetworkMissing},
-		"an engine's": {"", net, policy.NetworkMissing},
+		"as carriers are":       {func(*dockercall.ContainerBody) {}, ""},
+		"its project's network": {func(b *dockercall.ContainerBody) { b.HostConfig.NetworkMode = net }, policy.NetworkKind},
+		"an engine's network":   {func(b *dockercall.ContainerBody) { b.HostConfig.NetworkMode = "" }, policy.NetworkKind},
+		"an end of a network": {func(b *dockercall.ContainerBody) {
+			b.NetworkingConfig = &dockercall.Networking{EndpointsConfig: map[dockercall.SwarmID]*dockercall.Endpoint{net: nil}}
+		}, policy.NetworkKind},
+		"another entry point": {func(b *dockercall.ContainerBody) { b.Entrypoint = []dockercall.Word{"/bin/sh"} }, policy.SomebodysObject},
+		"the image's":         {func(b *dockercall.ContainerBody) { b.Entrypoint = nil }, policy.SomebodysObject},
+		"a command":           {func(b *dockercall.ContainerBody) { b.Cmd = []dockercall.Word{"x"} }, policy.SomebodysObject},
+		"a capability":        {func(b *dockercall.ContainerBody) { b.HostConfig.CapAdd = []dockercall.Capability{"CAP_CHOWN"} }, policy.CapabilityRule},
+		"a restart":           {func(b *dockercall.ContainerBody) { b.HostConfig.RestartPolicy.Name = "always" }, policy.RestartPolicy},
+		"a kernel setting": {func(b *dockercall.ContainerBody) {
+			b.HostConfig.Sysctls = dockercall.Sysctls{"net.core.somaxconn": "1"}
+		}, policy.SysctlRule},
 	} {
-		call := &dockercall.ContainerCreate{Name: "h-aaaaaaa2-bbbbbbb2-probe", Spec: dockercall.ContainerBody{
-			Image:            image,
-			Labels:           dockercall.Labels{"havre.env": "prod", "havre.project": "aaaaaaa2", "havre.service": "bbbbbbb2", "havre.kind": "probe"},
-			HostConfig:       &dockercall.HostConfig{NetworkMode: c.mode},
-			NetworkingConfig: &dockercall.Networking{EndpointsConfig: map[dockercall.SwarmID]*dockercall.Endpoint{c.end: nil}},
+		call := &dockercall.ContainerCreate{Name: "h-aaaaaaa2-bbbbbbb2-cp", Spec: dockercall.ContainerBody{
+			Image: image, Entrypoint: []dockercall.Word{policy.NeverStarted},
+			Labels:     dockercall.Labels{"havre.env": "prod", "havre.project": "aaaaaaa2", "havre.service": "bbbbbbb2", "havre.kind": "carrier"},
+			HostConfig: &dockercall.HostConfig{NetworkMode: "none"},
 		}}
+		c.change(&call.Spec)
 		f := policy.Facts{
 			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}},
 			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},

@@ -54,12 +54,16 @@ func CleanLabels(labels map[string]string) error {
 }
 
 // Buildable allows an image to be built upon: its triggers would add
-// instructions that nobody judged.
+// instructions that nobody judged. With run, commands run in it: the engine
+// would give them volumes of its own, wherever links lead by then.
 //
 // Errors: Denied with the rule.
-func Buildable(i Image) error {
+func Buildable(i Image, run bool) error {
 	if len(i.OnBuild) > 0 {
 		return refuse(ImageOnBuild, "the base image has ONBUILD triggers")
+	}
+	if run && len(i.Volumes) > 0 {
+		return refuse(ImageVolume, "the base image declares a volume at %.200q, and a RUN would get one that the guard does not know: build without RUN, or on an image without VOLUME", i.Volumes[0])
 	}
 	return CleanLabels(i.Labels)
 }

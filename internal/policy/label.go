@@ -16,9 +16,9 @@ const (
 	LinkKind    = "link" // a network that leads from a project to one service of another
 	ConfigKind  = "config"
 	SecretKind  = "secret"
-	ProbeKind   = "probe"
-	HookKind    = "hook" // runs once on a service's volumes before the service does
-	SeedKind    = "seed" // a container of the guard's own, which is never started
+	CarrierKind = "carrier" // has a service's volumes and is never started
+	HookKind    = "hook"    // runs once on a service's volumes before the service does
+	SeedKind    = "seed"    // a container of the guard's own, which is never started
 )
 
 var (
@@ -27,7 +27,7 @@ var (
 	networkName = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]{1,16}$`)
 	configName  = pattern.New(`^h-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,40}[a-z0-9])?$`)
 	secretName  = configName
-	probeName   = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
+	carrierName = pattern.New(`^h-([a-z2-7]{8})-([a-z2-7]{8})-[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 )
 
 // place is where an object belongs.

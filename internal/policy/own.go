@@ -26,8 +26,18 @@ func volumeEnsure(q question, c *dockercall.VolumeEnsure) (dockercall.Call, erro
 	if err := judgeTarget(c.Path, false); err != nil {
 		return nil, err
 	}
-	return c, judgeImage(q, place{string(c.Environment), string(c.Project)}, c.Image)
+	if err := judgeImage(q, place{string(c.Environment), string(c.Project)}, c.Image); err != nil {
+		return nil, err
+	}
+	if err := judgeResolved(q, SeedTarget); err != nil {
+		return nil, err
+	}
+	return c, judgeResolved(q, c.Path)
 }
+
+// SeedTarget is where the guard mounts a new volume to fill it, in a container
+// of the image that is never started.
+const SeedTarget dockercall.Path = "/.havre-seed"
 
 func volumeRemove(q question, c *dockercall.VolumeRemove) (dockercall.Call, error) {
 	if err := named(c.Environment, c.Project, c.Name); err != nil {

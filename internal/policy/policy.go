@@ -56,16 +56,19 @@ type Image struct {
 	Refs    []dockercall.Ref // its names in havre.invalid
 	Labels  map[string]string
 	OnBuild []string
-	Foreign bool // it has names outside havre.invalid too
+	Foreign bool     // it has names outside havre.invalid too
+	Volumes []string // where the engine makes a volume of its own, unless something is mounted there
+	Dir     string   // where its processes start; "" is /
 }
 
 // Facts are what the guard looked up about the objects a call mentions.
 type Facts struct {
-	Instance  string             // this Havre's id
-	Target    Object             // what the call acts on; for an exec, its container
-	Container Object             // the container that is to be attached
-	Image     Image              // the image the call mentions
-	Portal    dockercall.ImageID // the portal's image
+	Instance  string                              // this Havre's id
+	Target    Object                              // what the call acts on; for an exec, its container
+	Container Object                              // the container that is to be attached
+	Image     Image                               // the image the call mentions
+	Resolved  map[dockercall.Path]dockercall.Path // where paths that the call mentions lead in the image, its links followed
+	Portal    dockercall.ImageID                  // the portal's image
 	Networks  map[dockercall.SwarmID]Object
 	Configs   map[dockercall.SwarmID]Object
 	MountedAt []string // where containers have the volume that the call is about
@@ -118,9 +121,9 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ContainerCreateKind:  on(containerCreate),
 	dockercall.ContainerListKind:    on(containerList),
 	dockercall.ContainerInspectKind: ours("container"),
-	dockercall.ContainerStartKind:   runnable("start"),
+	dockercall.ContainerStartKind:   startable,
 	dockercall.ContainerStopKind:    ours("container"),
-	dockercall.ContainerRemoveKind:  ours("container"),
+	dockercall.ContainerRemoveKind:  removable,
 	dockercall.ContainerLogsKind:    ours("container"),
 	dockercall.ContainerStatsKind:   on(containerStats),
 
@@ -128,7 +131,7 @@ var judgements = map[dockercall.Kind]judgement{
 	dockercall.ContainerGetKind:  copyable,
 	dockercall.ContainerPutKind:  copyable,
 
-	dockercall.ExecCreateKind:  executable,
+	dockercall.ExecCreateKind:  on(execCreate),
 	dockercall.ExecStartKind:   executable,
 	dockercall.ExecResizeKind:  executable,
 	dockercall.ExecInspectKind: executable,

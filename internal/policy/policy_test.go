@@ -219,6 +219,7 @@ func TestServiceIsDressed(t *testing.T) {
 	f := facts(ours)
 	f.Image = policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}
 	f.Networks = map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}}
+	f.Resolved = itself("/x")
 	call, err := policy.Judge(server, bounds, f, service("/d/volume/prod/aaaaaaa2/x"))
 	if err != nil {
 		t.Fatal(err)

@@ -22,6 +22,10 @@ const (
 	ImageOfPortal   dockercall.Rule = "image-of-portal" // the portal's image is the guard's
 	MountSource     dockercall.Rule = "mount-source"    // not a volume's top directory of the same project
 	MountTarget     dockercall.Rule = "mount-target"    // over the container's own /proc, /sys, /dev
+	MountLink       dockercall.Rule = "mount-link"      // over a link of the image
+	MountBelow      dockercall.Rule = "mount-below"     // below another mount, where a link may lead elsewhere
+	ImageVolume     dockercall.Rule = "image-volume"    // an image's volume that the engine would make by itself
+	WorkingDir      dockercall.Rule = "working-dir"     // a process that would start in /proc, /sys or /dev
 	CapabilityRule  dockercall.Rule = "capability"      // more rights than the bounds give
 	SysctlRule      dockercall.Rule = "sysctl"          // a kernel setting that is not each container's own
 	UlimitRule      dockercall.Rule = "ulimit"          // a limit that concerns others, or past the kernel's own
@@ -46,7 +50,7 @@ const (
 
 // Rules is every rule of this package.
 var Rules = []dockercall.Rule{CallerUnknown, RootOnly, NotJudged, ForeignObject, OtherProject, LabelMismatch, LabelInstance,
-	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, CapabilityRule, SysctlRule, UlimitRule, LookupAddress, NetworkDriver,
+	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, MountLink, MountBelow, ImageVolume, WorkingDir, CapabilityRule, SysctlRule, UlimitRule, LookupAddress, NetworkDriver,
 	NetworkSubnet, NetworkMissing, NetworkKind, LinkName, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
 	BuildOption, VolumeInUse, PortReserved, NameMismatch, SomebodysObject}
 

@@ -112,6 +112,12 @@ func judgeBox(q question, p place, box *dockercall.ContainerSpec) error {
 	if err := judgeSecrets(q, p, box.Secrets); err != nil {
 		return err
 	}
+	if err := judgePlaces(q, box.Mounts, box.Files()); err != nil {
+		return err
+	}
+	if err := judgeDir(q, box.Dir); err != nil {
+		return err
+	}
 	if err := judgeGrace(box.StopGracePeriod); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -299,8 +300,19 @@ const carrierRole = "-cp-"
 func (s *Swarm) MakeCarrier(ctx context.Context, c Carrier) (id string, err error) {
 	o := client.ContainerCreateOptions{
 		Name:       fmt.Sprintf("h-%s-%s%s%s", c.Project, c.Service, carrierRole, strings.ToLower(rand.Text()[:10])),
-		Config:     &container.Config{Image: c.Image, Entrypoint: []string{"/never-started"}, Labels: mark{kind: kindProbe, environment: c.Environment, project: c.Project, service: c.Service, rollout: 1}.labels(nil)},
+		Config:     &container.Config{Image: c.Image, Entrypoint: []string{"/never-started"}, Labels: mark{kind: kindCarrier, environment: c.Environment, project: c.Project, service: c.Service, rollout: 1}.labels(nil)},
 		HostConfig: &container.HostConfig{NetworkMode: "none", LogConfig: container.LogConfig{Type: logDriver.Name, Config: logDriver.Options}},
+	}
+	img, err := s.api.ImageInspect(ctx, c.Image)
+	if err != nil {
+		return "", explain(err, "make a way to the volumes")
+	}
+	// The guard wants something at each volume of the image. Memory does: it is
+	// mounted at a start only.
+	for _, at := range imageOf(img.InspectResponse).Volumes {
+		if at = path.Clean(at); !slices.ContainsFunc(c.Binds, func(b service.Bind) bool { return b.Target == at }) {
+			o.HostConfig.Mounts = append(o.HostConfig.Mounts, mount.Mount{Type: mount.TypeTmpfs, Target: at})
+		}
 	}
 	for _, b := range c.Binds {
 		o.HostConfig.Mounts = append(o.HostConfig.Mounts, mount.Mount{Type: mount.TypeBind, Source: b.Source, Target: b.Target})
@@ -316,7 +328,7 @@ func (s *Swarm) RemoveCarrier(ctx context.Context, id string) error {
 
 // RemoveCarriers removes those that a killed server left.
 func (s *Swarm) RemoveCarriers(ctx context.Context) error {
-	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind + "=" + kindProbe)})
+	r, err := s.api.ContainerList(ctx, client.ContainerListOptions{All: true, Filters: ours(labelKind + "=" + kindCarrier)})
 	if err != nil {
 		return explain(err, "look for ways to volumes")
 	}

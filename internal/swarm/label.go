@@ -30,7 +30,7 @@ const (
 	kindNetwork = "network"
 	kindConfig  = "config"
 	kindHook    = "hook"
-	kindProbe   = "probe"
+	kindCarrier = "carrier"
 	kindLink    = "link"
 	kindSecret  = "secret"
 )

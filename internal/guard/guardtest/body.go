@@ -4,7 +4,7 @@ package guardtest
 // put in when they are sent.
 func Bodies() map[string]string {
 	return map[string]string{
-		"network.json": networkBody, "service.json": serviceBody, "probe.json": probeBody, "portal.json": portalBody,
+		"network.json": networkBody, "service.json": serviceBody, "carrier.json": carrierBody, "portal.json": portalBody,
 		"link.json": linkBody, "exec.json": execBody, "config.json": configBody, "secret.json": secretBody, "volume.json": volumeBody,
 	}
 }
@@ -55,10 +55,10 @@ const serviceBody = `{
 	"EndpointSpec": {"Mode": "dnsrr"}
 }`
 
-const probeBody = `{
-	"Image": "$IMAGE", "Cmd": ["sleep", "1s"],
-	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.service": "$SERVICE", "havre.kind": "probe"},
-	"HostConfig": {"NetworkMode": "$NET", "Mounts": []}
+const carrierBody = `{
+	"Image": "$IMAGE", "Entrypoint": ["/never-started"],
+	"Labels": {"havre.env": "prod", "havre.project": "$PROJECT", "havre.service": "$SERVICE", "havre.kind": "carrier"},
+	"HostConfig": {"NetworkMode": "none", "Mounts": []}
 }`
 
 const portalBody = `{

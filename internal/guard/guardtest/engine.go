@@ -4,11 +4,15 @@
 package guardtest
 
 import (
+	"encoding/base64"
+	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -26,6 +30,8 @@ type Engine struct {
 
 	mu      sync.Mutex // guards what follows
 	objects map[string]string
+	files   map[string]string // what stands at a path of an image: "<image> <path>" to a stat
+	looking map[string]string // containers of the guard's own that are never started, and their images
 	written []Request
 }
 
@@ -41,7 +47,7 @@ var apiVersion = regexp.MustCompile(`^/v1\.[0-9]+/`)
 // NewEngine starts an engine on a socket in dir; it ends with the test.
 func NewEngine(t testing.TB, dir string) *Engine {
 	t.Helper()
-	e := &Engine{Socket: dir + "/engine.sock", objects: map[string]string{}}
+	e := &Engine{Socket: dir + "/engine.sock", objects: map[string]string{}, files: map[string]string{}, looking: map[string]string{}}
 	l, err := net.Listen("unix", e.Socket)
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +73,22 @@ func (e *Engine) Put(path, text string) {
 	e.objects[path] = text
 }
 
-// Written is every request so far that could change something.
+// PutLink gives an image a link.
+func (e *Engine) PutLink(image, path, target string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.files[image+" "+path] = fmt.Sprintf(`{"mode":%d,"linkTarget":%q}`, fs.ModeSymlink|0o777, target)
+}
+
+// PutDir gives an image a directory.
+func (e *Engine) PutDir(image, path string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.files[image+" "+path] = fmt.Sprintf(`{"mode":%d}`, fs.ModeDir|0o755)
+}
+
+// Written is every request so far that could change something, but for the
+// containers that the guard looks into images with.
 func (e *Engine) Written() []Request {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -83,8 +104,14 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	e.mu.Lock()
 	text, ok := e.objects[path]
+	image := e.looking[idIn(path)]
+	stat := e.files[image+" "+r.URL.Query().Get("path")]
 	e.mu.Unlock()
 	switch {
+	case image != "" && strings.HasSuffix(path, "/json"):
+		fmt.Fprintf(w, `{"Id":%q}`, idIn(path))
+	case stat != "" && strings.HasSuffix(path, "/archive"):
+		w.Header().Set("X-Docker-Container-Path-Stat", base64.StdEncoding.EncodeToString([]byte(stat)))
 	case ok:
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, text)
@@ -115,6 +142,9 @@ func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
+	if e.look(w, r, path, body) {
+		return
+	}
 	e.mu.Lock()
 	e.written = append(e.written, Request{r.Method, path, r.URL.Query().Encode(), string(body)})
 	e.mu.Unlock()
@@ -136,6 +166,37 @@ func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
 	default:
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+// idIn is the container's id in a path.
+func idIn(path string) string {
+	id, _, _ := strings.Cut(strings.TrimPrefix(path, "/containers/"), "/")
+	return id
+}
+
+// look makes and removes the containers with which the guard looks into images.
+func (e *Engine) look(w http.ResponseWriter, r *http.Request, path string, body []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if r.Method == http.MethodDelete && e.looking[idIn(path)] != "" {
+		delete(e.looking, idIn(path))
+		w.WriteHeader(http.StatusNoContent)
+		return true
+	}
+	var c struct {
+		Image      string
+		Labels     map[string]string
+		HostConfig struct{ Mounts []struct{ Type string } }
+	}
+	filled := func(m struct{ Type string }) bool { return m.Type == "bind" }
+	if path != "/containers/create" || json.Unmarshal(body, &c) != nil || c.Labels["havre.kind"] != "seed" || slices.ContainsFunc(c.HostConfig.Mounts, filled) {
+		return false
+	}
+	id := fmt.Sprintf("%064d", len(e.looking)+1)
+	e.looking[id] = c.Image
+	w.WriteHeader(http.StatusCreated)
+	fmt.Fprintf(w, `{"Id":%q}`, id)
+	return true
 }
 
 // echo plays a command that repeats its input once it has ended.

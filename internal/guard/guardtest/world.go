@@ -105,6 +105,7 @@ func FakeOf(t testing.TB, version string) *World {
 			"NET": id25("n"), "NET2": id25("m"), "OTHERNET": id25("o"), "SVC": id25("s"), "OTHERSVC": id25("t"),
 			"CONFIG": id25("c"), "OTHERCONFIG": id25("d"), "SECRET": id25("g"), "OTHERSECRET": id25("h"), "ENVSECRET": id25("i"), "BOX": id64("b"), "PORTAL": id64("a"), "OTHERBOX": id64("f"),
 			"IMAGE": "sha256:" + id64("1"), "OTHERIMAGE": "sha256:" + id64("2"), "LABELIMAGE": "sha256:" + id64("3"),
+			"LINKIMAGE": "sha256:" + id64("5"), "VOLUMEIMAGE": "sha256:" + id64("6"), "DIRIMAGE": "sha256:" + id64("7"),
 			"VERSION": "1", "PORTALIMAGE": "sha256:" + id64("e"), "EXEC": id64("9"), "OTHEREXEC": id64("8"), "PORTALEXEC": id64("7"),
 		},
 	}
@@ -148,6 +149,17 @@ func stock(e *Engine, v map[string]string) {
 	box(v["OTHERBOX"], theirs)
 	for exec, box := range map[string]string{"EXEC": "BOX", "OTHEREXEC": "OTHERBOX", "PORTALEXEC": "PORTAL"} {
 		e.Put("/exec/"+v[exec]+"/json", fmt.Sprintf(`{"ID":%q,"ContainerID":%q}`, v[exec], v[box]))
+	}
+	for name, i := range map[string]struct{ id, config string }{
+		"linked": {v["LINKIMAGE"], `{}`}, "volume": {v["VOLUMEIMAGE"], `{"Volumes":{"/data":{},"/a/dev":{}}}`}, "dir": {v["DIRIMAGE"], `{"WorkingDir":"/proc/self/fd/8"}`},
+	} {
+		text := fmt.Sprintf(`{"Id":%q,"RepoTags":["havre.invalid/prod/%s:latest"],"Config":%s}`, i.id, name, i.config)
+		e.Put("/images/"+i.id+"/json", text)
+		e.Put("/images/havre.invalid/prod/"+name+":latest/json", text)
+		for link, target := range map[string]string{"/x": "/dev", "/a": "/", "/var/run": "/run", "/fd": "/proc/self/fd/8"} {
+			e.PutLink(i.id, link, target)
+		}
+		e.PutDir(i.id, "/var")
 	}
 	image := func(id, tags, labels, onbuild string) {
 		text := fmt.Sprintf(`{"Id":%q,"RepoTags":[%s],"Config":{"Labels":%s,"OnBuild":%s}}`, id, tags, labels, onbuild)
