@@ -60,6 +60,8 @@ func open(t *testing.T) *site {
 	if theSite == nil {
 		t.Fatal("the site could not be made")
 	}
+	// Some tests update the service, and so replace its container.
+	theSite.vars["BOX"] = theSite.containerOf(t, serviceID, "--filter", "status=running")
 	return theSite
 }
 
@@ -217,16 +219,15 @@ func (s *site) stock(t testing.TB) {
 	s.vars["SVC"] = made.ID
 	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod.1", guardtest.Bodies()["portal.json"], &made)
 	s.vars["PORTAL"] = made.Id
-	s.vars["BOX"] = s.containerOf(t, serviceID)
 	s.stockOthers(t)
 }
 
 // containerOf waits for a container of a service that was made with one.
-func (s *site) containerOf(t testing.TB, service string) string {
+func (s *site) containerOf(t testing.TB, service string, filters ...string) string {
 	t.Helper()
 	var id string
 	lab.Eventually(t, "a container of "+service, func(context.Context) error {
-		id = s.Docker(t, "ps", "-aq", "--no-trunc", "--filter", "label=havre.service="+service, "--filter", "label=havre.kind=service")
+		id = s.Docker(t, append([]string{"ps", "-aq", "--no-trunc", "--filter", "label=havre.service=" + service, "--filter", "label=havre.kind=service"}, filters...)...)
 		if id == "" || strings.Contains(id, "\n") {
 			return fmt.Errorf("the containers are %q", id)
 		}
@@ -274,6 +275,7 @@ func (s *site) stockOthers(t testing.TB) {
 // world is the site as one script needs it.
 func (s *site) world(t testing.TB) *guardtest.World {
 	t.Helper()
+	s.vars["BOX"] = s.containerOf(t, serviceID, "--filter", "status=running")
 	var exec struct{ Id string }
 	s.must(t, "POST", "/v1.41/containers/$BOX/exec", guardtest.Bodies()["exec.json"], &exec)
 	s.vars["EXEC"] = exec.Id
