@@ -29,7 +29,8 @@ import (
 // serverUser is a user that nothing on the machine belongs to.
 const serverUser, ingressGroup = 64001, 64002
 
-const projectID, otherProject, serviceID = "aaaaaaa2", "ccccccc2", "bbbbbbb2"
+// boxID is the service of the container that commands run in.
+const projectID, otherProject, serviceID, boxID = "aaaaaaa2", "ccccccc2", "bbbbbbb2", "jjjjjjj2"
 
 var shared lab.Shared
 
@@ -60,8 +61,6 @@ func open(t *testing.T) *site {
 	if theSite == nil {
 		t.Fatal("the site could not be made")
 	}
-	// Some tests update the service, and so replace its container.
-	theSite.vars["BOX"] = theSite.containerOf(t, serviceID, "--filter", "status=running")
 	return theSite
 }
 
@@ -219,15 +218,19 @@ func (s *site) stock(t testing.TB) {
 	s.vars["SVC"] = made.ID
 	s.must(t, "POST", "/v1.41/containers/create?name=h-portal-prod.1", guardtest.Bodies()["portal.json"], &made)
 	s.vars["PORTAL"] = made.Id
+	box := strings.NewReplacer("ccccccc2", boxID, `"Replicas": 0`, `"Replicas": 1`).Replace(guardtest.Bodies()["service.json"])
+	s.must(t, "POST", "/v1.41/services/create", box, &made)
+	s.vars["BOXSVC"] = made.ID
+	s.vars["BOX"] = s.containerOf(t, boxID)
 	s.stockOthers(t)
 }
 
 // containerOf waits for a container of a service that was made with one.
-func (s *site) containerOf(t testing.TB, service string, filters ...string) string {
+func (s *site) containerOf(t testing.TB, service string) string {
 	t.Helper()
 	var id string
 	lab.Eventually(t, "a container of "+service, func(context.Context) error {
-		id = s.Docker(t, append([]string{"ps", "-aq", "--no-trunc", "--filter", "label=havre.service=" + service, "--filter", "label=havre.kind=service"}, filters...)...)
+		id = s.Docker(t, "ps", "-aq", "--no-trunc", "--filter", "label=havre.service="+service, "--filter", "label=havre.kind=service", "--filter", "status=running", "--filter", "status=exited")
 		if id == "" || strings.Contains(id, "\n") {
 			return fmt.Errorf("the containers are %q", id)
 		}
@@ -275,7 +278,6 @@ func (s *site) stockOthers(t testing.TB) {
 // world is the site as one script needs it.
 func (s *site) world(t testing.TB) *guardtest.World {
 	t.Helper()
-	s.vars["BOX"] = s.containerOf(t, serviceID, "--filter", "status=running")
 	var exec struct{ Id string }
 	s.must(t, "POST", "/v1.41/containers/$BOX/exec", guardtest.Bodies()["exec.json"], &exec)
 	s.vars["EXEC"] = exec.Id
