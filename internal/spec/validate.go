@@ -185,24 +185,32 @@ func (f *finder) mounts(at string, p Project, s Service) {
 		if !path.IsAbs(m.Target) || path.Clean(m.Target) != m.Target || m.Target == "/" || strings.ContainsAny(m.Target, "\x00,") {
 			f.invalid(here, "use an absolute path inside the container, not / itself", "cannot mount at %q", m.Target)
 		}
-		if shm := m.Kind == Tmpfs && under(m.Target, "/dev/shm"); under(m.Target, "/proc") || under(m.Target, "/sys") || under(m.Target, "/dev") && !shm {
-			f.invalid(here, "choose another place; memory may be mounted at /dev/shm", "%s belongs to the kernel and the engine", m.Target)
+		if under(m.Target, "/proc") || under(m.Target, "/sys") {
+			f.invalid(here, "choose another place", "%s belongs to the kernel", m.Target)
 		}
-		if above := MountAbove(s.Mounts, m.Target); above != "" {
-			f.invalid(here, "mount it beside, or only the one above: a link in there could lead a mount anywhere", "%s lies below %s, which is a mount of its own", m.Target, above)
+		if shm := m.Kind == Tmpfs && under(m.Target, "/dev/shm"); under(m.Target, "/dev") && !shm {
+			f.invalid(here, "choose another place; memory may be mounted at /dev/shm", "%s is the engine's to fill", m.Target)
 		}
-		for _, file := range engineFiles {
-			if m.Kind == Volume && under(file, m.Target) && file != m.Target {
-				f.invalid(here, "mount the directories or files below it that you need", "%s holds %s, which the engine writes for each container", m.Target, file)
-				break
-			}
-		}
+		f.nested(here, s, m)
 		if targets[m.Target] {
 			f.invalid(here, "mount one thing at each place", "%s is mounted twice", m.Target)
 		}
 		targets[m.Target] = true
 		f.source(here, p, m)
 		f.asWhose(here, m)
+	}
+}
+
+// nested refuses a mount where links of another one could lead it astray.
+func (f *finder) nested(here string, s Service, m Mount) {
+	if above := MountAbove(s.Mounts, m.Target); above != "" {
+		f.invalid(here, "mount it beside, or only the one above: a link in there could lead a mount anywhere", "%s lies below %s, which is a mount of its own", m.Target, above)
+	}
+	for _, file := range engineFiles {
+		if m.Kind == Volume && m.Target != file && under(file, m.Target) {
+			f.invalid(here, "mount the directories or files below it that you need", "%s holds %s, which the engine writes for each container", m.Target, file)
+			return
+		}
 	}
 }
 

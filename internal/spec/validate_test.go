@@ -1,6 +1,7 @@
 package spec_test
 
 import (
+	"fmt"
 	"encoding/json"
 	"reflect"
 	"slices"
@@ -243,4 +244,27 @@ func FuzzStartOrderIsCompleteOrARing(f *testing.F) {
 			}
 		}
 	})
+}
+
+// What the guard would refuse at the start is told before.
+func TestMountsThatLinksCouldLeadAstrayAreFound(t *testing.T) {
+	volume := func(target string) spec.Mount { return spec.Mount{Kind: spec.Volume, Source: "v", Target: target} }
+	memory := func(target string) spec.Mount { return spec.Mount{Kind: spec.Tmpfs, Target: target} }
+	for name, c := range map[string]struct {
+		mounts []spec.Mount
+		says   string
+	}{
+		"beside":                {[]spec.Mount{volume("/data"), memory("/data2")}, ""},
+		"in memory":             {[]spec.Mount{memory("/run"), volume("/run/kept")}, ""},
+		"shared memory":         {[]spec.Mount{memory("/dev/shm")}, ""},
+		"below a volume":        {[]spec.Mount{volume("/data/in"), volume("/data")}, "lies below /data"},
+		"memory below a volume": {[]spec.Mount{volume("/data"), memory("/data/in")}, "lies below /data"},
+		"over /etc/hosts":       {[]spec.Mount{volume("/etc")}, "the engine writes for each container"},
+		"in /dev":               {[]spec.Mount{volume("/dev/shm")}, "the engine's to fill"},
+	} {
+		wrong := spec.Validate(spec.Project{Name: "a", Services: []spec.Service{{Name: "a", Image: "a", Replicas: 1, Mounts: c.mounts}}})
+		if says := fmt.Sprint(wrong); (len(wrong) == 0) != (c.says == "") || !strings.Contains(says, c.says) {
+			t.Errorf("%s: %v", name, wrong)
+		}
+	}
 }
