@@ -2,15 +2,18 @@ package guard_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"havre/internal/dockercall"
+	"havre/internal/guard/guardtest"
 	"havre/internal/lab"
 	"havre/internal/swarm"
 )
@@ -209,6 +212,64 @@ func TestEngineMakesNoVolumes(t *testing.T) {
 	}
 	if declared := s.Docker(t, "inspect", "--format", "{{.Config.Volumes}}", box); !strings.Contains(declared, "/data") {
 		t.Errorf("the image declares %s", declared)
+	}
+}
+
+// Remounted for a container, a mount that is only read would lose both.
+func TestVolumeThatIsOnlyReadKeepsItsFlags(t *testing.T) {
+	s := open(t)
+	if _, err := s.ensure(t, "read", "/vol/ro", "1"); err != nil {
+		t.Fatal(err)
+	}
+	body := strings.NewReplacer("ccccccc2", "kkkkkkk2", "/data\"", "/read\"", `"Target": "/vol/rw"`, `"Target": "/vol/rw", "ReadOnly": true`, `"Replicas": 0`, `"Replicas": 1`).
+		Replace(guardtest.Bodies()["service.json"])
+	var made struct{ ID string }
+	s.must(t, "POST", "/v1.41/services/create", body, &made)
+	check := func() {
+		t.Helper()
+		box := s.containerOf(t, "kkkkkkk2")
+		text, err := os.ReadFile("/proc/" + s.Docker(t, "inspect", "--format", "{{.State.Pid}}", box) + "/mountinfo")
+		if err != nil {
+			t.Fatal(err)
+		}
+		options := ""
+		for line := range strings.Lines(string(text)) {
+			if f := strings.Fields(line); len(f) > 5 && f[4] == "/vol/rw" {
+				options = f[5]
+			}
+		}
+		if !strings.HasPrefix(options, "ro,nosuid,nodev") {
+			t.Errorf("it is mounted %q", options)
+		}
+		if out, err := exec.Command("docker", "--host", "unix://"+s.Socket, "exec", box, "/app", "write", "/vol/rw/x", "y").CombinedOutput(); err == nil || !strings.Contains(string(out), "read-only file system") {
+			t.Errorf("a write gave %q, %v", out, err)
+		}
+	}
+	check()
+	// What was asked for comes back in an update as it is.
+	var service struct {
+		Version struct{ Index uint64 }
+		Spec    map[string]any
+	}
+	s.must(t, "GET", "/v1.41/services/"+made.ID, "", &service)
+	service.Spec["TaskTemplate"].(map[string]any)["ForceUpdate"] = 1
+	again, err := json.Marshal(service.Spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := s.containerOf(t, "kkkkkkk2")
+	s.must(t, "POST", fmt.Sprintf("/v1.41/services/%s/update?version=%d", made.ID, service.Version.Index), string(again), nil)
+	lab.Eventually(t, "another container", func(context.Context) error {
+		if now := s.Docker(t, "ps", "-q", "--no-trunc", "--filter", "label=havre.service=kkkkkkk2"); now == before || now == "" || strings.Contains(now, "\n") {
+			return fmt.Errorf("there is %q", now)
+		}
+		return nil
+	})
+	s.Docker(t, "rm", before)
+	check()
+	err = s.ask("POST", dockercall.VolumeRemovePath, `{"environment":"prod","project":"$PROJECT","name":"read"}`, nil)
+	if err == nil || !strings.Contains(err.Error(), "volume-in-use") {
+		t.Errorf("it is removed while it is read: %v", err)
 	}
 }
 

@@ -142,6 +142,18 @@ func (b Bounds) validate() error {
 func (b Bounds) volumes() string { return b.Data + "/volume" }
 func (b Bounds) portals() string { return b.Data + "/portal" }
 
+// readOnly is the directory of volumes again, mounted read-only.
+func (b Bounds) readOnly() string { return b.Data + "/volume-ro" }
+
+// volumeOf is the source of a mount as the volume that it is: what is only read
+// comes from the other mount.
+func (b Bounds) volumeOf(source string) string {
+	if below, ok := strings.CutPrefix(source, b.readOnly()+"/"); ok {
+		return b.volumes() + "/" + below
+	}
+	return source
+}
+
 func (b Bounds) policy() policy.Bounds {
 	return policy.Bounds{
 		Volumes: b.volumes(), Portals: b.portals(), PortalGroup: b.PortalGroup, Pool: b.Pool, Capabilities: b.Capabilities,

@@ -80,8 +80,12 @@ func New(set Settings) (*Guard, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the instance's id: %w", err)
 	}
+	judge := bounds.policy()
+	if !set.NoRemount {
+		judge.ReadOnly = bounds.readOnly()
+	}
 	return &Guard{
-		set: set, bounds: bounds, judge: bounds.policy(), instance: instance,
+		set: set, bounds: bounds, judge: judge, instance: instance,
 		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{}, looked: map[looked]imagepath.Entry{},
 	}, nil
 }
@@ -145,8 +149,8 @@ func (g *Guard) prepare() error {
 		return err
 	}
 	if !g.set.NoRemount {
-		if err := restrict(g.bounds.volumes()); err != nil {
-			return fmt.Errorf("mount %s nosuid,nodev: %w", g.bounds.volumes(), err)
+		if err := g.mountVolumes(); err != nil {
+			return err
 		}
 	}
 	if err := g.clearStaging(); err != nil {

@@ -37,15 +37,33 @@ func guarded(dir string, owner uint32) error {
 	}
 }
 
-// restrict mounts dir on itself with nosuid and nodev, once. The mount stays
-// when the guard ends: containers go on.
-func restrict(dir string) error {
-	done, err := mountpoint(dir)
+// mountVolumes mounts the volumes' directory on itself with nosuid and nodev,
+// and a second time read-only, once. The mounts stay when the guard ends:
+// containers go on.
+func (g *Guard) mountVolumes() error {
+	volumes, readOnly := g.bounds.volumes(), g.bounds.readOnly()
+	if err := os.MkdirAll(readOnly, 0o700); err != nil {
+		return err
+	}
+	if err := mountWith(volumes, volumes, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV); err != nil {
+		return fmt.Errorf("mount %s nosuid,nodev: %w", volumes, err)
+	}
+	if err := mountWith(volumes, readOnly, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_RDONLY); err != nil {
+		return fmt.Errorf("mount %s read-only: %w", readOnly, err)
+	}
+	return nil
+}
+
+// mountWith mounts dir at a place with flags, or gives them to what is mounted
+// there already.
+func mountWith(dir, at string, flags uint64) error {
+	done, err := mountpoint(at)
 	if err != nil {
 		return err
 	}
+	strict := unix.MountAttr{Attr_set: flags}
 	if done {
-		return unix.Mount("", dir, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_NOSUID|unix.MS_NODEV, "")
+		return unix.MountSetattr(unix.AT_FDCWD, at, 0, &strict)
 	}
 	// The flags must be there before the mount is: an engine with a mount
 	// namespace of its own receives the mount, but no later change of its flags.
@@ -54,11 +72,10 @@ func restrict(dir string) error {
 		return err
 	}
 	defer unix.Close(fd)
-	strict := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_NOSUID | unix.MOUNT_ATTR_NODEV}
 	if err := unix.MountSetattr(fd, "", unix.AT_EMPTY_PATH, &strict); err != nil {
 		return err
 	}
-	return unix.MoveMount(fd, "", unix.AT_FDCWD, dir, unix.MOVE_MOUNT_F_EMPTY_PATH)
+	return unix.MoveMount(fd, "", unix.AT_FDCWD, at, unix.MOVE_MOUNT_F_EMPTY_PATH)
 }
 
 // release takes the mount away again.
@@ -120,7 +137,7 @@ func (g *Guard) renewOne(ctx context.Context, id string) error {
 	}
 	var volumes []string
 	for _, m := range c.Mounts {
-		if strings.HasPrefix(m.Source, g.bounds.volumes()+"/") {
+		if strings.HasPrefix(g.bounds.volumeOf(m.Source), g.bounds.volumes()+"/") {
 			volumes = append(volumes, m.Destination)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -195,5 +196,11 @@ func (g *Guard) purgeVolumes() ([]string, error) {
 	if g.set.NoRemount {
 		return removed, nil
 	}
-	return removed, release(g.bounds.volumes())
+	if err := errors.Join(release(g.bounds.readOnly()), release(g.bounds.volumes())); err != nil {
+		return removed, err
+	}
+	if err := os.Remove(g.bounds.readOnly()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return removed, err
+	}
+	return removed, nil
 }

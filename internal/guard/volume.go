@@ -194,7 +194,7 @@ func (g *Guard) mountedAt(ctx context.Context, source string) ([]string, error) 
 	at := []string{}
 	look := func(all mounts) {
 		for _, m := range all {
-			if m.Source == source || strings.HasPrefix(m.Source, source+"/") {
+			if from := g.bounds.volumeOf(m.Source); from == source || strings.HasPrefix(from, source+"/") {
 				at = append(at, cmp.Or(m.Destination, m.Target))
 			}
 		}

@@ -41,7 +41,7 @@ func createCarrier(q question, c *dockercall.ContainerCreate) (dockercall.Call, 
 	if err := judgeImage(q, p, s.Image); err != nil {
 		return nil, err
 	}
-	if err := judgeMounts(q, p, host.Mounts); err != nil {
+	if host.Mounts, err = judgeMounts(q, p, host.Mounts); err != nil {
 		return nil, err
 	}
 	if err := judgePlaces(q, host.Mounts, nil); err != nil {

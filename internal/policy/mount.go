@@ -14,16 +14,23 @@ var logForms = map[string]*pattern.Pattern{
 	"max-file": pattern.New(`^([1-9]|10)$`),
 }
 
-func judgeMounts(q question, p place, mounts []dockercall.Mount) error {
-	for _, m := range mounts {
+// judgeMounts gives the mounts as they are made. What is only read comes from a
+// mount that is read-only itself: where the runtime remounts one for that, it
+// forgets nosuid and nodev (runc 1.1, remount).
+func judgeMounts(q question, p place, mounts []dockercall.Mount) ([]dockercall.Mount, error) {
+	made := slices.Clone(mounts)
+	for i, m := range made {
 		if err := judgeTarget(m.Target, m.Type == dockercall.TmpfsMount); err != nil {
-			return err
+			return nil, err
 		}
 		if err := judgeSource(q, p, m); err != nil {
-			return err
+			return nil, err
+		}
+		if below, ok := strings.CutPrefix(m.Source, q.bounds.Volumes+"/"); ok && m.ReadOnly && m.Type == dockercall.BindMount && q.bounds.ReadOnly != "" {
+			made[i].Source, made[i].ReadOnly = q.bounds.ReadOnly+"/"+below, false
 		}
 	}
-	return nil
+	return made, nil
 }
 
 // engineFiles are what the engine mounts by itself, besides /proc, /sys and
@@ -140,8 +147,11 @@ func judgeSource(q question, p place, m dockercall.Mount) error {
 		}
 		return nil
 	case dockercall.BindMount:
-		prefix := q.bounds.Volumes + "/" + p.environment + "/" + p.project + "/"
-		name, below := strings.CutPrefix(m.Source, prefix)
+		own := "/" + p.environment + "/" + p.project + "/"
+		name, below := strings.CutPrefix(m.Source, q.bounds.Volumes+own)
+		if !below && q.bounds.ReadOnly != "" { // as it was made before
+			name, below = strings.CutPrefix(m.Source, q.bounds.ReadOnly+own)
+		}
 		if q.bounds.Volumes == "" || p.environment == "" || p.project == "" || !below || !dockercall.IsVolumeName(name) || m.TmpfsOptions != nil {
 			return refuse(MountSource, "%.200q is not a volume of this project", m.Source)
 		}

@@ -104,6 +104,44 @@ func TestMountsFollowNoLinks(t *testing.T) {
 	}
 }
 
+// What is only read comes from the mount where nothing can be written, and is
+// taken from there again in an update.
+func TestWhatIsOnlyReadComesFromTheReadOnlyMount(t *testing.T) {
+	for name, c := range map[string]struct {
+		source   string
+		readOnly bool
+		want     dockercall.Mount
+		rule     dockercall.Rule
+	}{
+		"written":           {"/d/volume/prod/aaaaaaa2/x", false, dockercall.Mount{Source: "/d/volume/prod/aaaaaaa2/x"}, ""},
+		"read":              {"/d/volume/prod/aaaaaaa2/x", true, dockercall.Mount{Source: "/d/volume-ro/prod/aaaaaaa2/x"}, ""},
+		"read, once more":   {"/d/volume-ro/prod/aaaaaaa2/x", false, dockercall.Mount{Source: "/d/volume-ro/prod/aaaaaaa2/x"}, ""},
+		"another project's": {"/d/volume-ro/prod/ccccccc2/x", false, dockercall.Mount{}, policy.MountSource},
+		"below a volume":    {"/d/volume-ro/prod/aaaaaaa2/x/y", false, dockercall.Mount{}, policy.MountSource},
+		"all of them":       {"/d/volume-ro", false, dockercall.Mount{}, policy.MountSource},
+	} {
+		call := service(c.source)
+		call.Spec.TaskTemplate.ContainerSpec.Mounts[0].ReadOnly = c.readOnly
+		f := policy.Facts{
+			Instance: "me", Image: policy.Image{Exists: true, ID: image, Refs: []dockercall.Ref{"havre.invalid/prod/a:1"}}, Resolved: itself("/x"),
+			Networks: map[dockercall.SwarmID]policy.Object{net: {Exists: true, Labels: of("prod", "aaaaaaa2", "network")}},
+		}
+		twice := bounds
+		twice.ReadOnly = "/d/volume-ro"
+		made, err := policy.Judge(server, twice, f, call)
+		if ruleOf(err) != string(c.rule) {
+			t.Errorf("%s: %v, want %q", name, err, c.rule)
+		}
+		if err != nil {
+			continue
+		}
+		got := made.(*dockercall.ServiceCreate).Spec.TaskTemplate.ContainerSpec.Mounts[0]
+		if got.Source != c.want.Source || got.ReadOnly != c.want.ReadOnly {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
 // The engine makes a volume wherever an image declares one and nothing is.
 func TestEachVolumeOfAnImageIsCovered(t *testing.T) {
 	for name, c := range map[string]struct {

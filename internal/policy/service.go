@@ -103,7 +103,8 @@ func judgeBox(q question, p place, box *dockercall.ContainerSpec) error {
 	if err := judgeImage(q, p, box.Image); err != nil {
 		return err
 	}
-	if err := judgeMounts(q, p, box.Mounts); err != nil {
+	var err error
+	if box.Mounts, err = judgeMounts(q, p, box.Mounts); err != nil {
 		return err
 	}
 	if err := judgeConfigs(q, p, box.Configs); err != nil {

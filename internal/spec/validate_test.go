@@ -1,8 +1,8 @@
 package spec_test
 
 import (
-	"fmt"
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
