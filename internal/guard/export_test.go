@@ -14,18 +14,6 @@ func (g *Guard) Protect(ctx context.Context) error { return g.protect(ctx) }
 // Unprotect removes them.
 func (g *Guard) Unprotect(ctx context.Context) error { return g.unprotect(ctx) }
 
-// AuditSize is where the audit is set aside.
-const AuditSize = auditSize
-
-// OpenAudit opens an audit and gives a way to write to it.
-func OpenAudit(path string) (write func(says string) error, done func() error, err error) {
-	a, err := openAudit(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func(says string) error { return a.Write(entry{Says: says}) }, a.Close, nil
-}
-
 // HolderOf names the process that has a port.
 func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
 	return (*Guard)(nil).holder(nil, &c)

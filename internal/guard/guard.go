@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"havre/internal/audit"
 	"havre/internal/dockercall"
 	"havre/internal/imagepath"
 	"havre/internal/policy"
@@ -46,7 +47,7 @@ type Guard struct {
 	judge    policy.Bounds
 	instance string
 	engine   *engine
-	audit    *audit
+	audit    *audit.Log
 	log      *slog.Logger
 
 	mu     sync.Mutex // guards what follows
@@ -152,8 +153,8 @@ func (g *Guard) prepare() error {
 	if err := g.clearStaging(); err != nil {
 		return err
 	}
-	audit, err := openAudit(filepath.Join(g.set.Dir, "audit.jsonl"))
-	g.audit = audit
+	log, err := audit.Open(g.set.Dir, g.log)
+	g.audit = log
 	return err
 }
 

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -37,8 +38,8 @@ var (
 // manifest.json, written afresh, is left.
 var dropped = []string{"repositories", "index.json", "oci-layout", "manifest.json"}
 
-func loadRefused(says string) error {
-	return &problem.Problem{Kind: problem.Invalid, Says: says, Rule: string(dockercall.LoadArchive)}
+func loadRefused(format string, args ...any) error {
+	return &problem.Problem{Kind: problem.Invalid, Says: fmt.Sprintf(format, args...), Rule: string(dockercall.LoadArchive)}
 }
 
 // load takes in one image under the one name that was asked for.
@@ -124,7 +125,7 @@ func readManifest(spool *os.File) (manifest, error) {
 			return nil
 		}
 		if names[name] {
-			return loadRefused("the archive holds " + name + " twice")
+			return loadRefused("the archive holds %.100q twice", name)
 		}
 		names[name] = true
 		if err := judgeLoadEntry(h, name); err != nil {
@@ -160,7 +161,7 @@ func judgeLoadEntry(h *tar.Header, name string) error {
 		ok = loadFrom.MatchString(name) && loadLink.MatchString(h.Linkname)
 	}
 	if !ok {
-		return loadRefused("the archive holds an entry that no image needs: " + cut(name, 100))
+		return loadRefused("the archive holds an entry that no image needs: %.100q", name)
 	}
 	return nil
 }
@@ -170,7 +171,7 @@ func judgeLoadEntry(h *tar.Header, name string) error {
 func judgeManifest(m manifest, names map[string]bool, files map[string][]byte) error {
 	for _, name := range append([]string{m.Config}, m.Layers...) {
 		if !names[name] || slices.Contains(dropped, name) {
-			return loadRefused("the manifest names what is not in the archive: " + cut(name, 100))
+			return loadRefused("the manifest names what is not in the archive: %.100q", name)
 		}
 	}
 	var image struct {

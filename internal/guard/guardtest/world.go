@@ -98,7 +98,7 @@ func FakeOf(t testing.TB, version string) *World {
 	})
 	w := &World{
 		Dial:  func() (net.Conn, error) { return net.Dial("unix", socket) },
-		Audit: dir + "/guard/audit.jsonl",
+		Audit: dir + "/guard",
 		Fake:  engine,
 		Vars: map[string]string{
 			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "NODE": id25("1"),
