@@ -2,8 +2,10 @@ package guard
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
+	"time"
 
 	"havre/internal/dockercall"
 )
@@ -35,3 +37,8 @@ func (g *Guard) Swarm(ctx context.Context) (dockercall.SwarmAnswer, error) {
 
 // LeaveSwarm leaves the swarm that this Havre made, if nobody else uses it.
 func (g *Guard) LeaveSwarm(ctx context.Context) (dockercall.SwarmID, error) { return g.leaveSwarm(ctx) }
+
+// Patient is a body that may pause for so long.
+func Patient(w http.ResponseWriter, body io.ReadCloser, patience time.Duration) (io.Reader, error) {
+	return newPatient(w, body, patience)
+}

@@ -50,6 +50,30 @@ func TestArchivesStayWithinTheBounds(t *testing.T) {
 	}
 }
 
+// A file with holes is a few bytes that become as many as one likes.
+func TestCopyWritesNoMoreThanItIsGiven(t *testing.T) {
+	world := guardtest.Fake(t)
+	for name, body := range map[string][]byte{
+		"holes alone":          append(hollow(t, "hole"), archive(t)...),
+		"holes after a file":   append(archive(t, file{"big", strings.Repeat("x", 1<<20)})[:1<<20+512], append(hollow(t, "hole"), archive(t)...)...),
+		"a file of many bytes": archive(t, file{"big", strings.Repeat("x", 3<<20)}, file{"empty", ""}),
+	} {
+		conn, err := world.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, text := sendArchive(t, conn, "PUT /v1.41/containers/"+world.Vars["BOX"]+"/archive?path=/srv", body)
+		if hollow := strings.Contains(name, "holes"); hollow && !strings.Contains(text, `"rule":"copy-entry"`) || !hollow && status/100 != 2 {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+		for _, r := range world.Fake.Written() {
+			if len(r.Body) > 8<<20 {
+				t.Errorf("%s: of %d bytes the engine got %d", name, len(body), len(r.Body))
+			}
+		}
+	}
+}
+
 // What an engine would unpack as root has no owner, no set-user bit that a
 // build need not have, and no attribute, which could be a capability.
 func TestArchivesAreWrittenAfresh(t *testing.T) {
@@ -110,6 +134,14 @@ func TestArchivesAreWrittenAfresh(t *testing.T) {
 // bounded starts a guard whose bounds are changed, before an engine that is a map.
 func bounded(t *testing.T, change func(*guard.Bounds)) (socket string, engine *guardtest.Engine) {
 	t.Helper()
+	set, engine := settings(t, change)
+	guardtest.Start(t, set)
+	return set.Socket, engine
+}
+
+// settings are those of a guard before an engine that is a map.
+func settings(t *testing.T, change func(*guard.Bounds)) (guard.Settings, *guardtest.Engine) {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -119,12 +151,11 @@ func bounded(t *testing.T, change func(*guard.Bounds)) (socket string, engine *g
 	if err := guard.WriteBounds(dir+"/guard", bounds); err != nil {
 		t.Fatal(err)
 	}
-	engine = guardtest.NewEngine(t, dir)
-	guardtest.Start(t, guard.Settings{
+	engine := guardtest.NewEngine(t, dir)
+	return guard.Settings{
 		Dir: dir + "/guard", Socket: dir + "/guard.sock", SocketGroup: os.Getgid(), Engine: engine.Socket, Owner: uint32(os.Getuid()),
 		NoFirewall: true, NoRemount: true,
-	})
-	return dir + "/guard.sock", engine
+	}, engine
 }
 
 type file struct{ name, text string }

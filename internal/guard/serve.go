@@ -42,6 +42,13 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caller := g.callerOf(r.Context())
 	defer g.survive(w, q)
 
+	if r.Body != http.NoBody {
+		body, err := newPatient(w, r.Body, g.set.Patience)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the connection is gone
+		}
+		r.Body = body
+	}
 	call, err := g.decide(r, caller, &q, query)
 	if err == nil && (dockercall.Changes(call.Kind()) || dockercall.Reads(call.Kind())) {
 		err = g.record(caller, q, "", "")
