@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"havre/internal/dockercall"
 )
 
@@ -41,4 +43,15 @@ func (g *Guard) LeaveSwarm(ctx context.Context) (dockercall.SwarmID, error) { re
 // Patient is a body that may pause for so long.
 func Patient(w http.ResponseWriter, body io.ReadCloser, patience time.Duration) (io.Reader, error) {
 	return newPatient(w, body, patience)
+}
+
+// Walk goes through a directory as through a volume.
+func Walk(ctx context.Context, dir string, met func(name string)) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	w := &walk{ctx: ctx, left: mostWalked, met: func(e walked) error { met(e.name); return nil }}
+	return w.directory(fd, 0)
 }
