@@ -191,6 +191,7 @@ func (s *site) stock(t testing.TB) {
 	var place dockercall.PortalPlace
 	s.must(t, "POST", dockercall.PortalPath, `{"environment":"prod"}`, &place)
 	s.vars["PORTALIMAGE"] = string(place.Image)
+	s.Docker(t, "tag", s.vars["PORTALIMAGE"], "havre.invalid/prod/disguised:latest")
 
 	var made struct{ Id, ID string }
 	network := guardtest.Bodies()["network.json"]
