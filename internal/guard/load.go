@@ -172,7 +172,7 @@ func readManifest(spool *os.File) (manifest, configuration, error) {
 	if err := json.Unmarshal(files["manifest.json"], &all); err != nil || len(all) != 1 {
 		return manifest{}, configuration{}, loadRefused("the archive does not hold exactly one image (manifest.json)")
 	}
-	image, err := judgeManifest(all[0], names, files)
+	image, err := readConfiguration(all[0].Config, files)
 	return all[0], image, err
 }
 
@@ -192,18 +192,16 @@ func judgeLoadEntry(h *tar.Header, name string) error {
 	return nil
 }
 
-// judgeManifest wants all that the manifest names to be in the archive.
-func judgeManifest(m manifest, names map[string]bool, files map[string][]byte) (configuration, error) {
+// readConfiguration reads an image's own file.
+func readConfiguration(name string, files map[string][]byte) (configuration, error) {
 	var image configuration
-	for _, name := range append([]string{m.Config}, m.Layers...) {
-		if !names[name] || slices.Contains(dropped, name) {
-			return image, loadRefused("the manifest names what is not in the archive: %.100q", name)
-		}
+	if slices.Contains(dropped, name) || files[name] == nil {
+		return image, loadRefused("the manifest names what is not in the archive: %.100q", name)
 	}
-	if err := json.Unmarshal(files[m.Config], &image); err != nil || image.RootFS == nil {
+	if err := json.Unmarshal(files[name], &image); err != nil || image.RootFS == nil {
 		return image, loadRefused("the image's configuration cannot be read")
 	}
-	image.id = dockercall.ImageID(fmt.Sprintf("sha256:%x", sha256.Sum256(files[m.Config])))
+	image.id = dockercall.ImageID(fmt.Sprintf("sha256:%x", sha256.Sum256(files[name])))
 	return image, nil
 }
 
@@ -243,7 +241,7 @@ func (g *Guard) judgeLayers(spool *os.File, m manifest, ids []string) error {
 		if to, link := links[name]; link {
 			name = to
 		}
-		if sums[name] != ids[i] {
+		if sum, there := sums[name]; !there || sum != ids[i] {
 			return loadRefused("the layer %.100q is not what the configuration says: %.80q", name, ids[i])
 		}
 	}
