@@ -59,7 +59,7 @@ func TestRecordSaysWhatIsDoneAndKeepsSecrets(t *testing.T) {
 	for _, c := range []struct{ call, body, file, want string }{
 		{"POST /v1.41/services/create", strings.Replace(service, `"Image"`, `"Command": ["/bin/run"], "Args": ["it"], "Healthcheck": {"Test": ["CMD", "look"]}, "Image"`, 1), "audit.jsonl", `"command":["/bin/run","it"],"check":["CMD","look"]`},
 		{"POST /v1.41/services/create", service, "audit.jsonl", `"environment":"prod","project":"$PROJECT","service":"ccccccc2","images":["$IMAGE"],"mounts":["$DATA/volume/prod/$PROJECT/data:/vol/rw","secret h-$PROJECT-password:/run/secrets/x:ro"]`},
-		{"POST /v1.41/containers/create?name=h-$PROJECT-$SERVICE-probe", files["probe.json"], "audit.jsonl", `"project":"$PROJECT","service":"$SERVICE","images":["$IMAGE"],"command":["sleep","1s"]`},
+		{"POST /v1.41/containers/create?name=h-$PROJECT-$SERVICE-cp", files["carrier.json"], "audit.jsonl", `"project":"$PROJECT","service":"$SERVICE","images":["$IMAGE"],"command":["/never-started"]`},
 		{"POST /v1.41/containers/$BOX/exec", exec, "audit.jsonl", `"object":"$BOX","name":"x","environment":"prod","project":"$PROJECT","service":"$SERVICE","command":["/app","print","hello"]`},
 		{"PUT /v1.41/containers/$BOX/archive?path=/vol/rw/%3Ca%3E", string(archive(t, file{"f", "hunter5"})), "audit.jsonl", `"service":"$SERVICE","file":"/vol/rw/<a>"`},
 		{"DELETE /v1.41/services/$SVC", "", "audit.jsonl", `"name":"h-aaaaaaa2-bbbbbbb2-r1","environment":"prod","project":"$PROJECT","service":"$SERVICE"`},
