@@ -191,6 +191,7 @@ func (s *site) stock(t testing.TB) {
 	var place dockercall.PortalPlace
 	s.must(t, "POST", dockercall.PortalPath, `{"environment":"prod"}`, &place)
 	s.vars["PORTALIMAGE"] = string(place.Image)
+	s.Docker(t, "tag", s.vars["PORTALIMAGE"], "havre.invalid/prod/disguised:latest")
 
 	var made struct{ Id, ID string }
 	network := guardtest.Bodies()["network.json"]
@@ -275,14 +276,19 @@ func (s *site) stockOthers(t testing.TB) {
 	v["OTHERSECRET"] = s.Docker(t, "secret", "create", "theirs", file)
 }
 
-// world is the site as one script needs it.
+// world is the site as one script needs it. It has a guard of its own, which
+// has not counted the refusals of the scripts before.
 func (s *site) world(t testing.TB) *guardtest.World {
 	t.Helper()
+	one := *s
+	one.settings.Socket += ".script"
+	one.socket = one.settings.Socket
+	guardtest.Start(t, one.settings)
 	var exec struct{ Id string }
 	s.must(t, "POST", "/v1.41/containers/$BOX/exec", guardtest.Bodies()["exec.json"], &exec)
 	s.vars["EXEC"] = exec.Id
 	var service struct{ Version struct{ Index uint64 } }
 	s.must(t, "GET", "/v1.41/services/$SVC", "", &service)
 	s.vars["VERSION"] = fmt.Sprint(service.Version.Index)
-	return &guardtest.World{Dial: s.dial, Audit: s.data + "/guard/audit.jsonl", Vars: s.vars, Files: guardtest.Bodies()}
+	return &guardtest.World{Dial: one.dial, Audit: s.data + "/guard", Vars: s.vars, Files: guardtest.Bodies()}
 }

@@ -49,7 +49,6 @@ func withoutJSON() map[string]string {
 		"havre serve":        "runs until it is stopped",
 		"havre up":           "runs until it is stopped",
 		"havre down":         "stops things and says so",
-		"havre guard log":    "the log is JSON itself",
 		"havre config check": "says one line",
 		"havre config show":  "the configuration is JSON itself",
 	}

@@ -151,6 +151,10 @@ func Changes(k Kind) bool {
 	return m != "GET" && m != "HEAD"
 }
 
+// Reads tells whether calls of kind k give out files of containers, or what
+// containers wrote.
+func Reads(k Kind) bool { return k == ContainerGetKind || k == ContainerLogsKind }
+
 // Own tells whether calls of kind k are Havre's own and never go to the
 // engine as they are.
 func Own(k Kind) bool { return isOwn(rowOf(k).path) }

@@ -301,8 +301,8 @@ func parameter(f reflect.Value) (string, error) {
 // the name of what it makes.
 func Object(call Call) string {
 	v := reflect.Indirect(reflect.ValueOf(call))
-	for _, field := range []string{"ID", "Image", "As", "Name"} {
-		if f := v.FieldByName(field); f.IsValid() && f.Kind() == reflect.String {
+	for _, field := range []string{"ID", "Image", "As", "Name", "Container", "Service", "Volume"} {
+		if f := v.FieldByName(field); f.IsValid() && f.Kind() == reflect.String && f.String() != "" {
 			return f.String()
 		}
 	}

@@ -96,8 +96,9 @@ const mostCopied = 4_000_000
 // copyEntries writes the entries of an archive afresh: names, kinds, owners,
 // permissions and times. Devices, extended attributes and with them file
 // capabilities are not carried along.
-func (g *Guard) copyEntries(to io.Writer, from io.Reader) error {
+func (g *Guard) copyEntries(to io.Writer, from *bounded) error {
 	in, out := tar.NewReader(from), tar.NewWriter(to)
+	content := &unswollen{entry: in, archive: from, start: from.left}
 	for range mostCopied {
 		h, err := in.Next()
 		if errors.Is(err, io.EOF) {
@@ -119,11 +120,28 @@ func (g *Guard) copyEntries(to io.Writer, from io.Reader) error {
 		if err := out.WriteHeader(fresh); err != nil {
 			return err
 		}
-		if _, err := io.Copy(out, in); err != nil {
+		if _, err := io.Copy(out, content); err != nil {
 			return err
 		}
 	}
 	return &problem.Problem{Kind: problem.Invalid, Says: "the archive has too many entries", Rule: string(dockercall.TooBig)}
+}
+
+// unswollen reads the entries of an archive and fails when they have more
+// bytes than the archive had so far: a file with holes claims what is not there.
+type unswollen struct {
+	entry   io.Reader
+	archive *bounded
+	start   int64 // what was left of the archive's bound
+	given   int64
+}
+
+func (u *unswollen) Read(p []byte) (int, error) {
+	n, err := u.entry.Read(p)
+	if u.given += int64(n); u.given > u.start-u.archive.left {
+		return 0, copyRefused("the archive would become more bytes than it has; pack it without holes")
+	}
+	return n, err
 }
 
 // copied is an entry as it is written; nil for the directory itself.

@@ -88,6 +88,10 @@ func (g *Guard) buildQuery(c *dockercall.ImageBuild) (url.Values, error) {
 // environment and nowhere else.
 func (g *Guard) bases(ctx context.Context, e dockercall.Environment, file *dockercall.Dockerfile) (map[string]dockercall.ImageID, error) {
 	ids, runsIn := map[string]dockercall.ImageID{}, file.RunsIn()
+	portal, err := g.portalImage()
+	if err != nil {
+		return nil, err
+	}
 	for _, name := range file.Images() {
 		ref, err := baseOf(e, name)
 		if err != nil {
@@ -100,7 +104,7 @@ func (g *Guard) bases(ctx context.Context, e dockercall.Environment, file *docke
 		if !i.Exists {
 			return nil, &problem.Problem{Kind: problem.Denied, Says: fmt.Sprintf("the environment %s has no image %s to build on", e, name), Rule: string(dockercall.BuildFrom)}
 		}
-		if err := policy.Buildable(i, slices.Contains(runsIn, name)); err != nil {
+		if err := policy.Buildable(i, portal, slices.Contains(runsIn, name)); err != nil {
 			return nil, fmt.Errorf("build on %s: %w", name, err)
 		}
 		ids[name] = i.ID

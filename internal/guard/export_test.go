@@ -2,8 +2,12 @@ package guard
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"havre/internal/dockercall"
 )
@@ -13,18 +17,6 @@ func (g *Guard) Protect(ctx context.Context) error { return g.protect(ctx) }
 
 // Unprotect removes them.
 func (g *Guard) Unprotect(ctx context.Context) error { return g.unprotect(ctx) }
-
-// AuditSize is where the audit is set aside.
-const AuditSize = auditSize
-
-// OpenAudit opens an audit and gives a way to write to it.
-func OpenAudit(path string) (write func(says string) error, done func() error, err error) {
-	a, err := openAudit(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	return func(says string) error { return a.Write(entry{Says: says}) }, a.Close, nil
-}
 
 // HolderOf names the process that has a port.
 func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
@@ -47,3 +39,19 @@ func (g *Guard) Swarm(ctx context.Context) (dockercall.SwarmAnswer, error) {
 
 // LeaveSwarm leaves the swarm that this Havre made, if nobody else uses it.
 func (g *Guard) LeaveSwarm(ctx context.Context) (dockercall.SwarmID, error) { return g.leaveSwarm(ctx) }
+
+// Patient is a body that may pause for so long.
+func Patient(w http.ResponseWriter, body io.ReadCloser, patience time.Duration) (io.Reader, error) {
+	return newPatient(w, body, patience)
+}
+
+// Walk goes through a directory as through a volume.
+func Walk(ctx context.Context, dir string, met func(name string)) error {
+	fd, err := unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	w := &walk{ctx: ctx, left: mostWalked, met: func(e walked) error { met(e.name); return nil }}
+	return w.directory(fd, 0)
+}

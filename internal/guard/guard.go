@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"havre/internal/audit"
 	"havre/internal/dockercall"
 	"havre/internal/imagepath"
 	"havre/internal/policy"
@@ -34,6 +35,9 @@ type Settings struct {
 	// image's id. Default: there is no portal.
 	PortalImage func() (io.Reader, string, error)
 
+	Patience    time.Duration // how long a body may pause; default 30 s
+	Connections int           // most of one user at a time; default 1024
+
 	NoFirewall bool         // leave packet filters alone, where there is nothing to protect: tests
 	NoRemount  bool         // leave the volumes' mount flags alone: tests without the right to mount
 	Log        *slog.Logger // default: discard
@@ -46,7 +50,7 @@ type Guard struct {
 	judge    policy.Bounds
 	instance string
 	engine   *engine
-	audit    *audit
+	audit    *audit.Log
 	log      *slog.Logger
 
 	mu     sync.Mutex // guards what follows
@@ -65,6 +69,12 @@ type Guard struct {
 func New(set Settings) (*Guard, error) {
 	if set.Engine == "" {
 		set.Engine = "/var/run/docker.sock"
+	}
+	if set.Patience == 0 {
+		set.Patience = 30 * time.Second
+	}
+	if set.Connections == 0 {
+		set.Connections = 1024
 	}
 	if set.Log == nil {
 		set.Log = slog.New(slog.DiscardHandler)
@@ -99,10 +109,11 @@ func (g *Guard) Run(ctx context.Context) error {
 		return err
 	}
 	defer g.audit.Close()
-	listener, err := listen(g.set.Socket, g.set.SocketGroup)
+	socket, err := listen(g.set.Socket, g.set.SocketGroup)
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", g.set.Socket, err)
 	}
+	listener := &crowd{UnixListener: socket, most: g.set.Connections, log: g.log, held: map[uint32]int{}}
 	ctx, stop := context.WithCancel(ctx)
 	server := &http.Server{
 		Handler:           g,
@@ -156,8 +167,8 @@ func (g *Guard) prepare() error {
 	if err := g.clearStaging(); err != nil {
 		return err
 	}
-	audit, err := openAudit(filepath.Join(g.set.Dir, "audit.jsonl"))
-	g.audit = audit
+	log, err := audit.Open(g.set.Dir, g.log)
+	g.audit = log
 	return err
 }
 

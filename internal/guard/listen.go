@@ -3,19 +3,25 @@ package guard
 import (
 	"context"
 	"errors"
+	"io"
 	"io/fs"
+	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"slices"
+	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"havre/internal/policy"
+	"havre/internal/problem"
 )
 
 // listen makes the socket. Its mode keeps strangers out, SO_PEERCRED judges
 // those who are let in.
-func listen(path string, group int) (net.Listener, error) {
+func listen(path string, group int) (*net.UnixListener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -30,6 +36,99 @@ func listen(path string, group int) (net.Listener, error) {
 		return nil, err
 	}
 	return l, nil
+}
+
+// crowd lets in so many connections of each user at a time.
+type crowd struct {
+	*net.UnixListener
+	most int
+	log  *slog.Logger
+
+	mu   sync.Mutex // guards what follows
+	held map[uint32]int
+	told time.Time // of a user with too many
+}
+
+// known is a connection of which the kernel said who made it.
+type known struct {
+	*net.UnixConn
+	cred  *unix.Ucred
+	leave func()
+}
+
+// Accept waits for a connection of a user who has not too many.
+func (l *crowd) Accept() (net.Conn, error) {
+	for {
+		c, err := l.AcceptUnix()
+		if err != nil {
+			return nil, err
+		}
+		cred, err := peer(c)
+		if err != nil || !l.enter(cred.Uid) {
+			c.Close()
+			continue
+		}
+		return &known{c, cred, sync.OnceFunc(func() { l.leave(cred.Uid) })}, nil
+	}
+}
+
+func (l *crowd) enter(uid uint32) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[uid] < l.most {
+		l.held[uid]++
+		return true
+	}
+	if time.Since(l.told) > time.Minute {
+		l.told = time.Now()
+		l.log.Warn("a user has as many connections as one may have; more are closed", "uid", uid, "connections", l.most)
+	}
+	return false
+}
+
+func (l *crowd) leave(uid uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.held[uid]--; l.held[uid] == 0 {
+		delete(l.held, uid)
+	}
+}
+
+// Close makes room for another connection of the user's.
+func (c *known) Close() error {
+	c.leave()
+	return c.UnixConn.Close()
+}
+
+// patient is a body that may pause, but not for ever.
+type patient struct {
+	io.ReadCloser
+	conn     *http.ResponseController
+	patience time.Duration
+}
+
+func newPatient(w http.ResponseWriter, body io.ReadCloser, patience time.Duration) (*patient, error) {
+	p := &patient{body, http.NewResponseController(w), patience}
+	return p, p.wait() // net/http reads on in a body that was refused
+}
+
+func (b *patient) wait() error { return b.conn.SetReadDeadline(time.Now().Add(b.patience)) }
+
+func (b *patient) Read(p []byte) (int, error) {
+	if err := b.wait(); err != nil {
+		return 0, err
+	}
+	n, err := b.ReadCloser.Read(p)
+	switch {
+	case err == io.EOF:
+		// From here on net/http reads to hear whether the caller goes away.
+		if gone := b.conn.SetReadDeadline(time.Time{}); gone != nil {
+			err = gone
+		}
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		err = problem.New(problem.Invalid, "nothing came of the body for %v", b.patience)
+	}
+	return n, err
 }
 
 type (
@@ -48,19 +147,15 @@ func guardLife(ctx context.Context) context.Context {
 // withPeer remembers who connected, as the kernel says.
 func withPeer(ctx context.Context, c net.Conn) context.Context {
 	ctx = context.WithValue(ctx, lifeKey{}, ctx)
-	cred, err := peer(c)
-	if err != nil {
+	k, ok := c.(*known)
+	if !ok {
 		return ctx
 	}
-	return context.WithValue(ctx, peerKey{}, cred)
+	return context.WithValue(ctx, peerKey{}, k.cred)
 }
 
-func peer(c net.Conn) (*unix.Ucred, error) {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return nil, errors.New("not a unix connection")
-	}
-	raw, err := u.SyscallConn()
+func peer(c *net.UnixConn) (*unix.Ucred, error) {
+	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}

@@ -2,12 +2,17 @@ package guard
 
 import (
 	"archive/tar"
+	"bufio"
 	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +30,16 @@ type manifest struct {
 	Layers   []string
 }
 
+// configuration is what is read of an image's own file. Its digest is the
+// image's id.
+type configuration struct {
+	id     dockercall.ImageID
+	Config struct{ Labels map[string]string }
+	RootFS *struct {
+		DiffIDs []string `json:"diff_ids"`
+	} `json:"rootfs"`
+}
+
 // What stands in such an archive: the legacy layout and the OCI one.
 var (
 	loadFile = pattern.New(`^([0-9a-f]{64}\.json|[0-9a-f]{64}/(json|VERSION|layer\.tar)|blobs/sha256/[0-9a-f]{64}|[0-9A-Za-z_-]{1,64}(\.json|\.tar))$`)
@@ -37,8 +52,8 @@ var (
 // manifest.json, written afresh, is left.
 var dropped = []string{"repositories", "index.json", "oci-layout", "manifest.json"}
 
-func loadRefused(says string) error {
-	return &problem.Problem{Kind: problem.Invalid, Says: says, Rule: string(dockercall.LoadArchive)}
+func loadRefused(format string, args ...any) error {
+	return &problem.Problem{Kind: problem.Invalid, Says: fmt.Sprintf(format, args...), Rule: string(dockercall.LoadArchive)}
 }
 
 // load takes in one image under the one name that was asked for.
@@ -48,8 +63,18 @@ func (g *Guard) load(w http.ResponseWriter, r *http.Request, c *dockercall.Image
 		return err
 	}
 	defer spool.Close()
-	m, err := readManifest(spool)
+	m, image, err := readManifest(spool)
 	if err != nil {
+		return err
+	}
+	portal, err := g.portalImage()
+	if err != nil {
+		return err
+	}
+	if err := policy.Loaded(image.id, image.Config.Labels, portal); err != nil {
+		return err
+	}
+	if err := g.judgeLayers(spool, m, image.RootFS.DiffIDs); err != nil {
 		return err
 	}
 	m.RepoTags = []string{string(c.As)}
@@ -113,8 +138,9 @@ const (
 	maxKept         = 32 << 20 // of all small files together
 )
 
-// readManifest checks every entry and gives the manifest of the one image.
-func readManifest(spool *os.File) (manifest, error) {
+// readManifest checks every entry and gives the manifest of the one image, and
+// its configuration.
+func readManifest(spool *os.File) (manifest, configuration, error) {
 	files := map[string][]byte{}
 	names := map[string]bool{}
 	var kept int64
@@ -124,7 +150,7 @@ func readManifest(spool *os.File) (manifest, error) {
 			return nil
 		}
 		if names[name] {
-			return loadRefused("the archive holds " + name + " twice")
+			return loadRefused("the archive holds %.100q twice", name)
 		}
 		names[name] = true
 		if err := judgeLoadEntry(h, name); err != nil {
@@ -140,13 +166,14 @@ func readManifest(spool *os.File) (manifest, error) {
 		return err
 	})
 	if err != nil {
-		return manifest{}, err
+		return manifest{}, configuration{}, err
 	}
 	var all []manifest
 	if err := json.Unmarshal(files["manifest.json"], &all); err != nil || len(all) != 1 {
-		return manifest{}, loadRefused("the archive does not hold exactly one image (manifest.json)")
+		return manifest{}, configuration{}, loadRefused("the archive does not hold exactly one image (manifest.json)")
 	}
-	return all[0], judgeManifest(all[0], names, files)
+	image, err := readConfiguration(all[0].Config, files)
+	return all[0], image, err
 }
 
 func judgeLoadEntry(h *tar.Header, name string) error {
@@ -160,26 +187,87 @@ func judgeLoadEntry(h *tar.Header, name string) error {
 		ok = loadFrom.MatchString(name) && loadLink.MatchString(h.Linkname)
 	}
 	if !ok {
-		return loadRefused("the archive holds an entry that no image needs: " + cut(name, 100))
+		return loadRefused("the archive holds an entry that no image needs: %.100q", name)
 	}
 	return nil
 }
 
-// judgeManifest wants all that the manifest names to be in the archive, and
-// an image without reserved labels.
-func judgeManifest(m manifest, names map[string]bool, files map[string][]byte) error {
-	for _, name := range append([]string{m.Config}, m.Layers...) {
-		if !names[name] || slices.Contains(dropped, name) {
-			return loadRefused("the manifest names what is not in the archive: " + cut(name, 100))
+// readConfiguration reads an image's own file.
+func readConfiguration(name string, files map[string][]byte) (configuration, error) {
+	var image configuration
+	if slices.Contains(dropped, name) || files[name] == nil {
+		return image, loadRefused("the manifest names what is not in the archive: %.100q", name)
+	}
+	if err := json.Unmarshal(files[name], &image); err != nil || image.RootFS == nil {
+		return image, loadRefused("the image's configuration cannot be read")
+	}
+	image.id = dockercall.ImageID(fmt.Sprintf("sha256:%x", sha256.Sum256(files[name])))
+	return image, nil
+}
+
+// judgeLayers wants each layer to be what the configuration says. An engine
+// that has a layer of that digest takes its own and looks at no byte of the
+// archive: by a digest alone one would get what is in an image of others.
+func (g *Guard) judgeLayers(spool *os.File, m manifest, ids []string) error {
+	sums, links := map[string]string{}, map[string]string{}
+	left := g.bounds.ImageBytes
+	err := eachEntry(spool, maxImageEntries, func(h *tar.Header, t *tar.Reader) error {
+		name := clean(h.Name)
+		if h.Typeflag == tar.TypeSymlink {
+			links[name] = path.Join(path.Dir(name), h.Linkname)
+		}
+		if h.Typeflag != tar.TypeReg || slices.Contains(dropped, name) {
+			return nil
+		}
+		plain, err := uncompressed(t)
+		if err != nil {
+			return err
+		}
+		sum, from := sha256.New(), &bounded{from: plain, left: left}
+		if _, err := io.Copy(sum, from); err != nil {
+			return orRefused(err, "%.100q is not whole", name)
+		}
+		left = from.left
+		sums[name] = fmt.Sprintf("sha256:%x", sum.Sum(nil))
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if len(ids) != len(m.Layers) {
+		return loadRefused("the configuration tells of %d layers, the manifest of %d", len(ids), len(m.Layers))
+	}
+	for i, name := range m.Layers {
+		if to, link := links[name]; link {
+			name = to
+		}
+		if sum, there := sums[name]; !there || sum != ids[i] {
+			return loadRefused("the layer %.100q is not what the configuration says: %.80q", name, ids[i])
 		}
 	}
-	var image struct {
-		Config struct{ Labels map[string]string }
+	return nil
+}
+
+// uncompressed gives a file as the engine digests it. Of the compressions only
+// gzip is known here; a layer in another one is not what its digest says.
+func uncompressed(file io.Reader) (io.Reader, error) {
+	buffered := bufio.NewReader(file)
+	if begin, err := buffered.Peek(2); err != nil || !bytes.Equal(begin, []byte{0x1f, 0x8b}) {
+		return buffered, nil // an empty file has no beginning
 	}
-	if err := json.Unmarshal(files[m.Config], &image); err != nil {
-		return loadRefused("the image's configuration cannot be read")
+	plain, err := gzip.NewReader(buffered)
+	if err != nil {
+		return nil, loadRefused("the archive holds a broken gzip")
 	}
-	return policy.CleanLabels(image.Config.Labels)
+	return plain, nil
+}
+
+// orRefused lets a refusal be and makes one of what else went wrong.
+func orRefused(err error, format string, args ...any) error {
+	if problem.KindOf(err) == problem.Invalid {
+		return err
+	}
+	return loadRefused(format, args...)
 }
 
 // eachEntry walks a spooled archive.

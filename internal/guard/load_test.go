@@ -4,6 +4,8 @@ import (
 	"archive/tar"
 	"bufio"
 	"bytes"
+	"compress/gzip"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -46,6 +48,76 @@ func TestArchivesStayWithinTheBounds(t *testing.T) {
 		}
 		if heard := len(engine.Written()) - before; (heard > 0) != (c.rule == "") {
 			t.Errorf("%s: the engine heard %d requests", name, heard)
+		}
+	}
+}
+
+// The portal's image has one name, and no archive brings it another. A layer
+// counts by its bytes, also of one that is compressed.
+func TestLoadedImagesAreWhatTheySay(t *testing.T) {
+	const name = "1111111111111111111111111111111111111111111111111111111111111111"
+	layer := "the bytes of a layer"
+	pressed := gzipped(t, layer)
+	conf := fmt.Sprintf(`{"config":{},"rootfs":{"type":"layers","diff_ids":["sha256:%x"]}}`, sha256.Sum256([]byte(layer)))
+	portal := strings.Replace(conf, `{}`, `{"Labels":{"a":"b"}}`, 1)
+	set, engine := settings(t, func(b *guard.Bounds) { b.ImageBytes = 1 << 20 })
+	set.PortalImage = func() (io.Reader, string, error) {
+		return strings.NewReader(""), fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(portal))), nil
+	}
+	guardtest.Start(t, set)
+	for what, c := range map[string]struct{ conf, layer, want string }{
+		"a layer":                  {conf, layer, ""},
+		"a compressed layer":       {conf, pressed, ""},
+		"another layer":            {conf, "other bytes", `"rule":"load-archive"`},
+		"another compressed layer": {conf, gzipped(t, "other bytes"), `"rule":"load-archive"`},
+		"half a compressed layer":  {conf, pressed[:len(pressed)-9], `"rule":"load-archive"`},
+		"a layer that swells":      {conf, gzipped(t, strings.Repeat("x", 2<<20)), "more bytes than the guard's bounds allow"},
+		"the portal's image":       {portal, layer, `"rule":"image-of-portal"`},
+	} {
+		before := len(engine.Written())
+		conn, err := net.Dial("unix", set.Socket)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, text := sendArchive(t, conn, "POST /v1.41/images/load?havre=havre.invalid/prod/new:1", archive(t,
+			file{"manifest.json", `[{"Config":"` + name + `.json","Layers":["` + name + `/layer.tar"]}]`}, file{name + ".json", c.conf}, file{name + "/layer.tar", c.layer}))
+		if heard := len(engine.Written()) - before; !strings.Contains(text, c.want) || (heard > 0) != (c.want == "") {
+			t.Errorf("%s: %s; the engine heard %d requests", what, text, heard)
+		}
+	}
+}
+
+func gzipped(t *testing.T, text string) string {
+	t.Helper()
+	var out bytes.Buffer
+	w := gzip.NewWriter(&out)
+	_, err := io.WriteString(w, text)
+	if err := errors.Join(err, w.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+// A file with holes is a few bytes that become as many as one likes.
+func TestCopyWritesNoMoreThanItIsGiven(t *testing.T) {
+	world := guardtest.Fake(t)
+	for name, body := range map[string][]byte{
+		"holes alone":          append(hollow(t, "hole"), archive(t)...),
+		"holes after a file":   append(archive(t, file{"big", strings.Repeat("x", 1<<20)})[:1<<20+512], append(hollow(t, "hole"), archive(t)...)...),
+		"a file of many bytes": archive(t, file{"big", strings.Repeat("x", 3<<20)}, file{"empty", ""}),
+	} {
+		conn, err := world.Dial()
+		if err != nil {
+			t.Fatal(err)
+		}
+		status, text := sendArchive(t, conn, "PUT /v1.41/containers/"+world.Vars["BOX"]+"/archive?path=/srv", body)
+		if hollow := strings.Contains(name, "holes"); hollow && !strings.Contains(text, `"rule":"copy-entry"`) || !hollow && status/100 != 2 {
+			t.Errorf("%s: %d %s", name, status, text)
+		}
+		for _, r := range world.Fake.Written() {
+			if len(r.Body) > 8<<20 {
+				t.Errorf("%s: of %d bytes the engine got %d", name, len(body), len(r.Body))
+			}
 		}
 	}
 }
@@ -110,6 +182,14 @@ func TestArchivesAreWrittenAfresh(t *testing.T) {
 // bounded starts a guard whose bounds are changed, before an engine that is a map.
 func bounded(t *testing.T, change func(*guard.Bounds)) (socket string, engine *guardtest.Engine) {
 	t.Helper()
+	set, engine := settings(t, change)
+	guardtest.Start(t, set)
+	return set.Socket, engine
+}
+
+// settings are those of a guard before an engine that is a map.
+func settings(t *testing.T, change func(*guard.Bounds)) (guard.Settings, *guardtest.Engine) {
+	t.Helper()
 	dir := t.TempDir()
 	if err := os.Chmod(dir, 0o700); err != nil {
 		t.Fatal(err)
@@ -119,12 +199,11 @@ func bounded(t *testing.T, change func(*guard.Bounds)) (socket string, engine *g
 	if err := guard.WriteBounds(dir+"/guard", bounds); err != nil {
 		t.Fatal(err)
 	}
-	engine = guardtest.NewEngine(t, dir)
-	guardtest.Start(t, guard.Settings{
+	engine := guardtest.NewEngine(t, dir)
+	return guard.Settings{
 		Dir: dir + "/guard", Socket: dir + "/guard.sock", SocketGroup: os.Getgid(), Engine: engine.Socket, Owner: uint32(os.Getuid()),
 		NoFirewall: true, NoRemount: true,
-	})
-	return dir + "/guard.sock", engine
+	}, engine
 }
 
 type file struct{ name, text string }

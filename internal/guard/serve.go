@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"havre/internal/audit"
 	"havre/internal/dockercall"
 	"havre/internal/policy"
 	"havre/internal/problem"
@@ -17,19 +18,39 @@ import (
 type asked struct {
 	method, path string
 	kind         dockercall.Kind
-	object       string
+	object, name string
+	deed         dockercall.Deed
+}
+
+// record writes what was decided about a request; without a rule it is allowed.
+func (g *Guard) record(c policy.Caller, q asked, rule, says string) error {
+	e := audit.Entry{
+		UID: c.UID, PID: c.PID, Kind: q.kind, Method: q.method, Path: q.path, Object: q.object, Name: q.name, Deed: q.deed,
+		Decision: audit.Allowed, Rule: rule, Says: says,
+	}
+	if rule != "" {
+		e.Decision = audit.Refused
+	}
+	return g.audit.Write(e)
 }
 
 // ServeHTTP carries out the calls that it understands and that policy
 // allows, and refuses all else.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, query, _ := strings.Cut(r.RequestURI, "?")
-	q := asked{method: cut(r.Method, 16), path: path}
+	q := asked{method: r.Method, path: path}
 	caller := g.callerOf(r.Context())
 	defer g.survive(w, q)
 
+	if r.Body != http.NoBody {
+		body, err := newPatient(w, r.Body, g.set.Patience)
+		if err != nil {
+			panic(http.ErrAbortHandler) // the connection is gone
+		}
+		r.Body = body
+	}
 	call, err := g.decide(r, caller, &q, query)
-	if err == nil && dockercall.Changes(call.Kind()) {
+	if err == nil && (dockercall.Changes(call.Kind()) || dockercall.Reads(call.Kind())) {
 		err = g.record(caller, q, "", "")
 	}
 	if err != nil {
@@ -58,10 +79,13 @@ func (g *Guard) decide(r *http.Request, caller policy.Caller, q *asked, query st
 	if err != nil {
 		return nil, err
 	}
-	q.kind, q.object = call.Kind(), dockercall.Object(call)
+	q.kind, q.object, q.deed = call.Kind(), dockercall.Object(call), dockercall.DeedOf(call)
 	facts, err := g.factsOf(r.Context(), call)
 	if err != nil {
 		return nil, err
+	}
+	if q.name = facts.Target.Name; policy.Owned(g.instance, facts.Target.Labels) {
+		q.deed.AddLabels(facts.Target.Labels)
 	}
 	return policy.Judge(caller, g.judge, facts, call)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"havre/internal/guard"
 	"havre/internal/guard/guardtest"
 )
 
@@ -72,5 +73,30 @@ func TestEmptyingGoesThroughNoLink(t *testing.T) {
 		if err != nil || keep == "false" && len(left) > 0 {
 			t.Errorf("keep %s: %v stays, %v", keep, left, err)
 		}
+	}
+}
+
+// A service may remove a directory that is just being looked through.
+func TestDirectoryMayGoUnderAWalk(t *testing.T) {
+	dir := t.TempDir()
+	for _, below := range []string{"/a/b/c", "/d/e"} {
+		if err := os.MkdirAll(dir+below, 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, file := range []string{"/a/b/c/first", "/d/e/first"} {
+		if err := os.WriteFile(dir+file, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	met := map[string]int{}
+	err := guard.Walk(t.Context(), dir, func(name string) {
+		met[name]++
+		if name == "first" {
+			os.RemoveAll(dir + "/a/b")
+		}
+	})
+	if err != nil || met["first"] == 0 || met["d"] != 1 {
+		t.Errorf("%v, met %v", err, met)
 	}
 }

@@ -129,7 +129,7 @@ func (w *walk) entry(fd int, name string, depth int) error {
 		if err != nil {
 			return unlessGone(err)
 		}
-		err = w.directory(below, depth+1)
+		err = unlessGone(w.directory(below, depth+1)) // a kernel says ENOENT of one that was removed meanwhile
 		if err := errors.Join(err, unix.Close(below)); err != nil {
 			return err
 		}

@@ -186,6 +186,35 @@ func TestWhatIsPulledIsLookedAt(t *testing.T) {
 	}
 }
 
+// Whatever names it has, whoever asks.
+func TestPortalsImageIsNobodyElses(t *testing.T) {
+	i := policy.Image{Exists: true, ID: portalImage, Refs: []dockercall.Ref{"havre.invalid/prod/disguised:latest"}}
+	facts := policy.Facts{Instance: "me", Portal: portalImage, Image: i}
+	for name, call := range map[string]dockercall.Call{
+		"tag":         &dockercall.ImageTag{Image: dockercall.ImageName(portalImage), Repo: "havre.invalid/prod/app", Tag: "1"},
+		"volume":      &dockercall.VolumeEnsure{Environment: "prod", Project: "aaaaaaa2", Name: "data", Path: "/data", Image: portalImage},
+		"foreign tag": &dockercall.ForeignTag{Image: portalImage, As: "havre.invalid/prod/app:1"},
+	} {
+		caller := policy.Caller{Role: policy.Server}
+		if call.Kind() == dockercall.ForeignTagKind {
+			caller.Role = policy.Root
+		}
+		if _, err := policy.Judge(caller, policy.Bounds{}, facts, call); ruleOf(err) != string(policy.ImageOfPortal) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for name, err := range map[string]error{
+		"built upon": policy.Buildable(i, portalImage, false), "pulled": policy.Pulled(i, portalImage), "loaded": policy.Loaded(i.ID, nil, portalImage),
+	} {
+		if ruleOf(err) != string(policy.ImageOfPortal) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := policy.Loaded(image, nil, portalImage); err != nil {
+		t.Errorf("another image: %v", err)
+	}
+}
+
 // A carrier has files and nothing else.
 func TestCarrierCannotRun(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -58,13 +58,10 @@ func foreignTag(q question, c *dockercall.ForeignTag) (dockercall.Call, error) {
 	if err := only(q); err != nil {
 		return nil, err
 	}
-	switch {
-	case c.As == "" || c.Image == "" || !q.facts.Image.Exists:
+	if c.As == "" || c.Image == "" || !q.facts.Image.Exists {
 		return nil, missing("image")
-	case q.facts.Image.ID == q.facts.Portal:
-		return nil, refuse(ImageOfPortal, "the portal's image is the guard's")
 	}
-	return c, CleanLabels(q.facts.Image.Labels)
+	return c, fit(q.facts.Image, q.facts.Portal)
 }
 
 func foreignSwitch(q question, c *dockercall.ForeignSwitch) (dockercall.Call, error) {

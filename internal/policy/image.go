@@ -37,7 +37,15 @@ func judgeImage(q question, p place, id dockercall.ImageID) error {
 	if !slices.ContainsFunc(q.facts.Image.Refs, in) {
 		return refuse(ImageNotOurs, "the image is not one of environment %s", p.environment)
 	}
-	return CleanLabels(q.facts.Image.Labels)
+	return fit(q.facts.Image, q.facts.Portal)
+}
+
+// fit refuses an image that no environment may have, whatever its name.
+func fit(i Image, portal dockercall.ImageID) error {
+	if i.ID == portal && portal != "" {
+		return refuse(ImageOfPortal, "the portal's image is the guard's")
+	}
+	return CleanLabels(i.Labels)
 }
 
 // CleanLabels refuses an image's labels that its containers would inherit
@@ -58,14 +66,14 @@ func CleanLabels(labels map[string]string) error {
 // would give them volumes of its own, wherever links lead by then.
 //
 // Errors: Denied with the rule.
-func Buildable(i Image, run bool) error {
+func Buildable(i Image, portal dockercall.ImageID, run bool) error {
 	if len(i.OnBuild) > 0 {
 		return refuse(ImageOnBuild, "the base image has ONBUILD triggers")
 	}
 	if run && len(i.Volumes) > 0 {
 		return refuse(ImageVolume, "the base image declares a volume at %.200q, and a RUN would get one that the guard does not know: build without RUN, or on an image without VOLUME", i.Volumes[0])
 	}
-	return CleanLabels(i.Labels)
+	return fit(i, portal)
 }
 
 func imageLoad(_ question, c *dockercall.ImageLoad) (dockercall.Call, error) {
@@ -87,11 +95,13 @@ func imagePull(_ question, c *dockercall.ImagePull) (dockercall.Call, error) {
 // Pulled allows what came from a registry to be an environment's image.
 //
 // Errors: Denied with the rule.
-func Pulled(i Image, portal dockercall.ImageID) error {
-	if i.ID == portal && portal != "" {
-		return refuse(ImageOfPortal, "the portal's image is the guard's")
-	}
-	return CleanLabels(i.Labels)
+func Pulled(i Image, portal dockercall.ImageID) error { return fit(i, portal) }
+
+// Loaded allows an image of an archive to be an environment's.
+//
+// Errors: Denied with the rule.
+func Loaded(id dockercall.ImageID, labels map[string]string, portal dockercall.ImageID) error {
+	return fit(Image{ID: id, Labels: labels}, portal)
 }
 
 func imageBuild(_ question, c *dockercall.ImageBuild) (dockercall.Call, error) {
@@ -114,7 +124,7 @@ func imageTag(q question, c *dockercall.ImageTag) (dockercall.Call, error) {
 	if _, err := c.As(); err != nil {
 		return nil, refuse(ImageNotOurs, "images are only named in an environment: havre.invalid/<environment>/<name>")
 	}
-	return c, CleanLabels(q.facts.Image.Labels)
+	return c, fit(q.facts.Image, q.facts.Portal)
 }
 
 func imageRemove(q question, c *dockercall.ImageRemove) (dockercall.Call, error) {

@@ -222,7 +222,7 @@ func TestNoCommandRunsInAnImageWithVolumes(t *testing.T) {
 	}{
 		"none, and a command": {nil, true, ""}, "a volume, and files alone": {[]string{"/data"}, false, ""}, "a volume, and a command": {[]string{"/data"}, true, policy.ImageVolume},
 	} {
-		if err := policy.Buildable(policy.Image{Volumes: c.volumes}, c.run); ruleOf(err) != string(c.rule) {
+		if err := policy.Buildable(policy.Image{Volumes: c.volumes}, "", c.run); ruleOf(err) != string(c.rule) {
 			t.Errorf("%s: %v, want %q", name, err, c.rule)
 		}
 	}

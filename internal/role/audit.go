@@ -1,35 +1,14 @@
 package role
 
 import (
-	"bufio"
-	"encoding/json"
-	"os"
-	"path/filepath"
+	"iter"
+
+	"havre/internal/audit"
 )
 
-// Audit gives the last n lines of the guard's audit, all when n is 0, and only
-// refusals when asked.
-func (l Layout) Audit(n int, refused bool) ([]string, error) {
-	f, err := os.Open(filepath.Join(l.GuardDir(), "audit.jsonl"))
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	var lines []string
-	s := bufio.NewScanner(f)
-	s.Buffer(nil, 1<<20)
-	for s.Scan() {
-		var e struct{ Decision string }
-		if refused && (json.Unmarshal(s.Bytes(), &e) != nil || e.Decision != "refused") {
-			continue
-		}
-		lines = append(lines, s.Text())
-		if n > 0 && len(lines) > 2*n { // keeps memory small over a long file
-			lines = append([]string(nil), lines[len(lines)-n:]...)
-		}
-	}
-	if n > 0 && len(lines) > n {
-		lines = lines[len(lines)-n:]
-	}
-	return lines, s.Err()
+// Audit gives lines of the guard's audit, in the order of their times.
+//
+// Errors: fs.ErrNotExist when no guard has worked there, fs.ErrPermission.
+func (l Layout) Audit(q audit.Query) iter.Seq2[audit.Line, error] {
+	return audit.Read(l.GuardDir(), q)
 }

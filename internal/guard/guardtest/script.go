@@ -17,12 +17,14 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"havre/internal/audit"
 )
 
 // World is a guard under attack.
 type World struct {
 	Dial  func() (net.Conn, error) // as the server
-	Audit string                   // the guard's audit
+	Audit string                   // the directory of the guard's audit
 	Vars  map[string]string        // for the scripts: ids, directories
 	Files map[string]string        // bodies that pass, to be made worse
 	Fake  *Engine                  // nil when the engine is real
@@ -166,11 +168,11 @@ func refused(ts *testscript.TestScript, neg bool, args []string) {
 	if neg {
 		return
 	}
-	text, err := os.ReadFile(s.world.Audit)
-	ts.Check(err)
-	lines := strings.Split(strings.TrimSpace(string(text)), "\n")
-	last := lines[len(lines)-1]
-	s.must(ts, strings.Contains(last, `"rule":"`+args[0]+`"`) && strings.Contains(last, `"decision":"refused"`), "the audit ends with %s", last)
+	var last audit.Line
+	for last, err = range audit.Read(s.world.Audit, audit.Query{Last: 1}) {
+		ts.Check(err)
+	}
+	s.must(ts, last.Rule == args[0] && last.Decision == audit.Refused, "the audit ends with %s", last.Text)
 	if s.world.Fake != nil {
 		new := s.world.Fake.Written()[s.before:]
 		s.must(ts, len(new) == 0, "the engine got %v", new)

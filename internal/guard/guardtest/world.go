@@ -98,7 +98,7 @@ func FakeOf(t testing.TB, version string) *World {
 	})
 	w := &World{
 		Dial:  func() (net.Conn, error) { return net.Dial("unix", socket) },
-		Audit: dir + "/guard/audit.jsonl",
+		Audit: dir + "/guard",
 		Fake:  engine,
 		Vars: map[string]string{
 			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "NODE": id25("1"),
@@ -172,7 +172,7 @@ func stock(e *Engine, v map[string]string) {
 	image(v["OTHERIMAGE"], `"secret:latest"`, "null", "null")
 	image(v["LABELIMAGE"], `"havre.invalid/prod/labelled:latest"`, `{"havre.instance":"x"}`, "null")
 	image("sha256:"+id64("4"), `"havre.invalid/prod/trigger:latest"`, "null", `["RUN evil"]`)
-	image(v["PORTALIMAGE"], `"havre.invalid/portal:eeeeeeeeeeee"`, "null", "null")
+	image(v["PORTALIMAGE"], `"havre.invalid/portal:eeeeeeeeeeee","havre.invalid/prod/disguised:latest"`, "null", "null")
 	list := func(path, item string) { e.Put(path, item) }
 	list("/networks", fmt.Sprintf(`[{"Id":%q,"Name":"h-aaaaaaa2-1","Labels":%s},{"Id":%q,"Name":"theirs","Labels":%s}]`, v["NET"], ours, v["OTHERNET"], theirs))
 	// An engine that gave a secret back would still not show it to anyone.
