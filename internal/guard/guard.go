@@ -51,12 +51,16 @@ type Guard struct {
 
 	mu     sync.Mutex // guards what follows
 	portal dockercall.ImageID
-	ports  []uint16
 	pulls  map[string]chan struct{} // by what is being pulled; closed at its end
 	looked map[looked]imagepath.Entry
 
-	volumes  sync.Mutex // one change of the volumes' directory at a time
-	swarming sync.Mutex // one making of a swarm at a time
+	filtering sync.Mutex // one change of the packet filters at a time; guards what follows
+	ports     []uint16   // of Havre's own, which containers must not reach; nil until the first look
+	open      bool       // a purge has taken the rules away
+
+	volumes    sync.Mutex // one change of the volumes' directory at a time
+	swarming   sync.Mutex // one making of a swarm at a time
+	networking sync.Mutex // held from the look at the engine's subnets until a new network has its own
 }
 
 // New checks settings, bounds and directories; it starts nothing.

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 
 	"havre/internal/dockercall"
 	"havre/internal/policy"
@@ -18,6 +19,13 @@ type asked struct {
 	method, path string
 	kind         dockercall.Kind
 	object       string
+	turn         *sync.Mutex // held until the request ends; nil for most
+}
+
+func (q *asked) end() {
+	if q.turn != nil {
+		q.turn.Unlock()
+	}
 }
 
 // ServeHTTP carries out the calls that it understands and that policy
@@ -27,6 +35,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := asked{method: cut(r.Method, 16), path: path}
 	caller := g.callerOf(r.Context())
 	defer g.survive(w, q)
+	defer q.end()
 
 	call, err := g.decide(r, caller, &q, query)
 	if err == nil && dockercall.Changes(call.Kind()) {
@@ -59,6 +68,10 @@ func (g *Guard) decide(r *http.Request, caller policy.Caller, q *asked, query st
 		return nil, err
 	}
 	q.kind, q.object = call.Kind(), dockercall.Object(call)
+	if q.kind == dockercall.NetworkCreateKind {
+		g.networking.Lock()
+		q.turn = &g.networking
+	}
 	facts, err := g.factsOf(r.Context(), call)
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ type Facts struct {
 	Resolved  map[dockercall.Path]dockercall.Path // where paths that the call mentions lead in the image, its links followed
 	Portal    dockercall.ImageID                  // the portal's image
 	Networks  map[dockercall.SwarmID]Object
+	Subnets   []netip.Prefix // of every network that the engine has, also of others' networks
 	Configs   map[dockercall.SwarmID]Object
 	MountedAt []string // where containers have the volume that the call is about
 	Secrets   map[dockercall.SwarmID]Object

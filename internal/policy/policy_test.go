@@ -214,6 +214,21 @@ func TestSubnetsComeFromThePool(t *testing.T) {
 	}
 }
 
+func TestSubnetsOverlapNoNetworkOfTheEngine(t *testing.T) {
+	f := facts(ours)
+	f.Subnets = []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.87.1.0/24"), netip.MustParsePrefix("fd00::/64")}
+	for subnet, rule := range map[dockercall.Prefix]dockercall.Rule{
+		"10.87.2.0/24":   "",
+		"10.87.1.0/24":   policy.NetworkTaken,
+		"10.87.1.128/28": policy.NetworkTaken,
+		"10.87.0.0/20":   policy.NetworkTaken,
+	} {
+		if _, err := policy.Judge(server, bounds, f, network(subnet)); ruleOf(err) != string(rule) {
+			t.Errorf("%s: %v, want %q", subnet, err, rule)
+		}
+	}
+}
+
 // What the guard adds is there whoever forgot it.
 func TestServiceIsDressed(t *testing.T) {
 	f := facts(ours)

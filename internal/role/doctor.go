@@ -362,8 +362,13 @@ func contextFact(file string) doctor.Context {
 func packetFilters(ctx context.Context) []doctor.Table {
 	var found []doctor.Table
 	for _, tool := range []string{"iptables", "ip6tables"} {
-		out, _ := exec.CommandContext(ctx, tool, "-w", "5", "-S").Output() // no rules are told as missing rules
-		found = append(found, doctor.Table{Tool: tool, Rules: strings.Split(strings.TrimSpace(string(out)), "\n")})
+		var rules []string
+		for _, chain := range []string{"filter INPUT", "filter HAVRE-INPUT", "mangle PREROUTING", "mangle HAVRE-PREROUTING"} {
+			table, name, _ := strings.Cut(chain, " ")
+			out, _ := exec.CommandContext(ctx, tool, "-w", "5", "-t", table, "-S", name).Output() // no rules are told as missing rules
+			rules = append(rules, strings.Split(strings.TrimSpace(string(out)), "\n")...)
+		}
+		found = append(found, doctor.Table{Tool: tool, Rules: rules})
 	}
 	return found
 }

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -194,24 +195,25 @@ func (s *Swarm) startPortal(ctx context.Context, p service.Portal, networks []st
 		return explain(err, "make the portal of %s", p.Environment)
 	}
 	p.Container, p.Networks = r.ID, networks[:1]
-	if err := s.attach(ctx, p, networks); err != nil {
-		return err
-	}
+	lacks := s.attach(ctx, p, networks)
 	_, err = s.api.ContainerStart(ctx, r.ID, client.ContainerStartOptions{})
-	return explain(err, "start the portal of %s", p.Environment)
+	return errors.Join(lacks, explain(err, "start the portal of %s", p.Environment))
 }
 
 // attach connects before it disconnects: a container without any network
-// could not be given one again.
+// could not be given one again. A network that cannot be joined keeps the
+// portal from no other: they are different projects'.
 func (s *Swarm) attach(ctx context.Context, p service.Portal, networks []string) error {
+	var wrong []error
 	for _, id := range networks {
 		if slices.Contains(p.Networks, id) {
 			continue
 		}
 		_, err := s.api.NetworkConnect(ctx, id, client.NetworkConnectOptions{Container: p.Container})
-		if err != nil {
-			return explain(err, "connect the portal of %s to network %s", p.Environment, id)
-		}
+		wrong = append(wrong, explain(err, "connect the portal of %s to network %s", p.Environment, id))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
 	}
 	for _, id := range p.Networks {
 		if slices.Contains(networks, id) {

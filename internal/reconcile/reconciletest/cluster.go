@@ -201,6 +201,14 @@ func (c *Cluster) Stray(environment string, p spec.ProjectID) {
 	c.portals = append(c.portals, service.Portal{Container: c.box(), Environment: environment, Generation: 1, Running: true, Created: c.at, Networks: []string{id}})
 }
 
+// Unaddressed adds a network to which the swarm gives no addresses.
+func (c *Cluster) Unaddressed(environment string, p spec.ProjectID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next("net")
+	c.networks = append(c.networks, service.Network{ID: id, Name: id, Environment: environment, Project: p})
+}
+
 // Machine is the machine as the deployer sees it.
 func (c *Cluster) Machine() Machine { return Machine{c} }
 
