@@ -299,15 +299,19 @@ func (g *Guard) keepFirewall(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if err := g.protect(ctx); err != nil && ctx.Err() == nil {
-			g.log.Error("the firewall rules cannot be kept", "err", err)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-changed:
 		}
+		g.mendFirewall(ctx)
+	}
+}
+
+func (g *Guard) mendFirewall(ctx context.Context) {
+	if err := g.protect(ctx); err != nil && ctx.Err() == nil {
+		g.log.Error("the firewall rules cannot be kept", "err", err)
 	}
 }
 

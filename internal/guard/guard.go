@@ -119,6 +119,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		// net/http would answer "OPTIONS *" by itself, unseen.
 		DisableGeneralOptionsHandler: true,
 	}
+	g.mendFirewall(ctx) // before anybody has a container started
 	var rest sync.WaitGroup
 	rest.Go(func() { g.keepFirewall(ctx) })
 	rest.Go(func() { g.sweep(ctx) })
