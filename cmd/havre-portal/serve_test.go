@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +31,9 @@ func start(t *testing.T, p *portal) string {
 	l, err := takeOver(socket, "a")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.callers == nil {
+		p.callers = []uint32{uint32(os.Getuid())}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
@@ -59,6 +64,56 @@ func ask(t *testing.T, socket, text string) refusal {
 		t.Fatalf("answer: %v", err)
 	}
 	return r
+}
+
+// as gives the answer that a user gets: this thread alone takes the user on,
+// which only root can.
+func as(t *testing.T, user uintptr, socket, text string) (r refusal) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its user
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), user, ^uintptr(0)); e != 0 {
+			t.Error(e)
+			return
+		}
+		r = ask(t, socket, text)
+	}()
+	<-done
+	return r
+}
+
+// Whoever has the directory can open the socket to everybody, so the portal
+// looks for itself.
+func TestOnlyTheCallersThatItWasStartedForAreServed(t *testing.T) {
+	const ingress, stranger, question = 64011, 64012, `{"v":1,"id":"x"}` + "\n"
+	p := outside(nil, nil, nil)
+	p.callers = []uint32{64010, ingress}
+	socket := start(t, p)
+	for _, name := range []string{filepath.Dir(socket), socket, socket + ".a"} {
+		if err := os.Chmod(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	users := map[uintptr]string{0: "bad-request", ingress: "bad-request", stranger: "denied", 65534: "denied"}
+	if self := os.Getuid(); self != 0 {
+		users = map[uintptr]string{uintptr(self): "denied"}
+	}
+	for user, kind := range users {
+		if got := as(t, user, socket, question); got.Kind != kind {
+			t.Errorf("user %d: %+v; want %s", user, got, kind)
+		}
+	}
+}
+
+func TestCallersAreNumbersOfUsers(t *testing.T) {
+	for list, want := range map[string]string{"": "[]", "7": "[7]", "998,997": "[998 997]", "x": "", "7,": "", ",": "", "-1": "", "4294967296": "", "7 8": ""} {
+		users, err := usersOf(list)
+		if got := fmt.Sprint(users); (err != nil) != (want == "") || err == nil && got != want {
+			t.Errorf("%q gives %s, %v; want %s", list, got, err, want)
+		}
+	}
 }
 
 // outside is a portal whose engine says what the test wants.

@@ -4,18 +4,23 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"os/exec"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -315,10 +320,13 @@ func TestPortalHasNoRights(t *testing.T) {
 		t.Fatalf("portals: %q, want one", id)
 	}
 	got := h.world.Docker(t, "inspect", "-f", "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Privileged}} {{.HostConfig.SecurityOpt}} {{.Config.User}}", id)
-	if !strings.HasPrefix(got, "true [ALL] false [no-new-privileges") || !strings.Contains(got, "65534:") {
+	if !strings.HasPrefix(got, "true [ALL] false [no-new-privileges") || strings.Contains(got, "65534:") {
 		t.Errorf("portal: %s", got)
 	}
 	pid := h.world.Docker(t, "inspect", "-f", "{{.State.Pid}}", id)
+	if forwards, err := exec.Command("nsenter", "--target", pid, "--net", "cat", "/proc/sys/net/ipv4/ip_forward").Output(); err != nil || string(forwards) != "0\n" {
+		t.Errorf("the portal forwards: %q, %v", forwards, err)
+	}
 	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		t.Fatal(err)
@@ -327,6 +335,62 @@ func TestPortalHasNoRights(t *testing.T) {
 		var kib int
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 && kib > 8<<10 {
 			t.Errorf("the portal has %d KiB resident, more than 8 MiB", kib)
+		}
+	}
+}
+
+// dialPortal connects to the portal as a user and group of the machine: this
+// thread alone takes them on.
+func (h *havre) dialPortal(uid, gid uintptr) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its user
+		_, _, e := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid)
+		if e == 0 {
+			_, _, e = syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid)
+		}
+		if e != 0 {
+			err = e
+			return
+		}
+		conn, err = net.Dial("unix", h.data+"/portal/prod/portal.sock")
+	}()
+	<-done
+	return conn, err
+}
+
+// A process that got the portal's directory, or its user, would otherwise be
+// given connections into every container of the environment.
+func TestPortalServesTheIngressAlone(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "served", "services: {s: {image: 'app:1'}}")
+	if conn, err := h.dialPortal(65534, 65534); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("nobody opens the socket: %v, %v", conn, err)
+	}
+	number := func(flag, name string) uintptr {
+		text, err := exec.Command("id", flag, name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return uintptr(n)
+	}
+	group := number("-g", "havre-ingress")
+	for name, want := range map[string]string{"havre": "denied", "havre-portal": "denied", "havre-ingress": "bad-request", "root": "bad-request"} {
+		conn, err := h.dialPortal(number("-u", name), group)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_, _ = io.WriteString(conn, "{}\n") // who is denied is not heard
+		var got struct{ Kind string }
+		if err = errors.Join(json.NewDecoder(conn).Decode(&got), conn.Close()); err != nil || got.Kind != want {
+			t.Errorf("%s is told %q, %v; want %q", name, got.Kind, err, want)
 		}
 	}
 }

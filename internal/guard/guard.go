@@ -30,6 +30,10 @@ type Settings struct {
 	Engine      string // the engine's socket; default /var/run/docker.sock
 	Owner       uint32 // who must own Dir and all above the volumes; default 0, root
 
+	// PortalUser is as whom portals run, who shall be nobody else on the
+	// machine: it has the directory that a portal shares with the ingress.
+	PortalUser uint32
+
 	// PortalImage gives the portal's image as docker save writes it, and the
 	// image's id. Default: there is no portal.
 	PortalImage func() (io.Reader, string, error)
@@ -88,6 +92,7 @@ func New(set Settings) (*Guard, error) {
 	if !set.NoRemount {
 		judge.ReadOnly = bounds.readOnly()
 	}
+	judge.PortalUser = set.PortalUser
 	return &Guard{
 		set: set, bounds: bounds, judge: judge, instance: instance,
 		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{}, looked: map[looked]imagepath.Entry{},

@@ -46,7 +46,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	f.Systemd = isDir("/run/systemd/system")
 	f.Unit = exists(unitFile) || exists(packageUnit)
 	f.SetUp = exists(filepath.Join(p.Data, "guard"))
-	if _, err := portal.Image(); err != nil {
+	if _, err := portal.Program(); err != nil {
 		f.PortalFlaw = err.Error()
 	}
 	if f.Root {

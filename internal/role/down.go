@@ -92,7 +92,7 @@ func Purge(ctx context.Context, l Layout) ([]string, error) {
 		return removed, fmt.Errorf("remove %s: %w", l.Data, err)
 	}
 	removed = append(removed, "directory "+filepath.Clean(l.Data))
-	for _, name := range []string{ServerUser, IngressUser} {
+	for _, name := range []string{ServerUser, IngressUser, PortalUser} {
 		// userdel refuses while another Havre on this machine runs as the user.
 		if exec.Command("userdel", name).Run() == nil {
 			removed = append(removed, "user "+name)

@@ -93,7 +93,7 @@ func FakeOf(t testing.TB, version string) *World {
 	socket := dir + "/guard.sock"
 	g := Start(t, guard.Settings{
 		Dir: dir + "/guard", Socket: socket, SocketGroup: os.Getgid(), Engine: engine.Socket, Owner: uint32(os.Getuid()),
-		NoFirewall: true, NoRemount: true,
+		NoFirewall: true, NoRemount: true, PortalUser: 4243,
 		PortalImage: func() (io.Reader, string, error) { return strings.NewReader(""), "sha256:" + id64("e"), nil },
 	})
 	w := &World{
@@ -101,7 +101,7 @@ func FakeOf(t testing.TB, version string) *World {
 		Audit: dir + "/guard/audit.jsonl",
 		Fake:  engine,
 		Vars: map[string]string{
-			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "NODE": id25("1"),
+			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "PORTALUSER": "4243", "NODE": id25("1"),
 			"NET": id25("n"), "NET2": id25("m"), "OTHERNET": id25("o"), "SVC": id25("s"), "OTHERSVC": id25("t"),
 			"CONFIG": id25("c"), "OTHERCONFIG": id25("d"), "SECRET": id25("g"), "OTHERSECRET": id25("h"), "ENVSECRET": id25("i"), "BOX": id64("b"), "PORTAL": id64("a"), "OTHERBOX": id64("f"),
 			"IMAGE": "sha256:" + id64("1"), "OTHERIMAGE": "sha256:" + id64("2"), "LABELIMAGE": "sha256:" + id64("3"),
