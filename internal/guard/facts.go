@@ -156,7 +156,7 @@ var lookups = map[dockercall.Kind]lookup{
 		return err
 	}),
 	dockercall.VolumeRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeRemove, f *policy.Facts) error {
-		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume(*c)))
+		at, err := g.awaitUnmounted(ctx, g.bounds.source(dockercall.Volume(*c)))
 		f.MountedAt = at
 		return err
 	}),
