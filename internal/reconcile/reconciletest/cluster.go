@@ -33,6 +33,7 @@ type App struct {
 	Says    []string      // its log
 
 	Init     time.Duration // how long its init takes; it has one when its Image says so
+	InitSlow time.Duration // how long the engine takes to start it
 	InitExit int           // the init's exit code
 	InitLost int           // how often the swarm cannot start it
 	InitCut  bool          // the swarm ends it, and it takes that politely
