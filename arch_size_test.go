@@ -26,8 +26,6 @@ var excused = map[string]string{
 	"internal/cert/authority_test.go:trusted": asks,
 	"internal/guard/engine.go:post":           sends,
 	"internal/guard/facts.go:lookUp":          sends,
-	"internal/guard/firewall.go:chain":        sends,
-	"internal/guard/firewall.go:dropOthers":   sends,
 	"internal/role/control.go:ask":            sends,
 	"internal/role/backend.go:newBackend":     "wires all pieces; each comes from a line of its own in runServer",
 	"internal/role/keep.go:keep":              "is called once, by the supervisor, with what it has at hand",

@@ -11,8 +11,10 @@ data=${HAVRE_DATA:-/var/lib/havre} # tests remove a Havre of their own
 # runs as them.
 unused_users() {
 	local user id
-	for user in havre havre-ingress; do
+	for user in havre havre-ingress havre-portal; do
 		id=$(id -u $user 2>/dev/null) || continue
+		# Another Havre may have no portal at the moment.
+		if [ $user = havre-portal ] && id -u havre-ingress >/dev/null 2>&1; then continue; fi
 		grep -qs "^Uid:[[:space:]]*${id}[[:space:]]" /proc/[0-9]*/status || echo "user $user"
 	done
 }

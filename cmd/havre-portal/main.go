@@ -4,7 +4,9 @@
 // It runs without privileges in a container of its own that is attached to
 // the environment's networks. It believes nobody: a caller names a container
 // by id and by address, and only where the engine's own name service agrees
-// that the one is the other, and nothing else is, a connection is made.
+// that the one is the other, and nothing else is, a connection is made. It
+// answers root and the users that it was started for: who may open the socket
+// is not enough, since whoever has the directory could change that.
 package main
 
 import (
@@ -16,6 +18,8 @@ import (
 	"os/signal"
 	"runtime"
 	"runtime/debug"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"havre/internal/thrift"
@@ -34,11 +38,16 @@ func main() {
 func run(args []string) error {
 	flags := flag.NewFlagSet("havre-portal", flag.ContinueOnError)
 	socket := flags.String("socket", "/portal/portal.sock", "unix socket to listen on")
+	callers := flags.String("callers", "", "numbers of the users, besides root, that are served, with commas between")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if flags.NArg() > 0 {
-		return errors.New("no arguments are wanted, only -socket")
+		return errors.New("no arguments are wanted, only -socket and -callers")
+	}
+	served, err := usersOf(*callers)
+	if err != nil {
+		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer stop()
@@ -54,7 +63,25 @@ func run(args []string) error {
 	if err != nil {
 		return fmt.Errorf("listen on %s: %w", *socket, err)
 	}
-	return newPortal(engineNames).hold(ctx, stand)
+	p := newPortal(engineNames)
+	p.callers = served
+	return p.hold(ctx, stand)
+}
+
+// usersOf reads the numbers of users.
+func usersOf(list string) ([]uint32, error) {
+	var users []uint32
+	for word := range strings.SplitSeq(list, ",") {
+		if list == "" {
+			break
+		}
+		n, err := strconv.ParseUint(word, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("-callers: %q is not the number of a user", word)
+		}
+		users = append(users, uint32(n))
+	}
+	return users, nil
 }
 
 // errStopped makes the engine start this portal again when it comes back

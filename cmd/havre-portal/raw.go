@@ -37,6 +37,21 @@ func newLine(c *net.UnixConn) (*line, error) {
 	return &line{c, raw}, err
 }
 
+// peer is the user that connected, as the kernel says.
+func (l *line) peer() (uint32, error) {
+	var cred syscall.Ucred
+	size := uint32(unsafe.Sizeof(cred))
+	var e error
+	err := l.raw.Control(func(fd uintptr) {
+		_, _, no := syscall.RawSyscall6(syscall.SYS_GETSOCKOPT, fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED, uintptr(unsafe.Pointer(&cred)), uintptr(unsafe.Pointer(&size)), 0)
+		e = errno(no)
+	})
+	if err == nil {
+		err = e
+	}
+	return cred.Uid, err
+}
+
 // Read reads what there is, and waits for it until the deadline.
 func (l *line) Read(to []byte) (int, error) { return rawRead(l.raw, to) }
 

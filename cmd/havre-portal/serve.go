@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"syscall"
 	"time"
 )
@@ -21,6 +22,7 @@ type lookupFunc func(ctx context.Context, name string) ([]netip.Addr, error)
 // portal answers requests. What it reaches out with are fields, so that
 // tests can stand in for the engine; the program itself offers no such choice.
 type portal struct {
+	callers  []uint32 // users that are served, besides root
 	words    *words
 	dial     func(ctx context.Context, r request) (int, error)
 	knock    func(r request) (s int, open bool, err error) // dial, as far as it goes without waiting
@@ -115,6 +117,10 @@ func (p *portal) handle(ctx context.Context, caller *net.UnixConn) {
 	defer caller.Close()
 	conn, err := newLine(caller)
 	if err != nil {
+		return
+	}
+	if user, err := conn.peer(); err != nil || user != 0 && !slices.Contains(p.callers, user) {
+		tell(conn, refuse("denied", "user %d is not served here", user))
 		return
 	}
 	defer func() {

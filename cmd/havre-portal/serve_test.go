@@ -4,11 +4,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +31,9 @@ func start(t *testing.T, p *portal) string {
 	l, err := takeOver(socket, "a")
 	if err != nil {
 		t.Fatal(err)
+	}
+	if p.callers == nil {
+		p.callers = []uint32{uint32(os.Getuid())}
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error)
@@ -59,6 +64,65 @@ func ask(t *testing.T, socket, text string) refusal {
 		t.Fatalf("answer: %v", err)
 	}
 	return r
+}
+
+// as gives the kind of answer that a user gets: this thread alone takes the
+// user on, which only root can. Who is denied need not be heard to the end.
+func as(user uintptr, socket, text string) (kind string, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its user
+		if _, _, e := syscall.RawSyscall(syscall.SYS_SETRESUID, ^uintptr(0), user, ^uintptr(0)); e != 0 {
+			err = e
+			return
+		}
+		c, derr := net.Dial("unix", socket)
+		if derr != nil {
+			err = derr
+			return
+		}
+		defer c.Close()
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		_, _ = io.WriteString(c, text)
+		var r refusal
+		err = json.NewDecoder(c).Decode(&r)
+		kind = r.Kind
+	}()
+	<-done
+	return kind, err
+}
+
+// Whoever has the directory can open the socket to everybody, so the portal
+// looks for itself.
+func TestOnlyTheCallersThatItWasStartedForAreServed(t *testing.T) {
+	const ingress, stranger, question = 64011, 64012, `{"v":1,"id":"x"}` + "\n"
+	p := outside(nil, nil, nil)
+	p.callers = []uint32{64010, ingress}
+	socket := start(t, p)
+	for _, name := range []string{filepath.Dir(socket), socket, socket + ".a"} {
+		if err := os.Chmod(name, 0o777); err != nil {
+			t.Fatal(err)
+		}
+	}
+	users := map[uintptr]string{0: "bad-request", ingress: "bad-request", stranger: "denied", 65534: "denied"}
+	if self := os.Getuid(); self != 0 {
+		users = map[uintptr]string{uintptr(self): "denied"}
+	}
+	for user, kind := range users {
+		if got, err := as(user, socket, question); err != nil || got != kind {
+			t.Errorf("user %d: %q, %v; want %s", user, got, err, kind)
+		}
+	}
+}
+
+func TestCallersAreNumbersOfUsers(t *testing.T) {
+	for list, want := range map[string]string{"": "[]", "7": "[7]", "998,997": "[998 997]", "x": "", "7,": "", ",": "", "-1": "", "4294967296": "", "7 8": ""} {
+		users, err := usersOf(list)
+		if got := fmt.Sprint(users); (err != nil) != (want == "") || err == nil && got != want {
+			t.Errorf("%q gives %s, %v; want %s", list, got, err, want)
+		}
+	}
 }
 
 // outside is a portal whose engine says what the test wants.

@@ -104,8 +104,8 @@ func TestDoctorNamesWhatMends(t *testing.T) {
 		for _, tool := range []string{"iptables", "ip6tables"} {
 			h.onMachine(t, tool, "-w", "5", "-D", "INPUT", "-j", "HAVRE-INPUT")
 			h.mend(t, h.fault(t, "firewall", tool+": INPUT does not go through HAVRE-INPUT").Remedy)
-			h.onMachine(t, tool, "-w", "5", "-F", "HAVRE-FORWARD")
-			h.mend(t, h.fault(t, "firewall", tool+": HAVRE-FORWARD does not drop").Remedy)
+			h.onMachine(t, tool, "-w", "5", "-t", "mangle", "-F", "HAVRE-PREROUTING")
+			h.mend(t, h.fault(t, "firewall", tool+": HAVRE-PREROUTING does not drop").Remedy)
 		}
 	})
 

@@ -4,15 +4,27 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
+
+	"havre/internal/lab"
 )
 
 const pair = `
@@ -59,6 +71,124 @@ func TestProjectsReachEachOtherOnlyByPublicPorts(t *testing.T) {
 		if got := h.inside(t, "west.c", gateway+":"+closed); got == "ok" {
 			t.Errorf("a container reaches port %s of the machine", closed)
 		}
+	}
+}
+
+// alias gives an interface of the machine around the world one more address
+// until the test ends: the one that leads to the world.
+func (h *havre) alias(t *testing.T, address netip.Addr) {
+	t.Helper()
+	nics, err := net.Interfaces()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, nic := range nics {
+		has, _ := nic.Addrs() // one that went meanwhile has none
+		if !slices.ContainsFunc(has, func(a net.Addr) bool { return strings.HasPrefix(a.String(), h.world.Gateway.String()+"/") }) {
+			continue
+		}
+		change := func(verb string) {
+			if out, err := exec.Command("ip", "address", verb, address.String()+"/32", "dev", nic.Name).CombinedOutput(); err != nil {
+				t.Errorf("ip address %s %s: %v: %s", verb, address, err, out)
+			}
+		}
+		change("add")
+		t.Cleanup(func() { change("del") })
+		return
+	}
+	t.Fatalf("no interface has %s", h.world.Gateway)
+}
+
+// datagrams counts what comes to an address of the machine around the world.
+func datagrams(t *testing.T, address netip.Addr) (*atomic.Int64, string) {
+	t.Helper()
+	l, err := net.ListenPacket("udp", netip.AddrPortFrom(address, 0).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var came atomic.Int64
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		for {
+			if _, _, err := l.ReadFrom(make([]byte, 16)); err != nil {
+				return
+			}
+			came.Add(1)
+		}
+	})
+	t.Cleanup(func() {
+		l.Close()
+		counting.Wait()
+	})
+	return &came, l.LocalAddr().String()
+}
+
+// Whenever the engine makes a network it takes its jumps out of FORWARD and puts
+// them back, DOCKER-USER's too. What a container sends to an address of another
+// project in between would leave by the machine's own router, and whatever is
+// there may answer: a dial that is answered so looks like a fence with a hole.
+func TestNothingPassesWhileTheEngineMovesItsRules(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "moving", "services: {c: {image: 'app:1'}}")
+	s, err := h.service(t.Context(), "moving.c")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := netip.MustParseAddr(strings.Fields(h.world.Docker(t, "inspect", "-f", "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}", s.Tasks[0].Container))[0]).As4()
+	other := netip.AddrFrom4([4]byte{10, 87, own[2] ^ 128, 200})
+	h.alias(t, other)
+	came, address := datagrams(t, other)
+	control, open := datagrams(t, h.world.Gateway)
+	h.must(t, "exec", "moving.c", "--", "/app", "send", open, "200ms")
+	lab.Eventually(t, "a datagram by the same way to an address that nobody closes", func(context.Context) error {
+		if control.Load() == 0 {
+			return errors.New("there is none")
+		}
+		return nil
+	})
+	var sending sync.WaitGroup
+	sending.Go(func() { h.run(t, "exec", "moving.c", "--", "/app", "send", address, "8s") })
+	for n := range 20 {
+		name := fmt.Sprintf("moving-%d", n)
+		h.world.Docker(t, "network", "create", name)
+		h.world.Docker(t, "network", "rm", name)
+	}
+	sending.Wait()
+	if n := came.Load(); n != 0 {
+		t.Errorf("%d datagrams came through to %s", n, address)
+	}
+}
+
+func TestContainersAndBuildsCannotReachTheMetadataOfACloud(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "cloud", "services: {c: {image: 'app:1'}}")
+	const metadata = "169.254.169.254"
+	h.onMachine(t, "ip", "address", "add", metadata+"/32", "dev", "lo")
+	t.Cleanup(func() { // its own context has ended by then
+		if out, err := h.world.Command(context.Background(), "ip", "address", "del", metadata+"/32", "dev", "lo").CombinedOutput(); err != nil {
+			t.Errorf("ip address del: %v: %s", err, out)
+		}
+	})
+	for _, port := range []string{"8099", "53"} {
+		l, err := h.world.Listen(t.Context(), "tcp", metadata+":"+port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { l.Close() })
+	}
+	if got := h.inside(t, "cloud.c", metadata+":53"); got != "ok" {
+		t.Errorf("a cloud's name server may be there: %s", got)
+	}
+	if got := h.inside(t, "cloud.c", metadata+":8099"); got != "timeout" {
+		t.Errorf("a container dials the metadata: %s", got)
+	}
+	dir := t.TempDir()
+	h.write(t, dir+"/Dockerfile", "FROM app:1\nRUN [\"/app\", \"dial\", \""+metadata+":53\"]\nRUN [\"/app\", \"dial\", \""+metadata+":8099\"]\n")
+	got := h.run(t, "image", "build", "-t", "cloud:1", dir)
+	if got.code != 0 || strings.Count(got.out+got.errs, "\nok\n") != 1 || !strings.Contains(got.out+got.errs, "\ntimeout\n") {
+		t.Errorf("a build dials the metadata: %d\n%s%s", got.code, got.out, got.errs)
 	}
 }
 
@@ -190,10 +320,13 @@ func TestPortalHasNoRights(t *testing.T) {
 		t.Fatalf("portals: %q, want one", id)
 	}
 	got := h.world.Docker(t, "inspect", "-f", "{{.HostConfig.ReadonlyRootfs}} {{.HostConfig.CapDrop}} {{.HostConfig.Privileged}} {{.HostConfig.SecurityOpt}} {{.Config.User}}", id)
-	if !strings.HasPrefix(got, "true [ALL] false [no-new-privileges") || !strings.Contains(got, "65534:") {
+	if !strings.HasPrefix(got, "true [ALL] false [no-new-privileges") || strings.Contains(got, "65534:") {
 		t.Errorf("portal: %s", got)
 	}
 	pid := h.world.Docker(t, "inspect", "-f", "{{.State.Pid}}", id)
+	if forwards, err := exec.Command("nsenter", "--target", pid, "--net", "cat", "/proc/sys/net/ipv4/ip_forward").Output(); err != nil || string(forwards) != "0\n" {
+		t.Errorf("the portal forwards: %q, %v", forwards, err)
+	}
 	text, err := os.ReadFile("/proc/" + pid + "/status")
 	if err != nil {
 		t.Fatal(err)
@@ -202,6 +335,62 @@ func TestPortalHasNoRights(t *testing.T) {
 		var kib int
 		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kib); n == 1 && kib > 8<<10 {
 			t.Errorf("the portal has %d KiB resident, more than 8 MiB", kib)
+		}
+	}
+}
+
+// dialPortal connects to the portal as a user and group of the machine: this
+// thread alone takes them on.
+func (h *havre) dialPortal(uid, gid uintptr) (conn net.Conn, err error) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread() // never unlocked: the thread ends with its user
+		_, _, e := syscall.RawSyscall(syscall.SYS_SETRESGID, gid, gid, gid)
+		if e == 0 {
+			_, _, e = syscall.RawSyscall(syscall.SYS_SETRESUID, uid, uid, uid)
+		}
+		if e != 0 {
+			err = e
+			return
+		}
+		conn, err = net.Dial("unix", h.data+"/portal/prod/portal.sock")
+	}()
+	<-done
+	return conn, err
+}
+
+// A process that got the portal's directory, or its user, would otherwise be
+// given connections into every container of the environment.
+func TestPortalServesTheIngressAlone(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "served", "services: {s: {image: 'app:1'}}")
+	if conn, err := h.dialPortal(65534, 65534); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("nobody opens the socket: %v, %v", conn, err)
+	}
+	number := func(flag, name string) uintptr {
+		text, err := exec.Command("id", flag, name).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := strconv.Atoi(strings.TrimSpace(string(text)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return uintptr(n)
+	}
+	group := number("-g", "havre-ingress")
+	for name, want := range map[string]string{"havre": "denied", "havre-portal": "denied", "havre-ingress": "bad-request", "root": "bad-request"} {
+		conn, err := h.dialPortal(number("-u", name), group)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		_, _ = io.WriteString(conn, "{}\n") // who is denied is not heard
+		var got struct{ Kind string }
+		if err = errors.Join(json.NewDecoder(conn).Decode(&got), conn.Close()); err != nil || got.Kind != want {
+			t.Errorf("%s is told %q, %v; want %q", name, got.Kind, err, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ import (
 )
 
 // serverUser is a user that nothing on the machine belongs to.
-const serverUser, ingressGroup = 64001, 64002
+const serverUser, ingressGroup, portalUser = 64001, 64002, 64003
 
 // boxID is the service of the container that commands run in.
 const projectID, otherProject, serviceID, boxID = "aaaaaaa2", "ccccccc2", "bbbbbbb2", "jjjjjjj2"
@@ -74,15 +74,15 @@ func newSite(t *testing.T, w *lab.World) *site {
 		t.Fatal(err)
 	}
 	s.settings = guard.Settings{
-		Dir: s.data + "/guard", Socket: s.socket, SocketGroup: serverUser, Engine: w.Socket, NoFirewall: true,
+		Dir: s.data + "/guard", Socket: s.socket, SocketGroup: serverUser, Engine: w.Socket, NoFirewall: true, PortalUser: portalUser,
 		PortalImage: func() (io.Reader, string, error) {
-			a, err := portal.NewArchive(portal.Recipe{Repository: "havre.invalid/portal", User: "65534", Entrypoint: []string{"/none"},
+			a, err := portal.NewArchive(portal.Recipe{Repository: "havre.invalid/portal", User: fmt.Sprint(portalUser), Entrypoint: []string{"/none"},
 				Files: []portal.File{{Path: "portal", Mode: os.ModeDir | 0o555}}})
 			return bytes.NewReader(a.Bytes), a.ID, err
 		},
 	}
 	g := guardtest.Start(lasting{t}, s.settings)
-	s.vars = map[string]string{"INSTANCE": g.Instance(), "PROJECT": projectID, "SERVICE": serviceID, "DATA": s.data, "GROUP": fmt.Sprint(ingressGroup)}
+	s.vars = map[string]string{"INSTANCE": g.Instance(), "PROJECT": projectID, "SERVICE": serviceID, "DATA": s.data, "GROUP": fmt.Sprint(ingressGroup), "PORTALUSER": fmt.Sprint(portalUser)}
 	s.stock(t)
 	return s
 }

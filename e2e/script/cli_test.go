@@ -112,7 +112,9 @@ func tellFake(ts *testscript.TestScript, neg bool, args []string) {
 	case "event": // KIND SERVICE SAYS
 		f.Happen(rest[0], rest[1], rest[2])
 	case "print": // SERVICE STREAM TEXT
-		f.Print(rest[0], rest[1], rest[2])
+		text, err := strconv.Unquote(`"` + rest[2] + `"`) // with what a script cannot hold as it is
+		ts.Check(err)
+		f.Print(rest[0], rest[1], text)
 	case "refuse":
 		f.Refuse(rest[0])
 	case "sicken":

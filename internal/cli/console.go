@@ -124,15 +124,22 @@ func line(to io.Writer, format string, args ...any) {
 	_, _ = fmt.Fprintln(to, clean(fmt.Sprintf(format, args...)))
 }
 
-// clean replaces control characters, but not tabs and ends of lines; of those
-// of Unicode such as end a line, or turn the order of what is shown (UAX 9, 2).
+// clean replaces what steers a terminal.
 func clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		if r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069' {
+		if steers(r) {
 			return '\uFFFD'
 		}
 		return r
 	}, s)
+}
+
+// steers tells of control characters, but not of tabs and ends of lines; of
+// those of Unicode of such as end a line, or turn the order of what is shown
+// (UAX 9, 2).
+func steers(r rune) bool {
+	return r < ' ' && r != '\n' && r != '\t' || r >= 0x7f && r < 0xa0 || r == '\u061c' || r == '\u200e' || r == '\u200f' ||
+		r >= '\u2028' && r <= '\u202e' || r >= '\u2066' && r <= '\u2069'
 }
 
 func terminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }

@@ -27,6 +27,9 @@ func CodeOf(err error) int { return codeOf(err) }
 // Clean is what is shown of others' words.
 func Clean(s string) string { return clean(s) }
 
+// JSON writes a value for programs.
+func JSON(out *os.File, v any) error { return (&console{out: out}).json(v) }
+
 // Target reads a NAME.
 func Target(name, flag, variable string) (environment, plain string, project bool) {
 	getenv := func(v string) string { return map[string]string{"HAVRE_ENV": variable}[v] }

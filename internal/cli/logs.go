@@ -14,12 +14,14 @@ import (
 func newLogs(c *console) *cobra.Command {
 	var o api.LogOptions
 	var since, tail string
-	var times, access bool
+	var shown lineForm
+	var access bool
 	cmd := &cobra.Command{
 		Use:   "logs [-f] NAME",
 		Short: "Show what a service printed",
 		Long: "Shows what all containers of a service printed, or all services of a PROJECT/. Lines of standard error\n" +
-			"go to standard error. Where there can be several sources, each line begins with its own.",
+			"go to standard error. Where there can be several sources, each line begins with its own. On a terminal\n" +
+			"lines are shown without what steers it, colours too; in a pipe, or with --raw, as they are.",
 		Args:              takes(1, 1, "one NAME or PROJECT/"),
 		ValidArgsFunction: c.names,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -47,21 +49,22 @@ func newLogs(c *console) *cobra.Command {
 				}
 				return c.access(cmd.Context(), cl, t, o)
 			}
-			many := t.Project
-			if !many && c.format != "json" {
+			shown.source = t.Project
+			if !shown.source && c.format != "json" {
 				s, err := cl.Service(cmd.Context(), t)
 				if err != nil {
 					return err
 				}
-				many = s.Replicas > 1
+				shown.source = s.Replicas > 1
 			}
-			return cl.Logs(cmd.Context(), t, o, func(l api.Line) error { return c.logLine(l, many, times) })
+			return cl.Logs(cmd.Context(), t, o, func(l api.Line) error { return c.logLine(l, shown) })
 		},
 	}
 	cmd.Flags().BoolVarP(&o.Follow, "follow", "f", false, "go on with what is printed from now on")
 	cmd.Flags().StringVar(&since, "since", "", "only lines since then: 10m, 2h, or a time like 2026-01-31T12:00:00Z")
 	cmd.Flags().BoolVar(&access, "access", false, "show who came to the service instead: time, client, request, status, bytes, seconds, replica")
-	cmd.Flags().BoolVarP(&times, "timestamps", "t", false, "show when each line was printed")
+	cmd.Flags().BoolVarP(&shown.times, "timestamps", "t", false, "show when each line was printed")
+	cmd.Flags().BoolVar(&shown.raw, "raw", false, "also on a terminal show lines as they are, with what steers it")
 	cmd.Flags().StringVarP(&tail, "tail", "n", "all", "only so many of the last lines of each container")
 	cmd.Flags().IntVar(&o.Rollout, "rollout", 0, "only lines of this rollout; of one that ended the last ones are kept for some days")
 	return c.formats(cmd, "text", "json")
@@ -92,24 +95,54 @@ func tailCount(cmd *cobra.Command, s string) (int, error) {
 	return n, nil
 }
 
-// logLine prints a line as the service did, whatever is in it: to the right
-// stream, with its source where there may be several.
-func (c *console) logLine(l api.Line, many, times bool) error {
+// lineForm is how lines of a log are shown.
+type lineForm struct {
+	source bool // with the service and the replica
+	times  bool
+	raw    bool // as they are, also on a terminal
+}
+
+// logLine prints a line to the right stream. In a pipe it is as the service
+// wrote it, whatever is in it; a terminal would do what it says.
+func (c *console) logLine(l api.Line, as lineForm) error {
 	if c.format == "json" {
 		return c.json(l)
 	}
 	var text strings.Builder
-	if many {
+	if as.source {
 		fmt.Fprintf(&text, "%s/%d | ", l.Service, l.Slot)
 	}
-	if times {
+	if as.times {
 		text.WriteString(l.Time.UTC().Format("2006-01-02T15:04:05.000Z") + " ")
 	}
-	text.WriteString(strings.TrimSuffix(l.Text, "\n") + "\n")
 	to := c.out
 	if l.Stream == "stderr" {
 		to = c.errs
 	}
+	words := strings.TrimSuffix(l.Text, "\n")
+	if !as.raw && terminal(to) {
+		words = clean(uncoloured(strings.TrimSuffix(words, "\r")))
+	}
+	text.WriteString(words + "\n")
 	_, err := to.WriteString(text.String())
 	return err
+}
+
+// uncoloured is s without what switches colours and the like (ECMA-48, SGR).
+// That is left out whole: a sign for each would make such lines hard to read.
+func uncoloured(s string) string {
+	var out strings.Builder
+	for {
+		before, rest, found := strings.Cut(s, "\x1b[")
+		out.WriteString(before)
+		if !found {
+			return out.String()
+		}
+		if s = strings.TrimLeft(rest, "0123456789;:"); strings.HasPrefix(s, "m") {
+			s = s[1:]
+			continue
+		}
+		out.WriteString("\x1b[")
+		s = rest
+	}
 }

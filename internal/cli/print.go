@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,14 +14,34 @@ import (
 	"havre/internal/spec"
 )
 
-// json writes a value for programs.
+// json writes a value for programs. What would steer a terminal is escaped,
+// which means the same: encoding/json does so only with what is below a blank.
 func (c *console) json(v any) error {
-	e := json.NewEncoder(c.out)
+	var text bytes.Buffer
+	e := json.NewEncoder(&text)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
+	err := e.Encode(v)
+	if err == nil {
+		_, err = c.out.WriteString(escaped(text.String()))
+	}
+	if err != nil {
 		return problem.New(problem.Failed, "write the output").Because(err)
 	}
 	return nil
+}
+
+// escaped is a JSON text without what clean replaces. Outside of strings there
+// is none of it.
+func escaped(text string) string {
+	var out strings.Builder
+	for _, r := range text {
+		if steers(r) {
+			fmt.Fprintf(&out, `\u%04x`, r)
+			continue
+		}
+		out.WriteRune(r)
+	}
+	return out.String()
 }
 
 // list shows rows as the person wants them. The first column is the name by

@@ -2,8 +2,11 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
 	"havre/internal/cli"
@@ -43,6 +46,25 @@ func TestOthersWordsDoNotSteerTheTerminal(t *testing.T) {
 	got := cli.Clean("a\x1b[2Jb\rc\u009b1md\x7f\ttab\nline é 漢 x\u202ey\u2066z\u2029 שלום")
 	if want := "a\uFFFD[2Jb\uFFFDc\uFFFD1md\uFFFD\ttab\nline é 漢 x\uFFFDy\uFFFDz\uFFFD שלום"; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+func TestJSONDoesNotSteerTheTerminal(t *testing.T) {
+	const words = "a\x1b[2Jb\u009b1md\x7f\u202ey\u2066z\u2029 é 漢 <&>"
+	out, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cli.JSON(out, words); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(out.Name())
+	if want := `"a\u001b[2Jb\u009b1md\u007f\u202ey\u2066z\u2029 é 漢 <&>"` + "\n"; err != nil || string(text) != want {
+		t.Errorf("%q, %v; want %q", text, err, want)
+	}
+	var back string
+	if err := json.Unmarshal(text, &back); err != nil || back != words {
+		t.Errorf("it is read as %q, %v", back, err)
 	}
 }
 

@@ -7,10 +7,8 @@ package deploy
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"havre/internal/api"
@@ -35,7 +33,6 @@ type Loop interface {
 
 // Machine is what the machine itself has.
 type Machine interface {
-	Routes() ([]netip.Prefix, error)                                        // networks it already reaches
 	Holder(ctx context.Context, port project.Port) (who string, taken bool) // a program that is not ours and has the port
 	LastLines(ctx context.Context, container string, n int) ([]string, error)
 }
@@ -59,13 +56,11 @@ type Deployer struct {
 	Volumes      Volumes
 	Logbook      Logbook // nil keeps nothing
 	Vault        Vault
-	Rights       Rights       // nil grants nothing
-	Certificates Certifier    // nil has none to mount
-	Disks        Disks        // nil has room enough
-	Environments []string     // those that there are
-	Pool         netip.Prefix // of projects' networks
-
-	giving sync.Mutex // held while ports, networks and names are given
+	Rights       Rights             // nil grants nothing
+	Certificates Certifier          // nil has none to mount
+	Disks        Disks              // nil has room enough
+	Environments []string           // those that there are
+	Addresses    *project.Addresses // locked while ports, networks and names are given
 }
 
 // Plan says what Apply would do, and changes nothing.
@@ -108,8 +103,8 @@ func (d *Deployer) Apply(ctx context.Context, want api.Apply, report func(api.Pr
 // remember saves the declaration. One at a time, so that no two projects are
 // given the same port, network or name.
 func (d *Deployer) remember(ctx context.Context, want api.Apply) (Outcome, error) {
-	d.giving.Lock()
-	defer d.giving.Unlock()
+	d.Addresses.Lock()
+	defer d.Addresses.Unlock()
 	for try := 0; ; try++ {
 		o, err := d.declare(ctx, want, false)
 		if err != nil || o.Same {

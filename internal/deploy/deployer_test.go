@@ -62,10 +62,11 @@ func in(t *testing.T, test func(t *testing.T, w *world)) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{t: t, cluster: reconciletest.New(apps()), records: &projecttest.Memory{}}
 		pool := netip.MustParsePrefix("10.87.0.0/22")
-		w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: project.Addresses{Pool: pool, Routes: w.cluster.Machine().Routes}})
+		space := &project.Addresses{Pool: pool, Routes: w.cluster.Machine().Routes}
+		w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: space})
 		w.Deployer = &deploy.Deployer{
 			Records: w.records, Images: w.cluster, Loop: looking{w.loop}, Machine: w.cluster.Machine(), Volumes: w.cluster,
-			Environments: []string{"prod", "test"}, Pool: pool,
+			Environments: []string{"prod", "test"}, Addresses: space,
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error)

@@ -168,7 +168,7 @@ func callers(records []project.Record, r project.Record) []caller {
 
 // unused is a subnet that nobody has.
 func (d *Deployer) unused(records []project.Record, bits int) (string, error) {
-	return project.Addresses{Pool: d.Pool, Routes: d.Machine.Routes}.Unused(records, d.Loop.View().Snapshot, bits)
+	return d.Addresses.Unused(records, d.Loop.View().Snapshot, bits)
 }
 
 // remade tells of services of other projects that get new containers because of

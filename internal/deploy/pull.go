@@ -89,8 +89,8 @@ func (d *Deployer) fetch(ctx context.Context, want api.Apply, report func(api.Pr
 // note remembers which rollout services did not get, and why; of those that
 // are not there yet, too.
 func (d *Deployer) note(ctx context.Context, want api.Apply, vain map[string]string) error {
-	d.giving.Lock() // a project that is new is given a network
-	defer d.giving.Unlock()
+	d.Addresses.Lock() // a project that is new is given a network
+	defer d.Addresses.Unlock()
 	for try := 0; ; try++ {
 		records, err := d.Records.Projects(ctx)
 		if err != nil {

@@ -59,8 +59,8 @@ func (d *Deployer) arrived(ctx context.Context, id spec.ProjectID, p api.Plan) e
 
 // given is change for what gives a service ports or names: one at a time.
 func (d *Deployer) given(ctx context.Context, t api.Target, do func(project.Ref) error) (project.Ref, error) {
-	d.giving.Lock()
-	defer d.giving.Unlock()
+	d.Addresses.Lock()
+	defer d.Addresses.Unlock()
 	return d.change(ctx, t, do)
 }
 

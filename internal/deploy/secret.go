@@ -248,8 +248,8 @@ func (d *Deployer) CreateSecret(ctx context.Context, want api.NewSecret) (api.Se
 		return api.Secret{}, wrong[0]
 	}
 	at.Version, at.Created = d.Vault.Version(at, value), time.Now().UTC()
-	d.giving.Lock()
-	defer d.giving.Unlock()
+	d.Addresses.Lock()
+	defer d.Addresses.Unlock()
 	if err := d.Vault.Keep(ctx, at, value); err != nil {
 		return api.Secret{}, fmt.Errorf("keep the secret %s: %w", at.Name, err)
 	}
@@ -279,8 +279,8 @@ func (d *Deployer) secretNamed(ctx context.Context, environment, name string) (p
 // Errors: NotFound; Conflict while a service uses it, naming all that do.
 func (d *Deployer) RemoveSecret(ctx context.Context, environment, name string) (api.Removed, error) {
 	environment = cmp.Or(environment, spec.DefaultEnvironment)
-	d.giving.Lock()
-	defer d.giving.Unlock()
+	d.Addresses.Lock()
+	defer d.Addresses.Unlock()
 	at, err := d.secretNamed(ctx, environment, name)
 	if err != nil {
 		return api.Removed{}, err

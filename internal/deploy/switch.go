@@ -300,8 +300,8 @@ func (d *Deployer) forget(ctx context.Context, r *project.Record) error {
 		case <-tick.C:
 		}
 	}
-	d.giving.Lock()
-	defer d.giving.Unlock()
+	d.Addresses.Lock()
+	defer d.Addresses.Unlock()
 	records, err := d.Records.Projects(ctx)
 	if err != nil || !slices.ContainsFunc(records, func(now project.Record) bool { return now.ID == r.ID && now.Removed }) {
 		return err

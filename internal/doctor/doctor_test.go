@@ -38,11 +38,11 @@ func sound() doctor.Facts {
 
 // rules is a packet filter with all our rules in it.
 func rules() []string {
-	lines := []string{"-P INPUT ACCEPT", "-A INPUT -j HAVRE-INPUT", "-A INPUT -i lo -j ACCEPT", "-A DOCKER-USER -j HAVRE-FORWARD", "-A DOCKER-USER -j RETURN"}
+	lines := []string{"-P INPUT ACCEPT", "-A INPUT -j HAVRE-INPUT", "-A INPUT -i lo -j ACCEPT", "-A PREROUTING -j HAVRE-PREROUTING"}
 	for _, nic := range []string{"docker0", "docker_gwbridge", "br-+"} {
 		for _, p := range []string{"udp:4789", "udp:7946", "tcp:7946", "tcp:2377", "tcp:7080"} {
 			proto, port, _ := strings.Cut(p, ":")
-			for _, chain := range []string{"HAVRE-INPUT", "HAVRE-FORWARD"} {
+			for _, chain := range []string{"HAVRE-INPUT", "HAVRE-PREROUTING"} {
 				lines = append(lines, "-A "+chain+" -i "+nic+" -p "+proto+" -m "+proto+" --dport "+port+" -j DROP")
 			}
 		}
@@ -116,7 +116,7 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 		{func(f *doctor.Facts) { f.Tables[0].Rules = nil }, "firewall", doctor.Bad, "INPUT does not go through", "run/guard.sock"},
 		{func(f *doctor.Facts) { f.Tables[0].Rules, f.Roles = nil, nil }, "firewall", doctor.Bad, "INPUT does not go through", "havre up --detach"},
 		{func(f *doctor.Facts) { f.Tables[0].Rules[1] = "-A INPUT -j ACCEPT" }, "firewall", doctor.Bad, "HAVRE-INPUT first", `"ports":[7080]`},
-		{func(f *doctor.Facts) { f.Tables[0].Rules = slices.Delete(f.Tables[0].Rules, 3, 4) }, "firewall", doctor.Bad, "HAVRE-FORWARD first", "curl"},
+		{func(f *doctor.Facts) { f.Tables[0].Rules = slices.Delete(f.Tables[0].Rules, 3, 4) }, "firewall", doctor.Bad, "HAVRE-PREROUTING first", "curl"},
 		{func(f *doctor.Facts) { f.Disks[0].Bytes = 0.85 }, "disk", doctor.Warning, "85 %", "du -xh"},
 		{func(f *doctor.Facts) { f.Disks[0].Bytes = 0.95 }, "disk", doctor.Bad, "95 %", "du -xh"},
 		{func(f *doctor.Facts) { f.Disks[0].Inodes = 0.96 }, "inodes", doctor.Bad, "96 %", "--inodes"},
@@ -145,7 +145,7 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 // A rule that is gone is seen, whichever it is.
 func TestEveryFirewallRuleIsMissed(t *testing.T) {
 	for i, rule := range rules() {
-		if !strings.HasSuffix(rule, "DROP") || strings.HasPrefix(rule, "-A HAVRE-FORWARD") && strings.Contains(rule, "7080") {
+		if !strings.HasSuffix(rule, "DROP") || strings.HasPrefix(rule, "-A HAVRE-PREROUTING") && strings.Contains(rule, "7080") {
 			continue
 		}
 		f := sound()

@@ -165,12 +165,12 @@ func (t Table) missing(api uint16) string {
 	if !t.jumpsFirst("INPUT", "HAVRE-INPUT") {
 		return "INPUT does not go through HAVRE-INPUT first"
 	}
-	if !t.jumpsFirst("DOCKER-USER", "HAVRE-FORWARD") && !t.jumpsFirst("FORWARD", "HAVRE-FORWARD") {
-		return "neither DOCKER-USER nor FORWARD goes through HAVRE-FORWARD first"
+	if !t.jumpsFirst("PREROUTING", "HAVRE-PREROUTING") {
+		return "PREROUTING of the table mangle does not go through HAVRE-PREROUTING first"
 	}
 	for _, nic := range fromContainers {
 		for _, w := range walls {
-			for _, chain := range []string{"HAVRE-INPUT", "HAVRE-FORWARD"} {
+			for _, chain := range []string{"HAVRE-INPUT", "HAVRE-PREROUTING"} {
 				if !t.drops(chain, nic, w.protocol, w.port) {
 					return fmt.Sprintf("%s does not drop %s port %d from %s", chain, w.protocol, w.port, nic)
 				}

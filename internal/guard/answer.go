@@ -21,6 +21,7 @@ var deeds = map[dockercall.Kind]deed{
 	dockercall.VersionKind:       (*Guard).version,
 	dockercall.InfoKind:          (*Guard).info,
 	dockercall.EventsKind:        (*Guard).events,
+	dockercall.NetworkCreateKind: (*Guard).networkCreate,
 	dockercall.NetworkListKind:   keeping(labelsAt("Labels")),
 	dockercall.ServiceListKind:   keeping(labelsAt("Spec", "Labels")),
 	dockercall.TaskListKind:      keeping(labelsAt("Spec", "ContainerSpec", "Labels")),

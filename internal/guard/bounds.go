@@ -30,6 +30,7 @@ type Bounds struct {
 	Replicas     uint64                  `json:"replicas"`     // most tasks of a service
 	Pids         int64                   `json:"pids"`         // most processes of a container
 	Memory       int64                   `json:"memory"`       // most bytes of memory of a container; 0 leaves it to the machine
+	Metadata     bool                    `json:"metadata"`     // containers may reach the machine's cloud metadata, and its secrets
 	LogSize      string                  `json:"logSize"`      // of a log file, unless the service says
 	LogFiles     string                  `json:"logFiles"`     // number of log files, unless the service says
 	BuildMemory  int64                   `json:"buildMemory"`  // bytes of memory of a build's containers

@@ -18,6 +18,16 @@ func (g *Guard) Protect(ctx context.Context) error { return g.protect(ctx) }
 // Unprotect removes them.
 func (g *Guard) Unprotect(ctx context.Context) error { return g.unprotect(ctx) }
 
+// Close closes ports to containers, as the server asks for it.
+func (g *Guard) Close(ctx context.Context, ports []uint16) error {
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://guard", nil)
+	if err != nil {
+		return err
+	}
+	_, err = g.firewall(r, &dockercall.Firewall{Ports: ports})
+	return err
+}
+
 // HolderOf names the process that has a port.
 func HolderOf(c dockercall.Holder) (dockercall.HolderAnswer, error) {
 	return (*Guard)(nil).holder(nil, &c)

@@ -3,7 +3,9 @@ package guard
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -38,6 +40,11 @@ func look[T dockercall.Call](do func(g *Guard, ctx context.Context, call T, f *p
 
 // lookups says what to look up for a kind; the others need nothing.
 var lookups = map[dockercall.Kind]lookup{
+	dockercall.NetworkCreateKind: look(func(g *Guard, ctx context.Context, _ *dockercall.NetworkCreate, f *policy.Facts) error {
+		var err error
+		f.Subnets, err = g.subnets(ctx)
+		return err
+	}),
 	dockercall.NetworkInspectKind: look(func(g *Guard, ctx context.Context, c *dockercall.NetworkInspect, f *policy.Facts) error {
 		return g.network(ctx, c.ID, &f.Target)
 	}),
@@ -149,7 +156,7 @@ var lookups = map[dockercall.Kind]lookup{
 		return err
 	}),
 	dockercall.VolumeRemoveKind: look(func(g *Guard, ctx context.Context, c *dockercall.VolumeRemove, f *policy.Facts) error {
-		at, err := g.mountedAt(ctx, g.bounds.source(dockercall.Volume(*c)))
+		at, err := g.awaitUnmounted(ctx, g.bounds.source(dockercall.Volume(*c)))
 		f.MountedAt = at
 		return err
 	}),
@@ -235,6 +242,35 @@ func (g *Guard) network(ctx context.Context, id dockercall.SwarmID, o *policy.Ob
 	err := g.lookUp(ctx, "/networks/", string(id), "", &n)
 	*o = policy.Object{Exists: n.Id == string(id) && id != "", Name: n.Name, Labels: n.Labels}
 	return err
+}
+
+// addressed is a network with its addresses. One of the swarm's has none until
+// the swarm has set them aside.
+type addressed struct {
+	IPAM struct{ Config []struct{ Subnet string } }
+}
+
+// subnets are those of every network that the engine has. A text that is not a
+// subnet ends the call: what has it is unknown.
+func (g *Guard) subnets(ctx context.Context) ([]netip.Prefix, error) {
+	var all []addressed
+	if err := g.engine.get(ctx, "/networks", "", &all); err != nil {
+		return nil, err
+	}
+	var taken []netip.Prefix
+	for _, n := range all {
+		for _, c := range n.IPAM.Config {
+			if c.Subnet == "" {
+				continue
+			}
+			p, err := netip.ParsePrefix(c.Subnet)
+			if err != nil {
+				return nil, fmt.Errorf("read the subnets of the engine's networks: %w", err)
+			}
+			taken = append(taken, p)
+		}
+	}
+	return taken, nil
 }
 
 func (g *Guard) service(ctx context.Context, id dockercall.SwarmID, o *policy.Object) error {

@@ -17,15 +17,32 @@ import (
 	"havre/internal/problem"
 )
 
-// The chains of Havre's own. Each is jumped to from the top of another one.
-const (
-	inputChain   = "HAVRE-INPUT"
-	forwardChain = "HAVRE-FORWARD"
-)
+// filter is one of our chains: the tool that knows it, its table, and the chain
+// from whose top it is jumped to.
+type filter struct{ tool, table, parent, name string }
+
+// input and prerouting are our chains. What containers send anywhere is looked
+// at before it is known where it goes, in a table that the engine leaves alone:
+// it takes its own jumps out of FORWARD and puts them back whenever a network
+// is made, DOCKER-USER's too, and what comes in between would pass.
+func input(tool string) filter { return filter{tool, "filter", "INPUT", "HAVRE-INPUT"} }
+func prerouting(tool string) filter {
+	return filter{tool, "mangle", "PREROUTING", "HAVRE-PREROUTING"}
+}
+
+// former are chains of Havres before this one, for unprotect.
+func former(tool string) []filter {
+	return []filter{{tool, "filter", "DOCKER-USER", "HAVRE-FORWARD"}, {tool, "filter", "FORWARD", "HAVRE-FORWARD"}}
+}
+
+var filterTools = []string{"iptables", "ip6tables"}
 
 // fromContainers are the interfaces behind which containers are: the
 // engine's bridges. A + is any ending.
 var fromContainers = []string{"docker0", "docker_gwbridge", "br-+"}
+
+// fromOurs are those of them behind which services and builds are.
+var fromOurs = []string{"docker0", "docker_gwbridge"}
 
 // port is what containers must not reach.
 type port struct {
@@ -36,6 +53,13 @@ type port struct {
 // enginePorts are the swarm's: data plane, gossip, control. A frame for the
 // data plane would be delivered inside another environment's network.
 var enginePorts = []port{{"udp", 4789}, {"udp", 7946}, {"tcp", 7946}, {"tcp", 2377}}
+
+// metadata is where clouds tell a machine its own secrets, by tool: what is
+// link-local, and the services of Azure, Alibaba, AWS and Google that are not.
+var metadata = map[string][]string{
+	"iptables":  {"169.254.0.0/16", "168.63.129.16/32", "100.100.100.200/32"},
+	"ip6tables": {"fd00:ec2::254/128", "fd20:ce::254/128"},
+}
 
 // rules are the lines of a chain, as iptables takes them.
 func rules(ports []port) [][]string {
@@ -58,157 +82,203 @@ func astray(pool netip.Prefix) [][]string {
 	return lines
 }
 
+// secretive drops what a container sends to its cloud's metadata, apart from
+// questions about names: some clouds have their name server at the same address.
+func secretive(tool string) [][]string {
+	var lines [][]string
+	for _, nic := range fromOurs {
+		for _, to := range metadata[tool] {
+			for _, protocol := range []string{"tcp", "udp"} {
+				lines = append(lines, []string{"-d", to, "-i", nic, "-p", protocol, "-m", protocol, "!", "--dport", "53", "-j", "DROP"})
+			}
+		}
+	}
+	return lines
+}
+
 func (g *Guard) firewall(r *http.Request, c *dockercall.Firewall) (struct{}, error) {
-	g.mu.Lock()
-	g.ports = slices.Clone(c.Ports)
-	g.mu.Unlock()
+	g.filtering.Lock()
+	g.ports, g.open = append([]uint16{}, c.Ports...), false // nil would be none named yet
+	g.filtering.Unlock()
 	return struct{}{}, g.protect(r.Context())
 }
 
 // protect makes the rules, or puts right what somebody changed. Rules that
 // stand are not touched, so that there is no moment without them.
 func (g *Guard) protect(ctx context.Context) error {
-	if g.set.NoFirewall {
+	g.filtering.Lock()
+	defer g.filtering.Unlock()
+	if g.set.NoFirewall || g.open {
 		return nil
 	}
-	g.mu.Lock()
-	input := slices.Clone(enginePorts)
-	for _, p := range g.ports {
-		input = append(input, port{"tcp", p})
+	if g.ports == nil {
+		g.ports = closedBefore(ctx)
 	}
-	g.mu.Unlock()
-	for _, tool := range []string{"iptables", "ip6tables"} {
-		if err := chain(ctx, tool, inputChain, "INPUT", rules(input)); err != nil {
+	own := slices.Clone(enginePorts)
+	for _, p := range g.ports {
+		own = append(own, port{"tcp", p})
+	}
+	for _, tool := range filterTools {
+		if err := input(tool).hold(ctx, rules(own)); err != nil {
 			return err
 		}
-		// What is forwarded to other nodes passes the engine's own hook,
-		// where it has one.
-		parent := "DOCKER-USER"
-		if tables(ctx, tool, "-n", "-L", parent) != nil {
-			parent = "FORWARD"
-		}
-		forward := rules(enginePorts)
+		all := rules(enginePorts)
 		if tool == "iptables" {
-			forward = append(forward, astray(g.bounds.Pool)...)
+			all = append(all, astray(g.bounds.Pool)...)
 		}
-		if err := chain(ctx, tool, forwardChain, parent, forward); err != nil {
+		if !g.bounds.Metadata {
+			all = append(all, secretive(tool)...)
+		}
+		if err := prerouting(tool).hold(ctx, all); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// chain makes one of our chains hold lines, and be jumped to first.
-func chain(ctx context.Context, tool, name, parent string, lines [][]string) error {
-	have, err := exec.CommandContext(ctx, tool, "-w", "5", "-S", name).Output()
+// closedBefore are the ports that a guard before this one closed: the server
+// names them when it starts, not when a guard does.
+func closedBefore(ctx context.Context) []uint16 {
+	ports := []uint16{}
+	lines, err := input("iptables").list(ctx, input("iptables").name)
 	if err != nil {
-		if err := tables(ctx, tool, "-N", name); err != nil {
+		return ports // there was none
+	}
+	for line := range strings.Lines(lines) {
+		words := strings.Fields(line)
+		i := slices.Index(words, "--dport")
+		if i < 0 || i+1 == len(words) || !slices.Contains(words, "tcp") {
+			continue
+		}
+		n, err := strconv.ParseUint(words[i+1], 10, 16)
+		p := uint16(n)
+		if err == nil && !slices.Contains(enginePorts, port{"tcp", p}) && !slices.Contains(ports, p) {
+			ports = append(ports, p)
+		}
+	}
+	return ports
+}
+
+// hold makes our chain hold lines, and be jumped to first.
+func (f filter) hold(ctx context.Context, lines [][]string) error {
+	have, err := f.list(ctx, f.name)
+	if err != nil {
+		if err := f.run(ctx, "-N", f.name); err != nil {
 			return err
 		}
 	}
 	for _, line := range lines {
-		if tables(ctx, tool, append([]string{"-C", name}, line...)...) == nil {
+		if f.run(ctx, append([]string{"-C", f.name}, line...)...) == nil {
 			continue
 		}
-		if err := tables(ctx, tool, append([]string{"-A", name}, line...)...); err != nil {
+		if err := f.run(ctx, append([]string{"-A", f.name}, line...)...); err != nil {
 			return err
 		}
 	}
-	if err := dropOthers(ctx, tool, name, string(have), lines); err != nil {
+	if err := f.dropOthers(ctx, have, lines); err != nil {
 		return err
 	}
-	if jumpsFirst(ctx, tool, parent, name) {
+	if slices.Equal(f.jumps(ctx), []int{1}) {
 		return nil
 	}
-	if err := tables(ctx, tool, "-I", parent, "1", "-j", name); err != nil {
+	if err := f.run(ctx, "-I", f.parent, "1", "-j", f.name); err != nil {
 		return err
 	}
-	return onlyFirst(ctx, tool, parent, name)
+	return f.onlyFirst(ctx)
 }
 
 // dropOthers takes lines out of our chain that are not wanted any more.
-func dropOthers(ctx context.Context, tool, name, have string, lines [][]string) error {
+func (f filter) dropOthers(ctx context.Context, have string, lines [][]string) error {
 	for text := range strings.Lines(have) {
-		rule, ok := strings.CutPrefix(strings.TrimSpace(text), "-A "+name+" ")
+		rule, ok := strings.CutPrefix(strings.TrimSpace(text), "-A "+f.name+" ")
 		if !ok || slices.ContainsFunc(lines, func(l []string) bool { return strings.Join(l, " ") == rule }) {
 			continue
 		}
-		if err := tables(ctx, tool, append([]string{"-D", name}, strings.Fields(rule)...)...); err != nil {
+		if err := f.run(ctx, append([]string{"-D", f.name}, strings.Fields(rule)...)...); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// jumps gives the numbers, from 1, of the rules of parent that jump to name.
-func jumps(ctx context.Context, tool, parent, name string) []int {
-	text, err := exec.CommandContext(ctx, tool, "-w", "5", "-S", parent).Output()
+// jumps gives the numbers, from 1, of the rules of the parent that jump to our chain.
+func (f filter) jumps(ctx context.Context) []int {
+	text, err := f.list(ctx, f.parent)
 	if err != nil {
 		return nil
 	}
 	var found []int
 	n := 0
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(text) {
 		if !strings.HasPrefix(line, "-A ") {
 			continue
 		}
 		n++
-		if strings.TrimSpace(line) == "-A "+parent+" -j "+name {
+		if strings.TrimSpace(line) == "-A "+f.parent+" -j "+f.name {
 			found = append(found, n)
 		}
 	}
 	return found
 }
 
-func jumpsFirst(ctx context.Context, tool, parent, name string) bool {
-	return slices.Equal(jumps(ctx, tool, parent, name), []int{1})
-}
-
 // onlyFirst removes all jumps but the one at the top.
-func onlyFirst(ctx context.Context, tool, parent, name string) error {
-	found := jumps(ctx, tool, parent, name)
-	for _, n := range slices.Backward(found) {
+func (f filter) onlyFirst(ctx context.Context) error {
+	for _, n := range slices.Backward(f.jumps(ctx)) {
 		if n == 1 {
 			continue
 		}
-		if err := tables(ctx, tool, "-D", parent, strconv.Itoa(n)); err != nil {
+		if err := f.run(ctx, "-D", f.parent, strconv.Itoa(n)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// tables runs iptables or ip6tables; -w waits for others who change rules.
-func tables(ctx context.Context, tool string, args ...string) error {
-	out, err := exec.CommandContext(ctx, tool, append([]string{"-w", "5"}, args...)...).CombinedOutput()
+// args are those of a call of the tool; -w waits for others who change rules.
+func (f filter) args(more ...string) []string {
+	return append([]string{"-w", "5", "-t", f.table}, more...)
+}
+
+func (f filter) list(ctx context.Context, chain string) (string, error) {
+	text, err := exec.CommandContext(ctx, f.tool, f.args("-S", chain)...).Output()
+	return string(text), err
+}
+
+func (f filter) run(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, f.tool, f.args(args...)...).CombinedOutput()
 	if err != nil {
-		return problem.New(problem.Failed, "%s %s", tool, strings.Join(args, " ")).
+		return problem.New(problem.Failed, "%s -t %s %s", f.tool, f.table, strings.Join(args, " ")).
 			Because(fmt.Errorf("%w: %s", err, strings.TrimSpace(string(out))))
 	}
 	return nil
 }
 
-// unprotect removes what protect made.
+// unprotect removes what protect made, and keeps it from being made again: the
+// networks that a purge removes would have it made in the middle of that.
 func (g *Guard) unprotect(ctx context.Context) error {
+	g.filtering.Lock()
+	defer g.filtering.Unlock()
 	if g.set.NoFirewall {
 		return nil
 	}
-	for _, tool := range []string{"iptables", "ip6tables"} {
-		for _, at := range [][2]string{{"INPUT", inputChain}, {"DOCKER-USER", forwardChain}, {"FORWARD", forwardChain}} {
-			for _, n := range slices.Backward(jumps(ctx, tool, at[0], at[1])) {
-				if err := tables(ctx, tool, "-D", at[0], strconv.Itoa(n)); err != nil {
+	g.open = true
+	for _, tool := range filterTools {
+		all := append(former(tool), input(tool), prerouting(tool))
+		for _, f := range all {
+			for _, n := range slices.Backward(f.jumps(ctx)) {
+				if err := f.run(ctx, "-D", f.parent, strconv.Itoa(n)); err != nil {
 					return err
 				}
 			}
 		}
-		for _, name := range []string{inputChain, forwardChain} {
-			if tables(ctx, tool, "-n", "-L", name) != nil {
+		for _, f := range all {
+			if f.run(ctx, "-n", "-L", f.name) != nil {
 				continue
 			}
-			if err := tables(ctx, tool, "-F", name); err != nil {
+			if err := f.run(ctx, "-F", f.name); err != nil {
 				return err
 			}
-			if err := tables(ctx, tool, "-X", name); err != nil {
+			if err := f.run(ctx, "-X", f.name); err != nil {
 				return err
 			}
 		}
@@ -229,15 +299,19 @@ func (g *Guard) keepFirewall(ctx context.Context) {
 	tick := time.NewTicker(time.Minute)
 	defer tick.Stop()
 	for {
-		if err := g.protect(ctx); err != nil && ctx.Err() == nil {
-			g.log.Error("the firewall rules cannot be kept", "err", err)
-		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-changed:
 		}
+		g.mendFirewall(ctx)
+	}
+}
+
+func (g *Guard) mendFirewall(ctx context.Context) {
+	if err := g.protect(ctx); err != nil && ctx.Err() == nil {
+		g.log.Error("the firewall rules cannot be kept", "err", err)
 	}
 }
 

@@ -31,6 +31,10 @@ type Settings struct {
 	Engine      string // the engine's socket; default /var/run/docker.sock
 	Owner       uint32 // who must own Dir and all above the volumes; default 0, root
 
+	// PortalUser is as whom portals run, who shall be nobody else on the
+	// machine: it has the directory that a portal shares with the ingress.
+	PortalUser uint32
+
 	// PortalImage gives the portal's image as docker save writes it, and the
 	// image's id. Default: there is no portal.
 	PortalImage func() (io.Reader, string, error)
@@ -55,12 +59,16 @@ type Guard struct {
 
 	mu     sync.Mutex // guards what follows
 	portal dockercall.ImageID
-	ports  []uint16
 	pulls  map[string]chan struct{} // by what is being pulled; closed at its end
 	looked map[looked]imagepath.Entry
 
-	volumes  sync.Mutex // one change of the volumes' directory at a time
-	swarming sync.Mutex // one making of a swarm at a time
+	filtering sync.Mutex // one change of the packet filters at a time; guards what follows
+	ports     []uint16   // of Havre's own, which containers must not reach; nil until the first look
+	open      bool       // a purge has taken the rules away
+
+	volumes    sync.Mutex // one change of the volumes' directory at a time
+	swarming   sync.Mutex // one making of a swarm at a time
+	networking sync.Mutex // held from the look at the engine's subnets until a new network has its own
 }
 
 // New checks settings, bounds and directories; it starts nothing.
@@ -94,6 +102,7 @@ func New(set Settings) (*Guard, error) {
 	if !set.NoRemount {
 		judge.ReadOnly = bounds.readOnly()
 	}
+	judge.PortalUser = set.PortalUser
 	return &Guard{
 		set: set, bounds: bounds, judge: judge, instance: instance,
 		engine: newEngine(set.Engine), log: set.Log, pulls: map[string]chan struct{}{}, looked: map[looked]imagepath.Entry{},
@@ -126,6 +135,7 @@ func (g *Guard) Run(ctx context.Context) error {
 		// net/http would answer "OPTIONS *" by itself, unseen.
 		DisableGeneralOptionsHandler: true,
 	}
+	g.mendFirewall(ctx) // before anybody has a container started
 	var rest sync.WaitGroup
 	rest.Go(func() { g.keepFirewall(ctx) })
 	rest.Go(func() { g.sweep(ctx) })

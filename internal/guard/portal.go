@@ -18,9 +18,6 @@ import (
 // image of an environment can have the name.
 const portalRepo = "havre.invalid/portal"
 
-// portalUser is nobody: no file on the machine belongs to it.
-const portalUser = 65534
-
 // portalImage is the id of the portal's image; "" when there is no portal.
 func (g *Guard) portalImage() (dockercall.ImageID, error) {
 	g.mu.Lock()
@@ -49,7 +46,7 @@ func (g *Guard) portalPlace(r *http.Request, c *dockercall.Portal) (dockercall.P
 		return dockercall.PortalPlace{}, fmt.Errorf("load the portal's image: %w", err)
 	}
 	dir, err := g.portalDirectory(c.Environment)
-	return dockercall.PortalPlace{Image: id, Directory: dir, User: g.judge.PortalUser()}, err
+	return dockercall.PortalPlace{Image: id, Directory: dir, User: g.judge.PortalAs()}, err
 }
 
 // loadPortal gives the engine the portal's image, and the image a name, so
@@ -102,7 +99,7 @@ func (g *Guard) portalDirectory(e dockercall.Environment) (string, error) {
 		return "", err
 	}
 	defer dir.Close()
-	if err := g.own(dir, owner{portalUser, int(g.bounds.PortalGroup)}); err != nil {
+	if err := g.own(dir, owner{int(g.set.PortalUser), int(g.bounds.PortalGroup)}); err != nil {
 		return "", err
 	}
 	return g.bounds.portals() + "/" + string(e), dir.Chmod(os.ModeSetgid | 0o770)

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync"
 
 	"havre/internal/audit"
 	"havre/internal/dockercall"
@@ -20,6 +21,7 @@ type asked struct {
 	kind         dockercall.Kind
 	object, name string
 	deed         dockercall.Deed
+	turn         *sync.Mutex // held until the request ends; nil for most
 }
 
 // record writes what was decided about a request; without a rule it is allowed.
@@ -34,6 +36,12 @@ func (g *Guard) record(c policy.Caller, q asked, rule, says string) error {
 	return g.audit.Write(e)
 }
 
+func (q *asked) end() {
+	if q.turn != nil {
+		q.turn.Unlock()
+	}
+}
+
 // ServeHTTP carries out the calls that it understands and that policy
 // allows, and refuses all else.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -41,6 +49,7 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := asked{method: r.Method, path: path}
 	caller := g.callerOf(r.Context())
 	defer g.survive(w, q)
+	defer q.end()
 
 	if r.Body != http.NoBody {
 		body, err := newPatient(w, r.Body, g.set.Patience)
@@ -80,6 +89,10 @@ func (g *Guard) decide(r *http.Request, caller policy.Caller, q *asked, query st
 		return nil, err
 	}
 	q.kind, q.object, q.deed = call.Kind(), dockercall.Object(call), dockercall.DeedOf(call)
+	if q.kind == dockercall.NetworkCreateKind {
+		g.networking.Lock()
+		q.turn = &g.networking
+	}
 	facts, err := g.factsOf(r.Context(), call)
 	if err != nil {
 		return nil, err

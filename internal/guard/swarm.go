@@ -2,7 +2,10 @@ package guard
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -117,6 +120,57 @@ func (g *Guard) swarmIsUsed(ctx context.Context) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// How long a swarm is given to make a network, and to set its addresses aside.
+const (
+	networkWithin   = 30 * time.Second
+	addressedWithin = 10 * time.Second
+)
+
+// networkCreate makes a network and waits until it has its addresses, so that
+// the next one is judged with them. One that gets none is removed: the engine
+// would list it for good, and nothing could run on it.
+func (g *Guard) networkCreate(w http.ResponseWriter, r *http.Request, call dockercall.Call) error {
+	// A caller that goes must leave no network without addresses.
+	ctx, stop := context.WithTimeout(context.WithoutCancel(r.Context()), networkWithin)
+	defer stop()
+	a, err := g.send(r.WithContext(ctx), call)
+	if err != nil {
+		return err
+	}
+	if a.StatusCode != http.StatusCreated {
+		pass(w, a)
+		return nil
+	}
+	defer a.Body.Close()
+	var made struct{ Id, Warning string }
+	if err := json.NewDecoder(io.LimitReader(a.Body, maxAnswer)).Decode(&made); err != nil {
+		return fmt.Errorf("read which network the engine made: %w", err)
+	}
+	if g.awaitAddresses(ctx, made.Id) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusCreated)
+		json.NewEncoder(w).Encode(made)
+		return nil
+	}
+	left := g.engine.call(ctx, dockercall.Wire{Method: http.MethodDelete, Path: "/networks/" + made.Id}, nil)
+	return problem.New(problem.Conflict, "the swarm gives the new network no addresses").
+		With("see which networks there are: docker network ls").Because(unlessMissing(left))
+}
+
+func (g *Guard) awaitAddresses(ctx context.Context, id string) bool {
+	ctx, stop := context.WithTimeout(ctx, addressedWithin)
+	defer stop()
+	for {
+		var n addressed
+		if err := g.engine.get(ctx, "/networks/"+id, "", &n); err == nil && len(n.IPAM.Config) > 0 {
+			return true
+		}
+		if !wait(ctx, 50*time.Millisecond) {
+			return false
+		}
+	}
 }
 
 const loopback = "127.0.0.1"

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -190,12 +191,41 @@ func (g *Guard) volumeRemove(_ *http.Request, c *dockercall.VolumeRemove) (struc
 // mountedAt gives the places where containers that run, or are about to, have
 // source or a part of it.
 func (g *Guard) mountedAt(ctx context.Context, source string) ([]string, error) {
+	m, err := g.mountsOf(ctx, source)
+	return m.at, err
+}
+
+// unmountedWithin is how long is waited for containers that are on their way out.
+const unmountedWithin = 20 * time.Second
+
+// awaitUnmounted is mountedAt, but waits for containers that do not run and
+// that no service wants: an engine needs a moment to take away what was ended,
+// and the loop one for what was made and will never be started.
+func (g *Guard) awaitUnmounted(ctx context.Context, source string) ([]string, error) {
+	waiting, stop := context.WithTimeout(ctx, unmountedWithin)
+	defer stop()
+	for {
+		m, err := g.mountsOf(ctx, source)
+		if err != nil || len(m.at) == 0 || m.lasting || !wait(waiting, 200*time.Millisecond) {
+			return m.at, err
+		}
+	}
+}
+
+// mounted tells where a directory is mounted, and whether that lasts: one of
+// those who have it runs, or is to run.
+type mounted struct {
+	at      []string
+	lasting bool
+}
+
+func (g *Guard) mountsOf(ctx context.Context, source string) (mounted, error) {
 	type mounts []struct{ Source, Destination, Target string }
-	at := []string{}
-	look := func(all mounts) {
-		for _, m := range all {
-			if from := g.bounds.volumeOf(m.Source); from == source || strings.HasPrefix(from, source+"/") {
-				at = append(at, cmp.Or(m.Destination, m.Target))
+	m := mounted{at: []string{}}
+	look := func(all mounts, lasting bool) {
+		for _, one := range all {
+			if from := g.bounds.volumeOf(one.Source); from == source || strings.HasPrefix(from, source+"/") {
+				m.at, m.lasting = append(m.at, cmp.Or(one.Destination, one.Target)), m.lasting || lasting
 			}
 		}
 	}
@@ -204,11 +234,11 @@ func (g *Guard) mountedAt(ctx context.Context, source string) ([]string, error) 
 		Mounts mounts
 	}
 	if err := g.engine.get(ctx, "/containers/json", "all=1", &containers); err != nil {
-		return nil, err
+		return m, err
 	}
 	for _, c := range containers {
 		if c.State != "exited" && c.State != "dead" {
-			look(c.Mounts)
+			look(c.Mounts, c.State != "created" && c.State != "removing")
 		}
 	}
 	// Between two containers of a service there is none for a moment.
@@ -219,14 +249,14 @@ func (g *Guard) mountedAt(ctx context.Context, source string) ([]string, error) 
 		}
 	}
 	if err := g.engine.get(ctx, "/services", "", &services); err != nil && problem.KindOf(err) != problem.Unavailable {
-		return nil, err
+		return m, err
 	}
 	for _, s := range services {
 		if s.Spec.Mode.Replicated.Replicas > 0 {
-			look(s.Spec.TaskTemplate.ContainerSpec.Mounts)
+			look(s.Spec.TaskTemplate.ContainerSpec.Mounts, true)
 		}
 	}
-	return at, nil
+	return m, nil
 }
 
 // A volume is new as long as a mark stands beside it. The mark, not its

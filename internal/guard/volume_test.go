@@ -2,11 +2,13 @@ package guard_test
 
 import (
 	"bufio"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"havre/internal/guard"
 	"havre/internal/guard/guardtest"
@@ -15,13 +17,19 @@ import (
 // empty asks a guard to empty the volume data, and gives the status.
 func empty(t *testing.T, w *guardtest.World, keep string) int {
 	t.Helper()
+	return ofVolume(t, w, "clean", `,"keep":`+keep)
+}
+
+// ofVolume asks a guard for something about the volume data.
+func ofVolume(t *testing.T, w *guardtest.World, verb, more string) int {
+	t.Helper()
 	conn, err := w.Dial()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	body := `{"environment":"prod","project":"` + w.Vars["PROJECT"] + `","name":"data","keep":` + keep + `}`
-	r, err := http.NewRequest("POST", "http://guard/havre/v1/volume/clean", strings.NewReader(body))
+	body := `{"environment":"prod","project":"` + w.Vars["PROJECT"] + `","name":"data"` + more + `}`
+	r, err := http.NewRequest("POST", "http://guard/havre/v1/volume/"+verb, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,5 +106,24 @@ func TestDirectoryMayGoUnderAWalk(t *testing.T) {
 	})
 	if err != nil || met["first"] == 0 || met["d"] != 1 {
 		t.Errorf("%v, met %v", err, met)
+	}
+}
+
+// What was ended may lie in the engine for a moment yet. Who removes a service
+// with its volumes is not refused for that; what runs is.
+func TestVolumeOfWhatIsBeingRemovedIsWaitedFor(t *testing.T) {
+	for state, want := range map[string]int{"removing": http.StatusOK, "created": http.StatusOK, "running": http.StatusForbidden, "paused": http.StatusForbidden} {
+		w := guardtest.Fake(t)
+		volume := filepath.Join(w.Vars["DATA"], "volume/prod", w.Vars["PROJECT"], "data")
+		if err := os.MkdirAll(volume, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		w.Fake.Put("/containers/json", fmt.Sprintf(`[{"State":%q,"Mounts":[{"Source":%q,"Destination":"/data"}]}]`, state, volume))
+		later := time.AfterFunc(time.Second, func() { w.Fake.Put("/containers/json", "[]") })
+		got := ofVolume(t, w, "rm", "")
+		later.Stop()
+		if _, err := os.Stat(volume); got != want || (err == nil) != (want == http.StatusForbidden) {
+			t.Errorf("%s: %d, want %d; the volume: %v", state, got, want, err)
+		}
 	}
 }

@@ -125,14 +125,14 @@ func createPortal(q question, c *dockercall.ContainerCreate) (dockercall.Call, e
 	return c, judgeHostAmounts(q, c.Spec.HostConfig)
 }
 
-// PortalUser is as whom portals run: nobody, in the ingress's group.
-func (b Bounds) PortalUser() dockercall.User {
-	return dockercall.User(fmt.Sprintf("65534:%d", b.PortalGroup))
+// PortalAs is as whom portals run: a user of their own, in the ingress's group.
+func (b Bounds) PortalAs() dockercall.User {
+	return dockercall.User(fmt.Sprintf("%d:%d", b.PortalUser, b.PortalGroup))
 }
 
 func judgePortalProcess(q question, s dockercall.ContainerBody) error {
-	user := q.bounds.PortalUser()
-	if s.User != user || q.bounds.PortalGroup == 0 {
+	user := q.bounds.PortalAs()
+	if s.User != user || q.bounds.PortalUser == 0 || q.bounds.PortalGroup == 0 {
 		return refuse(PortalShape, "a portal runs as %s", user)
 	}
 	if s.Entrypoint != nil || s.Cmd != nil || s.Env != nil || s.Hostname != "" || s.WorkingDir != "" || s.Healthcheck != nil || s.Tty {
@@ -142,8 +142,9 @@ func judgePortalProcess(q question, s dockercall.ContainerBody) error {
 }
 
 // portalSysctls let a portal connect to one container more than 28,000 times
-// a minute where clients are the first to close.
-var portalSysctls = dockercall.Sysctls{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
+// a minute where clients are the first to close, and forward nothing: a portal
+// is on the networks of all projects, and they must not reach each other by it.
+var portalSysctls = dockercall.Sysctls{"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
 
 func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 	bind := dockercall.Mount{Type: dockercall.BindMount, Source: q.bounds.Portals + "/" + env, Target: "/portal"}
@@ -160,7 +161,7 @@ func judgePortalHost(q question, env string, h *dockercall.HostConfig) error {
 		return refuse(PortalShape, "a portal asks the engine for ids with the DNS option ndots:1")
 	}
 	if !maps.Equal(h.Sysctls, portalSysctls) {
-		return refuse(PortalShape, "a portal makes the kernel settings that give it source ports, and no others")
+		return refuse(PortalShape, "a portal makes the kernel settings that give it source ports and let it forward nothing, and no others")
 	}
 	if h.RestartPolicy != (dockercall.RestartPlain{Name: "on-failure"}) {
 		return refuse(RestartPolicy, "a portal is started again after a failure only: one that was replaced stays ended")

@@ -16,11 +16,11 @@ const portalImage dockercall.ImageID = "sha256:222222222222222222222222222222222
 
 func portalOf(environment string) *dockercall.ContainerCreate {
 	return &dockercall.ContainerCreate{Name: dockercall.ObjectName("h-portal-" + environment + ".1"), Spec: dockercall.ContainerBody{
-		Image: portalImage, User: "65534:7", Labels: dockercall.Labels{"havre.env": environment, "havre.kind": "portal"},
+		Image: portalImage, User: "8:7", Labels: dockercall.Labels{"havre.env": environment, "havre.kind": "portal"},
 		HostConfig: &dockercall.HostConfig{
 			NetworkMode: net, ReadonlyRootfs: true, CapDrop: []dockercall.Capability{"ALL"}, SecurityOpt: []dockercall.SecurityOpt{"no-new-privileges"},
 			DnsOptions: []dockercall.DNSOption{"ndots:1"}, Memory: 32 << 20, RestartPolicy: dockercall.RestartPlain{Name: "on-failure"},
-			Sysctls: dockercall.Sysctls{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
+			Sysctls: dockercall.Sysctls{"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
 			Mounts:  []dockercall.Mount{{Type: dockercall.BindMount, Source: "/d/portal/" + environment, Target: "/portal"}},
 		},
 	}}

@@ -23,6 +23,9 @@ func networkCreate(q question, c *dockercall.NetworkCreate) (dockercall.Call, er
 	if err := judgeAddresses(q.bounds.Pool, s.IPAM); err != nil {
 		return nil, err
 	}
+	if err := judgeVacancy(q.facts.Subnets, s.IPAM.Config[0].Subnet); err != nil {
+		return nil, err
+	}
 	labels, err := stamped(q, s.Labels, kind)
 	if err != nil {
 		return nil, err
@@ -53,6 +56,21 @@ func judgeAddresses(pool netip.Prefix, ipam *dockercall.IPAM) error {
 	if g := ipam.Config[0].Gateway; g != "" {
 		if a, err := netip.ParseAddr(string(g)); err != nil || !subnet.Contains(a) {
 			return refuse(NetworkSubnet, "the gateway %q is not in the subnet %v", g, subnet)
+		}
+	}
+	return nil
+}
+
+// judgeVacancy wants addresses that no network has. The engine takes such a
+// network, gives it no addresses, and tells nobody.
+func judgeVacancy(taken []netip.Prefix, text dockercall.Prefix) error {
+	subnet, err := netip.ParsePrefix(string(text))
+	if err != nil {
+		return refuse(NetworkSubnet, "%q is not a subnet", text)
+	}
+	for _, p := range taken {
+		if p.Overlaps(subnet) {
+			return refuse(NetworkTaken, "another network of the engine has the addresses %v, of %v", p, subnet)
 		}
 	}
 	return nil

@@ -33,6 +33,7 @@ type Bounds struct {
 	Volumes      string                  // the directory of volumes; below it <environment>/<project>/<name>
 	ReadOnly     string                  // the same directory, mounted so that nothing in it can be changed; "" leaves that to the engine
 	Portals      string                  // the directory of portals' sockets; below it <environment>
+	PortalUser   uint32                  // the user that a portal runs as
 	PortalGroup  uint32                  // the group that a portal runs as
 	Pool         netip.Prefix            // networks are cut from it
 	Capabilities []dockercall.Capability // what may be added beyond the engine's defaults
@@ -71,6 +72,7 @@ type Facts struct {
 	Resolved  map[dockercall.Path]dockercall.Path // where paths that the call mentions lead in the image, its links followed
 	Portal    dockercall.ImageID                  // the portal's image
 	Networks  map[dockercall.SwarmID]Object
+	Subnets   []netip.Prefix // of every network that the engine has, also of others' networks
 	Configs   map[dockercall.SwarmID]Object
 	MountedAt []string // where containers have the volume that the call is about
 	Secrets   map[dockercall.SwarmID]Object

@@ -81,7 +81,7 @@ func TestEveryRuleHasAnAttack(t *testing.T) {
 
 var (
 	bounds = policy.Bounds{
-		Volumes: "/d/volume", Portals: "/d/portal", PortalGroup: 7, Pool: netip.MustParsePrefix("10.87.0.0/16"),
+		Volumes: "/d/volume", Portals: "/d/portal", PortalUser: 8, PortalGroup: 7, Pool: netip.MustParsePrefix("10.87.0.0/16"),
 		Replicas: 3, Pids: 100, Memory: 1 << 30, LogSize: "1m", LogFiles: "2",
 	}
 	server = policy.Caller{Role: policy.Server, UID: 998}
@@ -152,8 +152,9 @@ func TestBoundThatIsNotSetAllowsNothing(t *testing.T) {
 		rule  dockercall.Rule
 	}{
 		"volumes":      {func(b *policy.Bounds) { b.Volumes = "" }, service("/prod/aaaaaaa2/x"), policy.MountSource},
-		"portals":      {func(b *policy.Bounds) { b.Portals = "" }, portalAt("/prod", "65534:7"), policy.PortalShape},
-		"portal group": {func(b *policy.Bounds) { b.PortalGroup = 0 }, portalAt("/d/portal/prod", "65534:0"), policy.PortalShape},
+		"portals":      {func(b *policy.Bounds) { b.Portals = "" }, portalAt("/prod", "8:7"), policy.PortalShape},
+		"portal group": {func(b *policy.Bounds) { b.PortalGroup = 0 }, portalAt("/d/portal/prod", "8:0"), policy.PortalShape},
+		"portal user":  {func(b *policy.Bounds) { b.PortalUser = 0 }, portalAt("/d/portal/prod", "0:7"), policy.PortalShape},
 		"pool":         {func(b *policy.Bounds) { b.Pool = netip.Prefix{} }, network("10.87.1.0/24"), policy.NetworkSubnet},
 		"replicas":     {func(b *policy.Bounds) { b.Replicas = 0 }, service(""), policy.Amount},
 		"processes":    {func(b *policy.Bounds) { b.Pids = 0 }, service(""), policy.Amount},
@@ -209,6 +210,21 @@ func TestSubnetsComeFromThePool(t *testing.T) {
 		"":              policy.NetworkSubnet,
 	} {
 		if _, err := policy.Judge(server, bounds, facts(ours), network(subnet)); ruleOf(err) != string(rule) {
+			t.Errorf("%s: %v, want %q", subnet, err, rule)
+		}
+	}
+}
+
+func TestSubnetsOverlapNoNetworkOfTheEngine(t *testing.T) {
+	f := facts(ours)
+	f.Subnets = []netip.Prefix{netip.MustParsePrefix("172.17.0.0/16"), netip.MustParsePrefix("10.87.1.0/24"), netip.MustParsePrefix("fd00::/64")}
+	for subnet, rule := range map[dockercall.Prefix]dockercall.Rule{
+		"10.87.2.0/24":   "",
+		"10.87.1.0/24":   policy.NetworkTaken,
+		"10.87.1.128/28": policy.NetworkTaken,
+		"10.87.0.0/20":   policy.NetworkTaken,
+	} {
+		if _, err := policy.Judge(server, bounds, f, network(subnet)); ruleOf(err) != string(rule) {
 			t.Errorf("%s: %v, want %q", subnet, err, rule)
 		}
 	}

@@ -32,6 +32,7 @@ const (
 	LookupAddress   dockercall.Rule = "lookup-address"  // a name or DNS server in the networks' pool, or on loopback
 	NetworkDriver   dockercall.Rule = "network-driver"  // not an attachable overlay of the swarm
 	NetworkSubnet   dockercall.Rule = "network-subnet"  // outside the pool, or of an unfit size
+	NetworkTaken    dockercall.Rule = "network-taken"   // addresses that another network of the engine has
 	NetworkMissing  dockercall.Rule = "network-missing" // a service without a network, or one twice
 	NetworkKind     dockercall.Rule = "network-kind"    // only a portal is attached while it runs
 	LinkName        dockercall.Rule = "link-name"       // a name on a link network for who is not its target
@@ -51,7 +52,7 @@ const (
 // Rules is every rule of this package.
 var Rules = []dockercall.Rule{CallerUnknown, RootOnly, NotJudged, ForeignObject, OtherProject, LabelMismatch, LabelInstance,
 	ImageNotOurs, ImageLabels, ImageOnBuild, ImageOfPortal, MountSource, MountTarget, MountLink, MountBelow, ImageVolume, WorkingDir, CapabilityRule, SysctlRule, UlimitRule, LookupAddress, NetworkDriver,
-	NetworkSubnet, NetworkMissing, NetworkKind, LinkName, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
+	NetworkSubnet, NetworkTaken, NetworkMissing, NetworkKind, LinkName, EndpointMode, LogDriverRule, Amount, PortalShape, RestartPolicy, ExecKind,
 	BuildOption, VolumeInUse, PortReserved, NameMismatch, SomebodysObject}
 
 // refuse makes the error of a call that may not be made.

@@ -121,7 +121,7 @@ func (f *fence) remove(t testing.TB, ids ...string) {
 // servers for ids that it doesn't know.
 func (f *fence) startPortal(t testing.TB) {
 	t.Helper()
-	archive, err := portal.ImageOf(bytesOf(t, "havre/cmd/havre-portal"))
+	archive, err := portal.ImageOf(bytesOf(t, "havre/cmd/havre-portal"), portal.Users{Own: 65534})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +268,7 @@ func (f *fence) checkImage(t *testing.T) {
 		t.Fatalf("images = %v, %v", images, err)
 	}
 	c := images[0].Config
-	if c.User != "65534" || len(c.Entrypoint) != 1 || c.Entrypoint[0] != "/havre-portal" || len(c.Volumes) != 0 {
+	if c.User != "65534" || len(c.Entrypoint) != 2 || c.Entrypoint[1] != "-callers=" || c.Entrypoint[0] != "/havre-portal" || len(c.Volumes) != 0 {
 		t.Errorf("config = %+v", c)
 	}
 }

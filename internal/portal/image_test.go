@@ -22,7 +22,7 @@ func TestProgramIsThereOrSaysHowToGetIt(t *testing.T) {
 		if !bytes.HasPrefix(program, []byte("\x7fELF")) {
 			t.Errorf("the program begins with %q; want an ELF file", program[:4])
 		}
-		if _, err := portal.Image(); err != nil {
+		if _, err := portal.Image(portal.Users{}); err != nil {
 			t.Errorf("image: %v", err)
 		}
 		return
@@ -31,21 +31,21 @@ func TestProgramIsThereOrSaysHowToGetIt(t *testing.T) {
 	if p.Kind != problem.Unavailable || p.Says != "this havre was built without its portal" || p.Remedy != "build with: make" {
 		t.Errorf("problem = %+v", p)
 	}
-	if _, err := portal.Image(); !errors.Is(err, &problem.Problem{Kind: problem.Unavailable}) {
+	if _, err := portal.Image(portal.Users{}); !errors.Is(err, &problem.Problem{Kind: problem.Unavailable}) {
 		t.Errorf("image: %v; want the same", err)
 	}
 }
 
 func TestImageIsTheSameEachTime(t *testing.T) {
-	one, err := portal.ImageOf([]byte("a program"))
+	one, err := portal.ImageOf([]byte("a program"), portal.Users{Own: 7, Callers: []uint32{8}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := portal.ImageOf([]byte("a program"))
+	two, err := portal.ImageOf([]byte("a program"), portal.Users{Own: 7, Callers: []uint32{8}})
 	if err != nil {
 		t.Fatal(err)
 	}
-	other, err := portal.ImageOf([]byte("another one"))
+	other, err := portal.ImageOf([]byte("another one"), portal.Users{Own: 7, Callers: []uint32{8}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -58,7 +58,7 @@ func TestImageIsTheSameEachTime(t *testing.T) {
 }
 
 func TestArchiveHoldsWhatItsIDsName(t *testing.T) {
-	a, err := portal.ImageOf([]byte("a program"))
+	a, err := portal.ImageOf([]byte("a program"), portal.Users{Own: 7, Callers: []uint32{8}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package portal_test
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"io"
 	"log"
 	"net"
@@ -263,7 +264,7 @@ func (n *namespace) answer(q []byte) []byte {
 // start runs the portal program in the namespace until the test ends.
 func (n *namespace) start(t testing.TB, socket string) *exec.Cmd {
 	t.Helper()
-	cmd := exec.Command(build(t, "havre/cmd/havre-portal"), "-socket", socket)
+	cmd := exec.Command(build(t, "havre/cmd/havre-portal"), "-socket", socket, "-callers", fmt.Sprint(os.Getuid()))
 	cmd.Stderr = os.Stderr
 	n.in(t, cmd.Start)
 	t.Cleanup(func() {

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
+	"sync"
 
 	"havre/internal/problem"
 	"havre/internal/service"
@@ -17,17 +18,22 @@ const (
 	LinkBits   = 26
 )
 
-// Addresses is where networks find their addresses. The zero Addresses has none to give.
+// Addresses is where networks find their addresses. All that gives a network
+// addresses shares one of it.
 type Addresses struct {
 	Pool   netip.Prefix
 	Routes func() ([]netip.Prefix, error) // of the machine
+
+	// Mutex is held from the look at what is taken until what was given is
+	// remembered: for networks, and for ports and names.
+	sync.Mutex
 }
 
 // Unused is a subnet of so many bits that nobody has: no project, no link, nor
 // a network that is about to go. Links' are taken from the last quarter of the
 // pool first, so that they leave whole places for projects.
 // Errors: Conflict, when the pool is used up.
-func (s Addresses) Unused(records []Record, snap service.Snapshot, bits int) (string, error) {
+func (s *Addresses) Unused(records []Record, snap service.Snapshot, bits int) (string, error) {
 	used, err := s.Routes()
 	if err != nil {
 		return "", err

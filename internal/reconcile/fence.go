@@ -19,7 +19,7 @@ const moves = 3
 // fence makes a network. When somebody else has its addresses it takes others,
 // which are remembered by move first.
 func (w *work) fence(ctx context.Context, n service.Network, move func(subnet string) error) (service.Network, error) {
-	tried := slices.Clone(w.records)
+	var tried []project.Record
 	for range moves {
 		err := w.taken(n)
 		if err == nil {
@@ -28,25 +28,57 @@ func (w *work) fence(ctx context.Context, n service.Network, move func(subnet st
 				return n, nil
 			}
 		}
-		if problem.KindOf(err) != problem.Conflict || w.loop.set.Addresses.Routes == nil {
+		if problem.KindOf(err) != problem.Conflict || w.loop.set.Addresses == nil {
 			return n, err
 		}
 		tried = append(tried, project.Record{Subnet: n.Subnet})
-		bits := project.SubnetBits
-		if n.Target != (service.Target{}) {
-			bits = project.LinkBits
-		}
-		other, none := w.loop.set.Addresses.Unused(tried, w.view.Snapshot, bits)
+		other, none := w.giveAddresses(ctx, n, tried, move)
 		if none != nil {
 			return n, none
 		}
 		w.loop.set.Log.Warn("a network takes other addresses", "project", n.Project, "former", n.Subnet, "now", other, "why", err)
-		if err := move(other); err != nil {
-			return n, err
-		}
 		n.Subnet = other
 	}
 	return n, problem.New(problem.Busy, "make the network: others have the addresses that were tried, the last %s", n.Subnet).With("it is tried again; see who has them: docker network ls")
+}
+
+// giveAddresses chooses other addresses and remembers them. A deploy that gives
+// a project addresses at the same time holds the same lock, and what it has
+// remembered since the pass began is read again.
+func (w *work) giveAddresses(ctx context.Context, n service.Network, tried []project.Record, move func(subnet string) error) (string, error) {
+	space := w.loop.set.Addresses
+	space.Lock()
+	defer space.Unlock()
+	records, err := w.loop.hands.Projects(ctx)
+	if err != nil {
+		return "", err
+	}
+	bits := project.SubnetBits
+	if n.Target != (service.Target{}) {
+		bits = project.LinkBits
+	}
+	other, err := space.Unused(slices.Concat(records, tried), w.view.Snapshot, bits)
+	if err != nil {
+		return "", err
+	}
+	return other, move(other)
+}
+
+// dropUnaddressed takes networks without addresses out of the view, and removes
+// them. Nothing can run on one: a server that was killed while it made one
+// leaves it, and the swarm gives none to a network whose addresses another has.
+func (w *work) dropUnaddressed(ctx context.Context) {
+	for _, all := range []*[]service.Network{&w.view.Snapshot.Networks, &w.view.Snapshot.Links} {
+		var addressed []service.Network
+		for _, n := range *all {
+			if n.Subnet != "" {
+				addressed = append(addressed, n)
+				continue
+			}
+			w.drop(ctx, "remove a network without addresses", n.ID)
+		}
+		*all = addressed
+	}
 }
 
 // keep saves a record that was changed in place.

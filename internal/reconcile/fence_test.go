@@ -14,7 +14,7 @@ import (
 
 // moving makes a new loop, whose networks may take other addresses.
 func (w *world) moving() {
-	w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: project.Addresses{
+	w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: &project.Addresses{
 		Pool: netip.MustParsePrefix("10.90.0.0/16"), Routes: func() ([]netip.Prefix, error) { return nil, nil },
 	}})
 }
@@ -53,6 +53,66 @@ func TestNetworkTakesOtherAddressesWhenItsOwnAreTaken(t *testing.T) {
 			if ro := s.Rollout(s.Active); ro == nil || ro.State != project.Active {
 				t.Errorf("%s: %+v", s.Name, s.Rollouts)
 			}
+		}
+	})
+}
+
+// A deploy may give a project addresses while a pass looks for others. There are
+// two places in this pool: one is taken, the other has just been given away.
+func TestNetworkThatMovesTakesNoAddressesThatAProjectWasJustGiven(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		space := &project.Addresses{Pool: netip.MustParsePrefix("10.90.0.0/23"), Routes: func() ([]netip.Prefix, error) { return nil, nil }}
+		w.loop = reconcile.New(w.cluster.Hands(w.records), reconcile.Settings{Addresses: space})
+		r := w.apply("shop", web("web", "good", 0))
+		r, _ = w.find("shop")
+		r.Subnet = "10.90.0.0/24"
+		w.save(r)
+		given := project.Record{ID: "pnew", Environment: "s", Name: "new", Subnet: "10.90.1.0/24"}
+		w.cluster.Taken = []string{"10.90.0.0/24"}
+		w.cluster.Refusing(func(call string) error {
+			if _, there := w.find("new"); call == "make network" && !there {
+				w.save(given)
+			}
+			return nil
+		})
+		_, _ = w.loop.Pass(t.Context()) // it says that the pool is used up
+		if r, _ = w.find("shop"); r.Subnet == given.Subnet {
+			t.Errorf("two projects have %s", r.Subnet)
+		}
+		w.change("new", func(r *project.Record) { r.Subnet = "10.91.0.0/24" })
+		moved := false
+		w.cluster.Refusing(func(call string) error {
+			if call == "save" && !moved {
+				moved = true
+				if space.TryLock() {
+					space.Unlock()
+					t.Error("a deploy could give the same addresses at this moment")
+				}
+			}
+			return nil
+		})
+		w.settle()
+		if r, _ = w.find("shop"); r.Subnet != "10.90.1.0/24" {
+			t.Errorf("shop has %s", r.Subnet)
+		}
+	})
+}
+
+// A network without addresses is of no use to its project, and must not keep
+// the portal from the networks of others.
+func TestNetworkWithoutAddressesStopsNobody(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.cluster.Unaddressed("s", "pshop")
+		w.apply("shop", web("web", "good", 4001))
+		w.apply("store", web("db", "good", 4002))
+		w.settle()
+		for project, svc := range map[string]string{"shop": "web", "store": "db"} {
+			if active, _ := w.serving(project, svc); active != 1 {
+				t.Errorf("%s serves r%d", project, active)
+			}
+		}
+		if s := w.cluster.State(); len(s.Networks) != 2 || len(s.Portals) != 1 || s.Portals[0] != "s on 2" {
+			t.Errorf("there are %v and the portals %v", s.Networks, s.Portals)
 		}
 	})
 }

@@ -171,11 +171,16 @@ func (w *work) once(ctx context.Context, ro *project.Rollout, d service.Desired,
 	return w.loop.hands.StartHook(ctx, d, duty, command)
 }
 
-// overdue gives a rollout up whose hook runs for longer than it may. That it
-// failed is saved first; then its container goes.
+// overdue gives a rollout up whose hook runs for longer than it may. Its time
+// counts from when it runs; a busy engine has as long to get that far as for
+// any start. That it failed is saved first; then its container goes.
 func (w *work) overdue(ctx context.Context, r *project.Record, s *project.Service, h service.Hook) error {
 	ro := s.Rollout(h.Rollout)
-	if !h.Live() || ro.State != project.Pending || time.Since(h.Created) <= ro.HookLimit(h.Duty) {
+	began := h.Began
+	if began.IsZero() {
+		began = h.Created.Add(service.Patience)
+	}
+	if !h.Live() || ro.State != project.Pending || time.Since(began) <= ro.HookLimit(h.Duty) {
 		return nil
 	}
 	lines, err := w.loop.hands.LastLines(ctx, h.Container, linesKept)

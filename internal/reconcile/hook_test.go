@@ -90,6 +90,28 @@ func TestInitThatTakesTooLongFailsTheDeployAndEnds(t *testing.T) {
 	})
 }
 
+// A busy engine takes its time to start a container. That is not the init's.
+func TestTimeOfAnInitCountsFromWhenItRuns(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		db := web("db", "tardy", 0)
+		db.InitTimeout = spec.Duration(2 * time.Second)
+		w.apply("shop", db)
+		w.settle()
+		if active, state := w.serving("shop", "db"); active != 1 {
+			t.Errorf("r%d serves, the last is %s", active, state)
+		}
+	})
+	in(t, func(t *testing.T, w *world) {
+		db := web("db", "unbegun", 0)
+		db.InitTimeout = spec.Duration(2 * time.Second)
+		w.apply("shop", db)
+		w.passFor(service.Patience + 10*time.Second)
+		if _, state := w.serving("shop", "db"); state != project.Failed || w.cluster.State().Inits != 0 {
+			t.Errorf("an init that never runs: %s", state)
+		}
+	})
+}
+
 func TestInitThatNobodyWantsAnyMoreEnds(t *testing.T) {
 	for name, end := range map[string]func(w *world){
 		"stopped": func(w *world) { w.change("shop", func(r *project.Record) { r.Service("db").Stopped = true }) },

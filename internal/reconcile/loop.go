@@ -132,13 +132,13 @@ type Hands struct {
 
 // Settings differ between loops.
 type Settings struct {
-	Every     time.Duration     // between passes when nothing happens; 0 is a minute
-	HTTPPort  uint16            // of the ingress; 0 is 80
-	HTTPSPort uint16            // of the ingress; 0 is 443
-	Suffix    string            // of default domains; "" is none
-	Addresses project.Addresses // where a network finds other addresses when its own are taken; default: nowhere
-	Witness   Witness           // default: nobody
-	Backoff   service.Backoff   // how long what crashes again and again rests
+	Every     time.Duration      // between passes when nothing happens; 0 is a minute
+	HTTPPort  uint16             // of the ingress; 0 is 80
+	HTTPSPort uint16             // of the ingress; 0 is 443
+	Suffix    string             // of default domains; "" is none
+	Addresses *project.Addresses // where a network finds other addresses when its own are taken; default: nowhere
+	Witness   Witness            // default: nobody
+	Backoff   service.Backoff    // how long what crashes again and again rests
 	Log       *slog.Logger
 }
 
@@ -283,6 +283,7 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	v := project.View{Snapshot: snap, Accepts: l.tried.asker(ctx, snap), Quiet: l.quiet(ctx), Links: project.LinksOf(records), Now: time.Now(), Backoff: l.set.Backoff}
 	l.see(snap)
 	w := &work{loop: l, view: v, records: records}
+	w.dropUnaddressed(ctx)
 	for i := range records {
 		w.project(ctx, &records[i])
 	}

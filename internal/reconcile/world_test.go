@@ -26,6 +26,8 @@ func apps() map[string]reconciletest.App {
 		"sha256:filled":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second},
 		"sha256:broken":   {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 2 * time.Second, InitExit: 3, Says: []string{"no disk"}},
 		"sha256:endless":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, Init: 24 * time.Hour, Says: []string{"filling"}},
+		"sha256:tardy":    {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, InitSlow: 20 * time.Second, Init: time.Second},
+		"sha256:unbegun":  {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, InitSlow: 24 * time.Hour},
 		"sha256:lost":     {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, InitLost: 1 << 20},
 		"sha256:lost2":    {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, InitLost: 2},
 		"sha256:cut":      {Image: service.Image{Volumes: []string{"/data"}, Init: "/dk/container_init"}, InitCut: true},

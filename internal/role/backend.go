@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net/netip"
 	"strings"
 	"sync"
 	"time"
@@ -54,10 +53,6 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 	if err != nil {
 		return nil, err
 	}
-	pool, err := netip.ParsePrefix(c.Pool)
-	if err != nil {
-		return nil, err
-	}
 	cl := cluster{engine}
 	var registry deploy.Registry = engine
 	if c.Offline {
@@ -68,7 +63,7 @@ func newBackend(l Layout, c *ServerConfig, db *store.Store, engine *swarm.Swarm,
 		swarm: problem.New(problem.Unavailable, "the engine was not asked yet"),
 		Deployer: &deploy.Deployer{
 			Records: db, Rights: engine, Images: engine, Registry: registry, Offline: c.Offline, Loop: view, Volumes: cl,
-			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Pool: pool, Disks: spaces{l},
+			Machine: where{m, cl}, Environments: []string{spec.DefaultEnvironment}, Disks: spaces{l},
 		},
 	}, nil
 }

@@ -46,7 +46,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	f.Systemd = isDir("/run/systemd/system")
 	f.Unit = exists(unitFile) || exists(packageUnit)
 	f.SetUp = exists(filepath.Join(p.Data, "guard"))
-	if _, err := portal.Image(); err != nil {
+	if _, err := portal.Program(); err != nil {
 		f.PortalFlaw = err.Error()
 	}
 	if f.Root {
@@ -362,8 +362,13 @@ func contextFact(file string) doctor.Context {
 func packetFilters(ctx context.Context) []doctor.Table {
 	var found []doctor.Table
 	for _, tool := range []string{"iptables", "ip6tables"} {
-		out, _ := exec.CommandContext(ctx, tool, "-w", "5", "-S").Output() // no rules are told as missing rules
-		found = append(found, doctor.Table{Tool: tool, Rules: strings.Split(strings.TrimSpace(string(out)), "\n")})
+		var rules []string
+		for _, chain := range []string{"filter INPUT", "filter HAVRE-INPUT", "mangle PREROUTING", "mangle HAVRE-PREROUTING"} {
+			table, name, _ := strings.Cut(chain, " ")
+			out, _ := exec.CommandContext(ctx, tool, "-w", "5", "-t", table, "-S", name).Output() // no rules are told as missing rules
+			rules = append(rules, strings.Split(strings.TrimSpace(string(out)), "\n")...)
+		}
+		found = append(found, doctor.Table{Tool: tool, Rules: rules})
 	}
 	return found
 }

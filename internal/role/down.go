@@ -92,7 +92,10 @@ func Purge(ctx context.Context, l Layout) ([]string, error) {
 		return removed, fmt.Errorf("remove %s: %w", l.Data, err)
 	}
 	removed = append(removed, "directory "+filepath.Clean(l.Data))
-	for _, name := range []string{ServerUser, IngressUser} {
+	for _, name := range []string{ServerUser, IngressUser, PortalUser} {
+		if name == PortalUser && lookUp(IngressUser).uid >= 0 {
+			continue // another Havre's, of which no portal may run at the moment
+		}
 		// userdel refuses while another Havre on this machine runs as the user.
 		if exec.Command("userdel", name).Run() == nil {
 			removed = append(removed, "user "+name)

@@ -40,9 +40,18 @@ func runGuard(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
+	ingress, err := systemUser(IngressUser)
+	if err != nil {
+		return err
+	}
+	own, err := systemUser(PortalUser)
+	if err != nil {
+		return err
+	}
+	users := portal.Users{Own: uint32(own.uid), Callers: []uint32{uint32(ingress.uid)}}
 	g, err := guard.New(guard.Settings{
 		Dir: l.GuardDir(), Socket: l.GuardSocket(), SocketGroup: server.gid, Engine: c.Engine,
-		PortalImage: portalImage, Log: logger("guard", c.Log),
+		PortalUser: users.Own, PortalImage: func() (io.Reader, string, error) { return portalImage(users) }, Log: logger("guard", c.Log),
 	})
 	if err != nil {
 		return err
@@ -50,8 +59,8 @@ func runGuard(ctx context.Context, l Layout) error {
 	return g.Run(ctx)
 }
 
-func portalImage() (io.Reader, string, error) {
-	a, err := portal.Image()
+func portalImage(u portal.Users) (io.Reader, string, error) {
+	a, err := portal.Image(u)
 	if err != nil {
 		return nil, "", err
 	}

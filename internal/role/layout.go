@@ -20,6 +20,7 @@ import (
 const (
 	ServerUser  = "havre"
 	IngressUser = "havre-ingress"
+	PortalUser  = "havre-portal" // of the portals' containers; nothing else runs as it
 )
 
 // DefaultData is where Havre keeps everything unless it is told otherwise.
@@ -58,7 +59,10 @@ func accounts() (server, ingress account, err error) {
 	if server, err = systemUser(ServerUser); err != nil {
 		return
 	}
-	ingress, err = systemUser(IngressUser)
+	if ingress, err = systemUser(IngressUser); err != nil {
+		return
+	}
+	_, err = systemUser(PortalUser)
 	return
 }
 

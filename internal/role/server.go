@@ -178,6 +178,7 @@ func runServer(ctx context.Context, l Layout) error {
 	if err != nil {
 		return err
 	}
+	b.Addresses = space
 	b.authority, b.journal, b.seer, b.log = authority, journal, seer, log
 	b.Logbook, b.Vault, b.Certificates = book, kept, certs
 	web := server.New(server.Settings{Socket: l.ServerSocket(), Listen: c.Listen, Token: token, Backend: b.pieces(), Pages: page.New(page.Settings{Token: token, Look: b, Log: log}), Metrics: c.Metrics == "localhost", Log: log})
@@ -370,11 +371,11 @@ func (ls *leaves) part(now time.Time) api.Part {
 }
 
 // addresses is where networks find addresses.
-func (c *ServerConfig) addresses() (project.Addresses, error) {
+func (c *ServerConfig) addresses() (*project.Addresses, error) {
 	m, err := newMachine()
 	if err != nil {
-		return project.Addresses{}, err
+		return nil, err
 	}
 	pool, err := netip.ParsePrefix(c.Pool)
-	return project.Addresses{Pool: pool, Routes: m.Routes}, err
+	return &project.Addresses{Pool: pool, Routes: m.Routes}, err
 }

@@ -67,6 +67,7 @@ type Hook struct {
 	Error   string // what the swarm says went wrong; it has not done its work then
 	Leaves  bool   // it was removed: this is what is left, and counts for nothing
 	Created time.Time
+	Began   time.Time // when its container ran; zero before that
 }
 
 // Live tells whether a hook runs, or will.

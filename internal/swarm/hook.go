@@ -177,7 +177,22 @@ func (h *seenHook) folded() service.Hook {
 	default:
 		hook.State = service.Running
 	}
+	if hook.State == service.Running {
+		hook.Began = h.began()
+	}
 	return hook
+}
+
+// began is when a hook that runs began to: the list of containers says when
+// they were made, and a busy engine takes its time to start one.
+func (h *seenHook) began() time.Time {
+	switch {
+	case h.task != nil && h.task.Status.State == swarm.TaskStateRunning:
+		return h.task.Status.Timestamp
+	case h.task == nil && h.box != nil:
+		return time.Unix(h.box.Created, 0)
+	}
+	return time.Time{} // the swarm has not yet seen it run
 }
 
 // leaving is where a hook stands that was removed.

@@ -51,7 +51,7 @@ func TestHookStandsWhereItsTaskAndItsContainerSay(t *testing.T) {
 	labels := map[string]string{"havre.kind": "hook", "havre.env": "prod", "havre.project": "aaaaaaa2", "havre.service": "bbbbbbb2", "havre.rollout": "3"}
 	task := func(state engine.TaskState, words string, status *engine.ContainerStatus) *engine.Task {
 		return &engine.Task{ID: "t", ServiceID: id, Spec: engine.TaskSpec{ContainerSpec: &engine.ContainerSpec{Labels: labels}},
-			Status: engine.TaskStatus{State: state, Err: words, ContainerStatus: status}}
+			Status: engine.TaskStatus{Timestamp: at.Add(time.Minute), State: state, Err: words, ContainerStatus: status}}
 	}
 	box := func(state container.ContainerState) *container.Summary {
 		of := map[string]string{"com.docker.swarm.service.id": id}
@@ -117,7 +117,11 @@ func TestHookStandsWhereItsTaskAndItsContainerSay(t *testing.T) {
 		if known := c.there || c.box != nil; known != (got[0].Duty == service.Upgrade) || known == got[0].Created.IsZero() {
 			t.Errorf("%s: it is the %s, of %s", says, got[0].Duty, got[0].Created)
 		}
-		got[0].Duty, got[0].Created = "", time.Time{}
+		began := got[0].Began
+		if c.task != nil && c.task.Status.State == engine.TaskStateRunning && c.want.State == service.Running && !began.Equal(c.task.Status.Timestamp) || c.want.State != service.Running && !began.IsZero() {
+			t.Errorf("%s: it began at %s", says, began)
+		}
+		got[0].Duty, got[0].Created, got[0].Began = "", time.Time{}, time.Time{}
 		if got[0] != c.want {
 			t.Errorf("%s: %+v, want %+v", says, got[0], c.want)
 		}

@@ -2,6 +2,7 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -131,7 +132,11 @@ func (s *Swarm) createNetwork(ctx context.Context, want service.Network, subnet 
 		IPAM:       &network.IPAM{Config: []network.IPAMConfig{{Subnet: subnet}}},
 		Labels:     mark{kind: kind, environment: want.Environment, project: want.Project, target: want.Target}.labels(nil),
 	})
-	return r.ID, explain(err, "make network %s", want.Name)
+	err = explain(err, "make network %s", want.Name)
+	if p := (*problem.Problem)(nil); errors.As(err, &p) && p.Rule == "network-taken" {
+		p.Kind = problem.Conflict // other addresses will do
+	}
+	return r.ID, err
 }
 
 // RemoveNetwork takes a network away once nothing uses it any more: a network

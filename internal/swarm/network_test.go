@@ -3,6 +3,7 @@ package swarm_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"havre/internal/problem"
@@ -48,6 +49,30 @@ func TestNetworkWithAddressesOfAnotherIsAConflict(t *testing.T) {
 		if n.Project == "overlap3" {
 			t.Errorf("%+v is left", n)
 		}
+	}
+}
+
+// The portal is everybody's: a network of one project that it cannot join keeps
+// it from no other.
+func TestPortalJoinsTheNetworksThatItCan(t *testing.T) {
+	w := open(t)
+	a, b := w.project(t, "joining2", "10.87.28.0/24"), w.project(t, "joining3", "10.87.29.0/24")
+	missing := strings.Repeat("a", 25)
+	for range 2 { // one that is made, and one that runs
+		if err := w.swarm.EnsurePortal(t.Context(), "prod", []string{a.Network, missing, b.Network}); problem.KindOf(err) != problem.NotFound {
+			t.Errorf("error = %v", err)
+		}
+		snap, err := w.swarm.Snapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := slices.Sorted(slices.Values([]string{a.Network, b.Network}))
+		if len(snap.Portals) != 1 || !snap.Portals[0].Running || !slices.Equal(snap.Portals[0].Networks, want) {
+			t.Errorf("portals are %+v; want one on %v", snap.Portals, want)
+		}
+	}
+	if err := w.swarm.EnsurePortal(t.Context(), "prod", nil); err != nil {
+		t.Error(err)
 	}
 }
 

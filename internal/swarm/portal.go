@@ -2,12 +2,11 @@ package swarm
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/moby/moby/api/types/container"
@@ -111,14 +110,11 @@ func (s *Swarm) EnsurePortal(ctx context.Context, environment string, networks [
 	return s.removePortals(ctx, w.Over)
 }
 
-// portalUser is nobody; the group is the ingress's, which may use its socket.
-const portalUser = 65534
-
 // material is what a portal is made of.
 type material struct {
 	Image     string // id
 	Directory string // shared with the ingress
-	Group     uint32 // of the directory
+	User      string // UID:GID that it runs as, which has the directory
 }
 
 func (s *Swarm) portalMaterial(ctx context.Context, environment string) (material, error) {
@@ -127,15 +123,7 @@ func (s *Swarm) portalMaterial(ctx context.Context, environment string) (materia
 	if err != nil {
 		return material{}, err
 	}
-	info, err := os.Stat(place.Directory)
-	if err != nil {
-		return material{}, fmt.Errorf("look at the portal's directory: %w", err)
-	}
-	st, ok := info.Sys().(*syscall.Stat_t) // the guard has given it to the ingress's group
-	if !ok {
-		return material{}, fmt.Errorf("look at the portal's directory %s: it has no group", place.Directory)
-	}
-	return material{string(place.Image), place.Directory, st.Gid}, nil
+	return material{string(place.Image), place.Directory, string(place.User)}, nil
 }
 
 func (s *Swarm) portalsIn(ctx context.Context, environment string) ([]service.Portal, error) {
@@ -151,9 +139,9 @@ func (s *Swarm) portalsIn(ctx context.Context, environment string) ([]service.Po
 
 // portalSysctls let a portal connect to one container more often than the
 // kernel's 28,000 source ports last for a minute: where the client is the
-// first to close, each stays taken for that long.
+// first to close, each stays taken for that long. It forwards nothing.
 func portalSysctls() map[string]string {
-	return map[string]string{"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
+	return map[string]string{"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"}
 }
 
 // portalContainer is the portal's container: no privilege, nothing to write
@@ -165,7 +153,7 @@ func portalContainer(p service.Portal, firstNetwork string, m material) client.C
 		Name: portalName(p.Environment, p.Generation),
 		Config: &container.Config{
 			Image:  m.Image,
-			User:   fmt.Sprintf("%d:%d", portalUser, m.Group),
+			User:   m.User,
 			Labels: mark{kind: kindPortal, environment: p.Environment}.labels(nil),
 		},
 		HostConfig: &container.HostConfig{
@@ -194,24 +182,25 @@ func (s *Swarm) startPortal(ctx context.Context, p service.Portal, networks []st
 		return explain(err, "make the portal of %s", p.Environment)
 	}
 	p.Container, p.Networks = r.ID, networks[:1]
-	if err := s.attach(ctx, p, networks); err != nil {
-		return err
-	}
+	lacks := s.attach(ctx, p, networks)
 	_, err = s.api.ContainerStart(ctx, r.ID, client.ContainerStartOptions{})
-	return explain(err, "start the portal of %s", p.Environment)
+	return errors.Join(lacks, explain(err, "start the portal of %s", p.Environment))
 }
 
 // attach connects before it disconnects: a container without any network
-// could not be given one again.
+// could not be given one again. A network that cannot be joined keeps the
+// portal from no other: they are different projects'.
 func (s *Swarm) attach(ctx context.Context, p service.Portal, networks []string) error {
+	var wrong []error
 	for _, id := range networks {
 		if slices.Contains(p.Networks, id) {
 			continue
 		}
 		_, err := s.api.NetworkConnect(ctx, id, client.NetworkConnectOptions{Container: p.Container})
-		if err != nil {
-			return explain(err, "connect the portal of %s to network %s", p.Environment, id)
-		}
+		wrong = append(wrong, explain(err, "connect the portal of %s to network %s", p.Environment, id))
+	}
+	if err := errors.Join(wrong...); err != nil {
+		return err
 	}
 	for _, id := range p.Networks {
 		if slices.Contains(networks, id) {

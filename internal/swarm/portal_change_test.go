@@ -28,7 +28,7 @@ func (w world) upgraded(t *testing.T) world {
 		t.Fatal(err)
 	}
 	image, err := portal.NewArchive(portal.Recipe{
-		Repository: "havre.invalid/portal", User: "65534", Entrypoint: []string{"/havre-portal"},
+		Repository: "havre.invalid/portal", User: fmt.Sprint(portalUser), Entrypoint: []string{"/havre-portal"},
 		Files: []portal.File{
 			{Path: "etc", Mode: fs.ModeDir | 0o555},
 			{Path: "etc/nsswitch.conf", Mode: 0o444, Body: []byte("hosts: dns\n")},
@@ -41,7 +41,7 @@ func (w world) upgraded(t *testing.T) world {
 		t.Fatal(err)
 	}
 	w.guarded(t, guard.Settings{
-		Dir: filepath.Join(w.data, "guard"), Socket: filepath.Join(w.Dir, "guard2.sock"), Engine: w.Socket, NoFirewall: true,
+		Dir: filepath.Join(w.data, "guard"), Socket: filepath.Join(w.Dir, "guard2.sock"), Engine: w.Socket, NoFirewall: true, PortalUser: portalUser,
 		PortalImage: func() (io.Reader, string, error) { return bytes.NewReader(image.Bytes), image.ID, nil },
 	})
 	return w

@@ -27,7 +27,7 @@ func (w world) portal(t *testing.T) service.Portal {
 func built(t *testing.T) world {
 	t.Helper()
 	w := open(t)
-	if _, err := portal.Image(); err != nil {
+	if _, err := portal.Image(portal.Users{}); err != nil {
 		t.Fatal(err)
 	}
 	return w

@@ -25,7 +25,7 @@ var shared lab.Shared
 func TestMain(m *testing.M) { os.Exit(shared.Main(m)) }
 
 // portalGroup stands for the ingress's group.
-const portalGroup = 23456
+const portalGroup, portalUser = 23456, 23457
 
 // world is the shared engine with a guard in front of it.
 type world struct {
@@ -48,7 +48,7 @@ func open(t *testing.T) world {
 	if err := guard.WriteBounds(own, guard.DefaultBounds(w.data, 0, portalGroup)); err != nil {
 		t.Fatal(err)
 	}
-	w.guarded(t, guard.Settings{Dir: own, Socket: socket, Engine: w.Socket, PortalImage: portalImage, NoFirewall: true})
+	w.guarded(t, guard.Settings{Dir: own, Socket: socket, Engine: w.Socket, PortalImage: portalImage, PortalUser: portalUser, NoFirewall: true})
 	w.image = lab.ScratchImage(t, w.World, "havre.invalid/prod/app:latest")
 	return w
 }
@@ -86,7 +86,7 @@ func (w *world) connect(t *testing.T, socket string) {
 }
 
 func portalImage() (io.Reader, string, error) {
-	image, err := portal.Image()
+	image, err := portal.Image(portal.Users{Own: portalUser})
 	return bytes.NewReader(image.Bytes), image.ID, err
 }
 

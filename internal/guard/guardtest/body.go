@@ -62,11 +62,11 @@ const carrierBody = `{
 }`
 
 const portalBody = `{
-	"Image": "$PORTALIMAGE", "User": "65534:$GROUP",
+	"Image": "$PORTALIMAGE", "User": "$PORTALUSER:$GROUP",
 	"Labels": {"havre.env": "prod", "havre.kind": "portal"},
 	"HostConfig": {
 		"NetworkMode": "$NET", "ReadonlyRootfs": true, "CapDrop": ["ALL"], "SecurityOpt": ["no-new-privileges"], "DnsOptions": ["ndots:1"], "Memory": 33554432,
-		"Sysctls": {"net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
+		"Sysctls": {"net.ipv4.ip_forward": "0", "net.ipv4.ip_local_port_range": "1024 65000", "net.ipv4.tcp_tw_reuse": "1"},
 		"RestartPolicy": {"Name": "on-failure"},
 		"Mounts": [{"Type": "bind", "Source": "$DATA/portal/prod", "Target": "/portal"}]
 	}

@@ -115,6 +115,8 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ok:
 		w.Header().Set("Content-Type", "application/json")
 		io.WriteString(w, text)
+	case path == "/networks":
+		io.WriteString(w, e.listNetworks())
 	case strings.HasSuffix(path, "/archive") && strings.Contains(path, id64("b")):
 		w.Header().Set("X-Docker-Container-Path-Stat", "eyJtb2RlIjo0MjB9") // {"mode":420}
 		w.Header().Set("Content-Type", "application/x-tar")
@@ -127,7 +129,7 @@ func (e *Engine) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		io.WriteString(w, "a line of a log\n")
 	case strings.HasSuffix(path, "/stats"):
 		io.WriteString(w, `{"read":"2026-01-01T00:00:00Z"}`)
-	case path == "/containers/json" || path == "/networks" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/secrets" || path == "/images/json":
+	case path == "/containers/json" || path == "/services" || path == "/tasks" || path == "/configs" || path == "/secrets" || path == "/images/json":
 		io.WriteString(w, "[]")
 	default:
 		w.Header().Set("Content-Type", "application/json")
@@ -155,6 +157,9 @@ func (e *Engine) write(w http.ResponseWriter, r *http.Request, path string) {
 	case path == "/images/create":
 		io.WriteString(w, `{"status":"Pulling"}`+"\n")
 		e.Put("/images/"+r.URL.Query().Get("fromImage")+"@"+r.URL.Query().Get("tag")+"/json", `{"Id":"`+pulled+`"}`)
+	case path == "/networks/create":
+		w.WriteHeader(http.StatusCreated)
+		fmt.Fprintf(w, `{"Id":%q}`, e.makeNetwork(body))
 	case strings.HasSuffix(path, "/create") || strings.HasSuffix(path, "/exec"):
 		w.WriteHeader(http.StatusCreated)
 		id := strings.Repeat("d", 64)
@@ -197,6 +202,27 @@ func (e *Engine) look(w http.ResponseWriter, r *http.Request, path string, body 
 	w.WriteHeader(http.StatusCreated)
 	fmt.Fprintf(w, `{"Id":%q}`, id)
 	return true
+}
+
+// makeNetwork keeps a network as it was asked for, and gives its id.
+func (e *Engine) makeNetwork(body []byte) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	id := fmt.Sprintf("%025d", len(e.written))
+	e.objects["/networks/"+id] = strings.Replace(string(body), "{", fmt.Sprintf(`{"Id":%q,`, id), 1)
+	return id
+}
+
+func (e *Engine) listNetworks() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var all []string
+	for path, text := range e.objects {
+		if strings.HasPrefix(path, "/networks/") {
+			all = append(all, text)
+		}
+	}
+	return "[" + strings.Join(all, ",") + "]"
 }
 
 // echo plays a command that repeats its input once it has ended.

@@ -93,7 +93,7 @@ func FakeOf(t testing.TB, version string) *World {
 	socket := dir + "/guard.sock"
 	g := Start(t, guard.Settings{
 		Dir: dir + "/guard", Socket: socket, SocketGroup: os.Getgid(), Engine: engine.Socket, Owner: uint32(os.Getuid()),
-		NoFirewall: true, NoRemount: true,
+		NoFirewall: true, NoRemount: true, PortalUser: 4243,
 		PortalImage: func() (io.Reader, string, error) { return strings.NewReader(""), "sha256:" + id64("e"), nil },
 	})
 	w := &World{
@@ -101,7 +101,7 @@ func FakeOf(t testing.TB, version string) *World {
 		Audit: dir + "/guard",
 		Fake:  engine,
 		Vars: map[string]string{
-			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "NODE": id25("1"),
+			"INSTANCE": g.Instance(), "PROJECT": project, "SERVICE": service, "DATA": dir + "/data", "GROUP": "4242", "PORTALUSER": "4243", "NODE": id25("1"),
 			"NET": id25("n"), "NET2": id25("m"), "OTHERNET": id25("o"), "SVC": id25("s"), "OTHERSVC": id25("t"),
 			"CONFIG": id25("c"), "OTHERCONFIG": id25("d"), "SECRET": id25("g"), "OTHERSECRET": id25("h"), "ENVSECRET": id25("i"), "BOX": id64("b"), "PORTAL": id64("a"), "OTHERBOX": id64("f"),
 			"IMAGE": "sha256:" + id64("1"), "OTHERIMAGE": "sha256:" + id64("2"), "LABELIMAGE": "sha256:" + id64("3"),
@@ -121,15 +121,15 @@ func stock(e *Engine, v map[string]string) {
 			v["INSTANCE"], kind, project, service)
 	}
 	ours, theirs := labels("service", project), `{"havre.env":"prod","havre.kind":"service","havre.project":"aaaaaaa2"}`
-	network := func(id, name, labels string) {
-		e.Put("/networks/"+id, fmt.Sprintf(`{"Id":%q,"Name":%q,"Labels":%s}`, id, name, labels))
+	network := func(id, name, subnet, labels string) {
+		e.Put("/networks/"+id, fmt.Sprintf(`{"Id":%q,"Name":%q,"Labels":%s,"IPAM":{"Config":[{"Subnet":%q}]}}`, id, name, labels, subnet))
 	}
-	network(v["NET"], "h-aaaaaaa2-1", labels("network", project))
-	network(v["NET2"], "h-ccccccc2-1", labels("network", "ccccccc2"))
-	network(v["OTHERNET"], "theirs", theirs)
+	network(v["NET"], "h-aaaaaaa2-1", "10.87.1.0/24", labels("network", project))
+	network(v["NET2"], "h-ccccccc2-1", "10.87.2.0/24", labels("network", "ccccccc2"))
+	network(v["OTHERNET"], "theirs", "10.87.3.0/24", theirs)
 	for i, l := range Links() {
 		v[l.Var] = id25(string("pqrs"[i]))
-		network(v[l.Var], "h-"+l.Project+"-2", fmt.Sprintf(`{"havre.instance":%q,"havre.kind":"link","havre.env":%q,"havre.project":%q,"havre.link":%q}`, v["INSTANCE"], l.Environment, l.Project, l.Target))
+		network(v[l.Var], "h-"+l.Project+"-2", l.Subnet, fmt.Sprintf(`{"havre.instance":%q,"havre.kind":"link","havre.env":%q,"havre.project":%q,"havre.link":%q}`, v["INSTANCE"], l.Environment, l.Project, l.Target))
 	}
 	object := func(path, id, name, labels string) {
 		e.Put(path+id, fmt.Sprintf(`{"ID":%q,"Spec":{"Name":%q,"Labels":%s}}`, id, name, labels))
@@ -174,7 +174,6 @@ func stock(e *Engine, v map[string]string) {
 	image("sha256:"+id64("4"), `"havre.invalid/prod/trigger:latest"`, "null", `["RUN evil"]`)
 	image(v["PORTALIMAGE"], `"havre.invalid/portal:eeeeeeeeeeee","havre.invalid/prod/disguised:latest"`, "null", "null")
 	list := func(path, item string) { e.Put(path, item) }
-	list("/networks", fmt.Sprintf(`[{"Id":%q,"Name":"h-aaaaaaa2-1","Labels":%s},{"Id":%q,"Name":"theirs","Labels":%s}]`, v["NET"], ours, v["OTHERNET"], theirs))
 	// An engine that gave a secret back would still not show it to anyone.
 	list("/secrets", fmt.Sprintf(`[{"ID":%q,"Spec":{"Name":"h-aaaaaaa2-password","Labels":%s,"Data":"eA=="}},{"ID":%q,"Spec":{"Name":"theirs","Labels":%s}}]`, v["SECRET"], labels("secret", project), v["OTHERSECRET"], theirs))
 	list("/containers/json", fmt.Sprintf(`[{"Id":%q,"Labels":%s},{"Id":%q,"Labels":%s}]`, v["BOX"], ours, v["OTHERBOX"], theirs))

@@ -22,6 +22,7 @@ import (
 const usage = `usage: app [serve]          as the environment says, see serve.go
        app healthcheck [PORT]  exit 0 when /health is well
        app dial ADDR           ok, refused or timeout
+       app send ADDR DURATION  datagrams, as fast as it goes
        app lookup NAME         its addresses
        app sleep DURATION
        app print WORD...       each on a line
@@ -69,6 +70,8 @@ func run(command string, args []string) error {
 		return cat(args)
 	case command == "write" && len(args) == 2:
 		return write(args[0], args[1])
+	case command == "send" && len(args) == 2:
+		return send(args[0], args[1])
 	case len(args) == 1:
 		return runOne(command, args[0])
 	}
@@ -119,6 +122,24 @@ func healthcheck(port string) error {
 	fmt.Printf("%s", text)
 	if answer.StatusCode != http.StatusOK {
 		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+// send gives way to others between datagrams: a test looks at what comes
+// through, not at how much.
+func send(address, duration string) error {
+	d, err := time.ParseDuration(duration)
+	if err != nil {
+		return err
+	}
+	conn, err := net.Dial("udp", address)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(200 * time.Microsecond) {
+		_, _ = conn.Write([]byte("x")) // what is dropped may be told by an error
 	}
 	return nil
 }

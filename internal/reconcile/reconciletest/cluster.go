@@ -33,6 +33,7 @@ type App struct {
 	Says    []string      // its log
 
 	Init     time.Duration // how long its init takes; it has one when its Image says so
+	InitSlow time.Duration // how long the engine takes to start it
 	InitExit int           // the init's exit code
 	InitLost int           // how often the swarm cannot start it
 	InitCut  bool          // the swarm ends it, and it takes that politely
@@ -199,6 +200,14 @@ func (c *Cluster) Stray(environment string, p spec.ProjectID) {
 	swarm := c.next("swarm")
 	c.services[swarm] = &swarmService{id: swarm, d: service.Desired{Environment: environment, Project: p, ID: "stray", Rollout: 1, Network: id, Spec: spec.Service{Replicas: 1}}, replicas: 1, network: id}
 	c.portals = append(c.portals, service.Portal{Container: c.box(), Environment: environment, Generation: 1, Running: true, Created: c.at, Networks: []string{id}})
+}
+
+// Unaddressed adds a network to which the swarm gives no addresses.
+func (c *Cluster) Unaddressed(environment string, p spec.ProjectID) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	id := c.next("net")
+	c.networks = append(c.networks, service.Network{ID: id, Name: id, Environment: environment, Project: p})
 }
 
 // Machine is the machine as the deployer sees it.

@@ -15,10 +15,11 @@ import (
 // hook is a hook and its container.
 type hook struct {
 	service.Hook
-	ends time.Time
-	gone time.Time // when nothing is left of it; zero unless it was removed
-	exit int
-	d    service.Desired
+	starts time.Time
+	ends   time.Time
+	gone   time.Time // when nothing is left of it; zero unless it was removed
+	exit   int
+	d      service.Desired
 }
 
 // hookGoes is how long something is left of a hook that was removed.
@@ -29,6 +30,9 @@ func (c *Cluster) hooksNow() []service.Hook {
 	var all []service.Hook
 	c.hooks = slices.DeleteFunc(c.hooks, func(h *hook) bool { return h.Leaves && !c.at.Before(h.gone) })
 	for _, h := range c.hooks {
+		if h.State == service.Waiting && !c.at.Before(h.starts) {
+			h.State, h.Began = service.Running, h.starts
+		}
 		if h.State == service.Running && !c.at.Before(h.ends) {
 			h.State = service.Complete
 			if c.apps[h.d.Image].InitCut {
@@ -99,14 +103,14 @@ func (c *Cluster) StartHook(ctx context.Context, d service.Desired, duty service
 			}
 		}
 		app := c.apps[d.Image]
-		lasts, exit := app.Init, app.InitExit
+		starts, lasts, exit := c.at.Add(app.InitSlow), app.Init, app.InitExit
 		if duty == service.Upgrade {
 			lasts, exit = app.Upgrade, app.UpgradeExit
 			c.beside(d)
 		}
 		h := &hook{
-			Hook: service.Hook{Duty: duty, SwarmID: c.box(), Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Running, Created: c.at},
-			ends: c.at.Add(lasts), exit: exit, d: d,
+			Hook:   service.Hook{Duty: duty, SwarmID: c.box(), Container: c.box(), Project: d.Project, Service: d.ID, Rollout: d.Rollout, State: service.Waiting, Created: c.at},
+			starts: starts, ends: starts.Add(lasts), exit: exit, d: d,
 		}
 		if c.lost[d.ID] < app.InitLost {
 			c.lost[d.ID]++

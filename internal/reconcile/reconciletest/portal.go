@@ -66,6 +66,9 @@ func (c *Cluster) EnsurePortal(ctx context.Context, environment string, networks
 			if !slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == id && n.Environment == environment }) {
 				return problem.New(problem.NotFound, "no network %s", id)
 			}
+			if slices.ContainsFunc(c.networks, func(n service.Network) bool { return n.ID == id && n.Subnet == "" }) {
+				return problem.New(problem.Unavailable, "network %s has no addresses", id)
+			}
 		}
 		w = service.TendPortals(c.portalsOf(environment), c.portal, networks, c.at)
 		return nil
