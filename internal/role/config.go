@@ -8,8 +8,8 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -80,7 +80,7 @@ func Override(l Layout, r Role, keys map[string]any) error {
 	if wrong := c.Validate(); len(wrong) > 0 {
 		return wrong
 	}
-	return writeWhole(file, append(text, '\n'), 0o644)
+	return disk.WriteFile(file, append(text, '\n'), 0o644)
 }
 
 // Show gives a role's configuration as it is in force. Secrets are paths, so
@@ -91,36 +91,6 @@ func Show(l Layout, r Role) ([]byte, error) {
 		return nil, err
 	}
 	return json.MarshalIndent(c, "", "\t")
-}
-
-// writeWhole puts a file in place whole or not at all, flushed to the disk.
-func writeWhole(file string, text []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(text)
-	for _, then := range []func() error{func() error { return f.Chmod(mode) }, f.Sync} {
-		if err == nil {
-			err = then()
-		}
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 // ports that a configuration may name.

@@ -13,6 +13,7 @@ import (
 	"havre/internal/project"
 	"havre/internal/reconcile"
 	"havre/internal/route"
+	"havre/internal/secret"
 )
 
 // Process is a role's process.
@@ -59,6 +60,15 @@ func (l Layout) Lock() (interface{ Close() error }, error) { return l.lock() }
 func (l Layout) Prepare(uid, gid int) error {
 	return l.prepare(account{uid, gid}, account{uid, gid})
 }
+
+// AdminToken reads the token as root does, when this user is the server's.
+func (l Layout) AdminToken(uid int) (secret.Text, error) { return l.token(account{uid, uid}) }
+
+// SaveContext writes the context of the person who called.
+func SaveContext(url string, token secret.Text) (string, error) { return saveContext(url, token) }
+
+// ForgetContext removes it again.
+func ForgetContext(token secret.Text) string { return forgetContext(token) }
 
 // Hindrance is what would keep the server from starting.
 func (l Layout) Hindrance() error { return l.hindrance() }

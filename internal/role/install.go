@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -159,11 +160,11 @@ func (i *installation) program() (path string, fresh bool, err error) {
 	return ownProgram, true, i.do("copied the program to "+to, func() error { return putFile(to, text, 0o755) })
 }
 
-func putFile(file string, text []byte, mode fs.FileMode) error {
+func putFile(file string, text []byte, mode uint32) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return writeWhole(file, text, mode)
+	return disk.WriteFile(file, text, mode)
 }
 
 // writeUnit puts the unit in place, unless a package has brought the same.

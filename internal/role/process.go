@@ -17,6 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -89,7 +90,7 @@ func (l Layout) remember(role string, pid int) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(l.Pid(role), fmt.Appendf(nil, "%d %s\n", pid, began), 0o600)
+	return disk.WriteFile(l.Pid(role), fmt.Appendf(nil, "%d %s\n", pid, began), 0o600)
 }
 
 // running finds the process of a role that still runs, 0 when none does.
@@ -153,11 +154,18 @@ func handsOver(l Layout, r Role) bool {
 	if r.Heir == nil {
 		return false
 	}
-	c, err := net.DialTimeout("unixpacket", r.Heir(l), time.Second)
+	c, err := dialHeir(r.Heir(l))
 	if err == nil {
 		_ = c.Close() // nothing was asked
 	}
 	return err == nil
+}
+
+// dialHeir connects to a socket for heirs, in the directory of the ingress.
+func dialHeir(socket string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return disk.Dial(ctx, "unixpacket", socket)
 }
 
 // settled finds out whether all roles are of the program that supervises them:
@@ -192,7 +200,7 @@ func executable(pid int) (os.FileInfo, error) {
 // listener is the process that listens at a socket for heirs, 0 when none
 // does. It began to when it had its sockets and its table (unix(7), SO_PEERCRED).
 func listener(socket string) int {
-	c, err := net.DialTimeout("unixpacket", socket, time.Second)
+	c, err := dialHeir(socket)
 	if err != nil {
 		return 0
 	}
