@@ -74,7 +74,7 @@ var rooted = map[string][]string{
 	},
 	"config/, log/ and import/, root's": {
 		"role/alert.go reread os.ReadFile",
-		"role/config.go Load os.ReadFile", "role/config.go Override disk.WriteFile", "role/config.go Override os.ReadFile",
+		"role/config.go Load os.ReadFile", "role/config.go closeConfigs os.Chown", "role/config.go closeConfigs os.Chmod", "role/config.go Override os.ReadFile",
 		"role/doctor.go lastLine os.Open",
 		"role/import.go All filepath.Glob", "role/import.go Begun os.ReadFile", "role/import.go Forget os.Remove", "role/import.go Hold os.OpenFile", "role/import.go OpenImports os.MkdirAll", "role/import.go Save disk.WriteFile", "role/import.go settle os.Open",
 		"role/keep.go complaint os.Open", "role/keep.go trimLog os.Open", "role/keep.go trimLog os.OpenFile", "role/keep.go trimLog os.Stat", "role/keep.go trimLog os.Truncate",

@@ -39,6 +39,7 @@ type Facts struct {
 	Parts      []Part
 	SetUp      bool // there is a Havre in Data
 	Config     []Finding
+	Hidden     bool // a configuration is not for whoever asks to read
 	Roles      []Role
 	Health     []Health
 	Trusted    bool // this machine trusts the root of Havre's authority

@@ -43,7 +43,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	defer cancel()
 	p := prober{Layout{filepath.Clean(o.Data)}, defaultGuard(), defaultServer(), defaultIngress()}
 	f := doctor.Facts{Root: os.Geteuid() == 0, Data: p.Data, Kernel: kernel(ctx), Tools: tools(), Context: contextFact(o.Context)}
-	f.Config = p.configs()
+	f.Config, f.Hidden = p.configs()
 	f.Systemd = isDir("/run/systemd/system")
 	f.Unit = exists(unitFile) || exists(packageUnit)
 	f.SetUp = exists(filepath.Join(p.Data, "guard"))
@@ -59,7 +59,10 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	f.Clock.Built = made()
 	f.Disks = disks(map[string]string{"Havre's data": p.Data, "the engine's data": root})
 	f.Health, f.Trusted = p.health(ctx)
-	f.Ports, f.Listeners, f.Network = p.ports(), p.listeners(ctx), p.network()
+	f.Listeners, f.Network = p.listeners(ctx), p.network()
+	if !f.Hidden {
+		f.Ports = p.ports()
+	}
 	return doctor.Examine(f)
 }
 
@@ -81,11 +84,13 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// configs loads the roles' configurations, and keeps the default of one that is wrong.
-func (p *prober) configs() []doctor.Finding {
-	var wrong []doctor.Finding
+// configs loads the roles' configurations, and keeps the default of one that is
+// wrong, or hidden from whoever is not root.
+func (p *prober) configs() (wrong []doctor.Finding, hidden bool) {
 	note := func(err error, name string) {
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, fs.ErrPermission) {
+			hidden = true
+		} else {
 			wrong = append(wrong, doctor.Finding{Says: problem.Of(err).Error(), Remedy: "havre config check " + name + " --data " + p.Data})
 		}
 	}
@@ -104,7 +109,7 @@ func (p *prober) configs() []doctor.Finding {
 	} else {
 		p.ingress = c
 	}
-	return wrong
+	return wrong, hidden
 }
 
 // lookUp finds a system user and makes none; without one nothing is right that
@@ -131,6 +136,11 @@ func (p *prober) parts() []doctor.Part {
 		one := p.partAt(dir, d)
 		one.Needed = true
 		found = append(found, one)
+	}
+	for _, d := range configs(server, ingress) {
+		if one := p.partAt(dir, d); !one.Link { // root's own
+			found = append(found, one)
+		}
 	}
 	// What a role wrote itself may have any mode below a directory of 0700.
 	for pattern, who := range map[string]account{"server/*": server, "server/ca/*": server, "server/certificate/*": server, "server/acme/*/*": server, "ingress/*": ingress, "guard/*": {}} {

@@ -151,3 +151,34 @@ func TestContextIsWrittenBehindNoLink(t *testing.T) {
 		t.Errorf("it removed %q", gone)
 	}
 }
+
+// The address of a webhook stands in the server's configuration, and is a key.
+func TestConfigurationsAreClosedToOthers(t *testing.T) {
+	l, root := rooted(t)
+	if !root {
+		return
+	}
+	for _, name := range []string{"guard", "server", "ingress"} { // as an older Havre left them
+		must(t, os.WriteFile(l.Config(name), []byte("{}"), 0o600), os.Chown(l.Config(name), theirs, 0), os.Chmod(l.Config(name), 0o644))
+	}
+	must(t, l.Prepare(theirs, theirs))
+	r, err := role.Find("server")
+	must(t, err, role.Override(l, r, map[string]any{"httpPort": 8080}))
+	for name, group := range map[string]uint32{"guard": 0, "ingress": theirs} {
+		now := info(t, l.Config(name))
+		st := now.Sys().(*syscall.Stat_t)
+		if now.Mode().Perm() != 0o640 || st.Uid != 0 || st.Gid != group {
+			t.Errorf("%s: %v of %d:%d; want it for root and the group %d", name, now.Mode(), st.Uid, st.Gid, group)
+		}
+	}
+	if mode := info(t, l.Config("server")).Mode().Perm(); mode != 0o640 {
+		t.Errorf("what havre up wrote has mode %o", mode)
+	}
+	must(t, os.WriteFile(l.Config("server"), []byte("{}"), 0o600), os.Chmod(l.Config("server"), 0o644))
+	for _, c := range role.Diagnose(t.Context(), role.DiagnoseOptions{Data: l.Data}) {
+		if c.Name == "data" && strings.Contains(c.Says, "server.json has mode 0644") || strings.Contains(c.Says, "server.json belongs to") {
+			return
+		}
+	}
+	t.Error("the doctor does not see that others may read it")
+}

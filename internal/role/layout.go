@@ -137,6 +137,9 @@ func (l Layout) prepare(server, ingress account) error {
 			return err
 		}
 	}
+	if err := l.closeConfigs(server, ingress); err != nil {
+		return err
+	}
 	if err := once(d, "server/secret.key", server, secret.NewKeyFile()); err != nil {
 		return err
 	}
