@@ -44,6 +44,17 @@ func Spawn(l Layout, name, program string) (Process, error) {
 	return Process{p}, err
 }
 
+// StartAs starts a role of a user that exists, with its capabilities.
+func StartAs(l Layout, name, as, program string) (Process, error) {
+	r, err := Find(name)
+	if err != nil {
+		return Process{}, err
+	}
+	r.As = as
+	p, err := spawn(l, r, program)
+	return Process{p}, err
+}
+
 // Remember notes a role's process.
 func (l Layout) Remember(name string, pid int) error { return l.remember(name, pid) }
 

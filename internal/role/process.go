@@ -53,7 +53,11 @@ func spawn(l Layout, r Role, program string) (*process, error) {
 		}
 		defer open.Close() // the child has its own
 	}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if r.As != "" {
+		start = func() error { return startNarrow(cmd, r.Caps) }
+	}
+	if err := start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.Name, err)
 	}
 	p := &process{pid: cmd.Process.Pid, done: make(chan struct{})}
