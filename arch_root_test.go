@@ -67,7 +67,7 @@ var rooted = map[string][]string{
 	},
 	"/proc and /sys, the kernel's": {
 		"guard/mount.go laxly os.ReadFile", "guard/mount.go mountLines os.ReadFile", "guard/mount.go mountpoint os.Open",
-		"role/doctor_machine.go kernel os.ReadFile",
+		"role/doctor_machine.go hasAppArmor os.ReadFile", "role/doctor_machine.go kernel os.ReadFile",
 		"role/machine.go procTable os.Open",
 		"role/metrics.go ownUse os.ReadFile",
 		"role/process.go Named os.WriteFile", "role/process.go displace os.ReadFile", "role/process.go displace os.Readlink", "role/process.go executable os.Stat", "role/process.go keepOn os.Readlink", "role/process.go startTime os.ReadFile",

@@ -62,7 +62,7 @@ type Finding struct{ Says, Remedy string }
 func Examine(f Facts) []Check {
 	var all []Check
 	for _, judge := range []func(Facts) []Check{
-		rights, engine, swarm, tools, kernel, memory, forwarding,
+		rights, engine, swarm, runc, confinement, tools, kernel, memory, forwarding,
 		data, config, roles, health, certificates, ports, pool, firewall,
 		disks, clock, portal, context,
 	} {

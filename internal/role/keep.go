@@ -17,6 +17,45 @@ const (
 	longestWait = 10 * time.Second
 )
 
+// Supervise starts the roles, adopting those that run, and starts again what
+// ends, later and later when it ends soon. When ctx is done it stops them, the
+// last one first.
+func Supervise(ctx context.Context, l Layout) error {
+	log := logger("up", "")
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	stopped := make([]chan struct{}, len(Roles))
+	stops := make([]context.CancelFunc, len(Roles))
+	for i, r := range Roles {
+		var one context.Context
+		one, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
+		stopped[i] = make(chan struct{})
+		go func() {
+			defer close(stopped[i])
+			keep(one, l, r, program, log)
+		}()
+	}
+	trim := time.NewTicker(time.Minute)
+	defer trim.Stop()
+	for done := false; !done; {
+		select {
+		case <-ctx.Done():
+			done = true
+		case <-trim.C:
+			for _, r := range append([]Role{{Name: "up"}}, Roles...) {
+				trimLog(l.Log(r.Name))
+			}
+		}
+	}
+	for i := len(Roles) - 1; i >= 0; i-- {
+		stops[i]()
+		<-stopped[i]
+	}
+	return nil
+}
+
 // keep has one role run until ctx is done, then stops it.
 func keep(ctx context.Context, l Layout, r Role, program string, log *slog.Logger) {
 	log = log.With("role", r.Name)

@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -306,41 +308,56 @@ func (l Layout) lock() (*os.File, error) {
 	return f, err
 }
 
-// Supervise starts the roles, adopting those that run, and starts again what
-// ends, later and later when it ends soon. When ctx is done it stops them, the
-// last one first.
-func Supervise(ctx context.Context, l Layout) error {
-	log := logger("up", "")
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	stopped := make([]chan struct{}, len(Roles))
-	stops := make([]context.CancelFunc, len(Roles))
-	for i, r := range Roles {
-		var one context.Context
-		one, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
-		stopped[i] = make(chan struct{})
-		go func() {
-			defer close(stopped[i])
-			keep(one, l, r, program, log)
-		}()
-	}
-	trim := time.NewTicker(time.Minute)
-	defer trim.Stop()
-	for done := false; !done; {
-		select {
-		case <-ctx.Done():
-			done = true
-		case <-trim.C:
-			for _, r := range append([]Role{{Name: "up"}}, Roles...) {
-				trimLog(l.Log(r.Name))
-			}
+// startNarrow starts a process that gains no right any more, whatever program
+// it runs: it has a bounding set of caps and no others, and no new privileges.
+// Both belong to a thread and are inherited.
+// Errors: Failed when the rights cannot be taken away; then it is not started.
+func startNarrow(cmd *exec.Cmd, caps []uintptr) error {
+	return onThreadOfItsOwn(func() error {
+		if err := narrow(caps); err != nil {
+			return err
+		}
+		return cmd.Start()
+	})
+}
+
+// onThreadOfItsOwn has a thread do something, and ends it.
+func onThreadOfItsOwn(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // where it is not unlocked the thread goes with the goroutine
+		if unix.Gettid() != unix.Getpid() {
+			done <- do()
+			return
+		}
+		err := onThreadOfItsOwn(do) // the first thread cannot end; while we hold it, it is not taken again
+		runtime.UnlockOSThread()
+		done <- err
+	}()
+	return <-done
+}
+
+// narrow takes from the thread what its children may not have (prctl(2)).
+func narrow(caps []uintptr) error {
+	for c := uintptr(0); ; c++ {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err == unix.EINVAL {
+			break // the kernel knows no more
+		}
+		if err == nil && has == 1 && !slices.Contains(caps, c) {
+			err = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+		}
+		if err != nil {
+			return tooWide(fmt.Errorf("capability %d: %w", c, err))
 		}
 	}
-	for i := len(Roles) - 1; i >= 0; i-- {
-		stops[i]()
-		<-stopped[i]
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return tooWide(err)
 	}
 	return nil
+}
+
+func tooWide(err error) error {
+	return problem.New(problem.Failed, "take rights away from a process before it starts").Because(err).
+		With("let havre up have CAP_SETPCAP: systemctl show -p CapabilityBoundingSet havre")
 }
