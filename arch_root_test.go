@@ -67,7 +67,7 @@ var rooted = map[string][]string{
 	},
 	"/proc and /sys, the kernel's": {
 		"guard/mount.go laxly os.ReadFile", "guard/mount.go mountLines os.ReadFile", "guard/mount.go mountpoint os.Open",
-		"role/doctor_machine.go hasAppArmor os.ReadFile", "role/doctor_machine.go kernel os.ReadFile",
+		"role/doctor_machine.go hasAppArmor os.ReadFile", "role/process.go loaded os.ReadFile", "role/process.go startNarrow os.WriteFile", "role/doctor_machine.go kernel os.ReadFile",
 		"role/machine.go procTable os.Open",
 		"role/metrics.go ownUse os.ReadFile",
 		"role/process.go Named os.WriteFile", "role/process.go displace os.ReadFile", "role/process.go displace os.Readlink", "role/process.go executable os.Stat", "role/process.go keepOn os.Readlink", "role/process.go startTime os.ReadFile",
@@ -87,7 +87,7 @@ var rooted = map[string][]string{
 		"role/layout.go prepare os.MkdirAll",
 	},
 	"/etc and the system's paths, where root installs": {
-		"role/install.go Uninstall os.ReadFile", "role/install.go Uninstall os.Stat", "role/install.go enable os.MkdirAll", "role/install.go enable os.Readlink", "role/install.go enable os.Remove", "role/install.go enable os.Stat", "role/install.go enable os.Symlink", "role/install.go live os.Stat", "role/install.go packaged os.Lstat", "role/install.go packaged os.ReadFile", "role/install.go program os.ReadFile", "role/install.go putFile disk.WriteFile", "role/install.go putFile os.MkdirAll", "role/install.go remove os.Lstat", "role/install.go remove os.Remove", "role/install.go writeUnit os.ReadFile",
+		"role/install.go Uninstall os.ReadFile", "role/install.go Uninstall os.Stat", "role/install.go enable os.MkdirAll", "role/install.go enable os.Readlink", "role/install.go enable os.Remove", "role/install.go enable os.Stat", "role/install.go enable os.Symlink", "role/install.go live os.Stat", "role/install.go packaged os.Lstat", "role/install.go packaged os.ReadFile", "role/install.go program os.ReadFile", "role/install.go putFile disk.WriteFile", "role/install.go putFile os.MkdirAll", "role/install.go removeProfiles os.ReadFile", "role/install.go writeProfiles os.ReadFile", "role/install.go writeProfiles os.Stat", "role/install.go remove os.Lstat", "role/install.go remove os.Remove", "role/install.go writeUnit os.ReadFile",
 	},
 	"the program that root runs itself": {
 		"role/doctor.go made os.Stat",

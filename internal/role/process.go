@@ -57,7 +57,7 @@ func spawn(l Layout, r Role, program string) (*process, error) {
 	}
 	start := cmd.Start
 	if r.As != "" {
-		start = func() error { return startNarrow(cmd, r.Caps) }
+		start = func() error { return startNarrow(cmd, r.Caps, profileOf(r.Name, l)) }
 	}
 	if err := start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.Name, err)
@@ -309,13 +309,20 @@ func (l Layout) lock() (*os.File, error) {
 }
 
 // startNarrow starts a process that gains no right any more, whatever program
-// it runs: it has a bounding set of caps and no others, and no new privileges.
-// Both belong to a thread and are inherited.
+// it runs: it has a bounding set of caps and no others, no new privileges, and
+// the AppArmor profile if that is loaded. All belong to a thread and are
+// inherited.
 // Errors: Failed when the rights cannot be taken away; then it is not started.
-func startNarrow(cmd *exec.Cmd, caps []uintptr) error {
+func startNarrow(cmd *exec.Cmd, caps []uintptr, profile string) error {
 	return onThreadOfItsOwn(func() error {
 		if err := narrow(caps); err != nil {
 			return err
+		}
+		if loaded(profile) {
+			// What the thread executes next, in its child, changes to the profile.
+			if err := os.WriteFile("/proc/thread-self/attr/apparmor/exec", []byte("exec "+profile), 0); err != nil {
+				return tooWide(err)
+			}
 		}
 		return cmd.Start()
 	})
@@ -335,6 +342,15 @@ func onThreadOfItsOwn(do func() error) error {
 		done <- err
 	}()
 	return <-done
+}
+
+// loaded tells whether the kernel has an AppArmor profile.
+func loaded(profile string) bool {
+	text, _ := os.ReadFile("/sys/kernel/security/apparmor/profiles") // none without AppArmor
+	return slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		name, _, _ := strings.Cut(line, " (")
+		return name == profile
+	})
 }
 
 // narrow takes from the thread what its children may not have (prctl(2)).
@@ -359,5 +375,5 @@ func narrow(caps []uintptr) error {
 
 func tooWide(err error) error {
 	return problem.New(problem.Failed, "take rights away from a process before it starts").Because(err).
-		With("let havre up have CAP_SETPCAP: systemctl show -p CapabilityBoundingSet havre")
+		With("start havre up as root with all capabilities of its unit: systemctl show -p CapabilityBoundingSet havre")
 }
