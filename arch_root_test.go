@@ -58,7 +58,7 @@ var rooted = map[string][]string{
 		"guard/listen.go listen os.Chmod", "guard/listen.go listen os.Chown", "guard/listen.go listen os.Remove",
 		"role/down.go purgeEngine DialContext",
 		"role/import.go askOnce DialContext",
-		"role/process.go lock os.OpenFile", "role/process.go remember disk.WriteFile", "role/process.go running os.ReadFile",
+		"role/process.go lock os.OpenFile", "role/keep.go openPipe unix.Open", "role/process.go remember disk.WriteFile", "role/process.go running os.ReadFile",
 	},
 	"the engine's socket, where the configuration says": {
 		"guard/engine.go dial DialContext",
@@ -78,7 +78,7 @@ var rooted = map[string][]string{
 		"role/doctor.go lastLine os.Open",
 		"role/import.go All filepath.Glob", "role/import.go Begun os.ReadFile", "role/import.go Forget os.Remove", "role/import.go Hold os.OpenFile", "role/import.go OpenImports os.MkdirAll", "role/import.go Save disk.WriteFile", "role/import.go settle os.Open",
 		"role/keep.go complaint os.Open", "role/keep.go trimLog os.Open", "role/keep.go trimLog os.OpenFile", "role/keep.go trimLog os.Stat", "role/keep.go trimLog os.Truncate",
-		"role/process.go spawn os.OpenFile",
+		"role/keep.go openLog os.OpenFile",
 		"role/up.go detach os.OpenFile",
 	},
 	"the data directory itself and what stands in it, root's; os.RemoveAll follows no link below": {

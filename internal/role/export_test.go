@@ -1,6 +1,7 @@
 package role
 
 import (
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
@@ -44,16 +45,22 @@ func Spawn(l Layout, name, program string) (Process, error) {
 	return Process{p}, err
 }
 
-// StartAs starts a role of a user that exists, with its capabilities.
+// StartAs starts a role, or a process of any other name, as a user that exists.
 func StartAs(l Layout, name, as, program string) (Process, error) {
 	r, err := Find(name)
 	if err != nil {
-		return Process{}, err
+		r = Role{Name: name}
 	}
 	r.As = as
 	p, err := spawn(l, r, program)
 	return Process{p}, err
 }
+
+// Logger is what a role writes its log with.
+func Logger(name string) *slog.Logger { return logger(name, "") }
+
+// KeepLog empties a role's pipe into its log until end is called.
+func (l Layout) KeepLog(name string) (end func(), err error) { return l.keepLog(name) }
 
 // Remember notes a role's process.
 func (l Layout) Remember(name string, pid int) error { return l.remember(name, pid) }

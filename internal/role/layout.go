@@ -33,14 +33,15 @@ const DefaultData = "/var/lib/havre"
 type Layout struct{ Data string }
 
 // Paths below the data directory. Who owns them is in prepare.
-func (l Layout) Config(role string) string { return filepath.Join(l.Data, "config", role+".json") }
-func (l Layout) Log(role string) string    { return filepath.Join(l.Data, "log", role+".log") }
-func (l Layout) Pid(role string) string    { return filepath.Join(l.Data, "run", "pid", role) }
-func (l Layout) GuardDir() string          { return filepath.Join(l.Data, "guard") }
-func (l Layout) VolumeDir() string         { return filepath.Join(l.Data, "volume") }
-func (l Layout) PortalDir() string         { return filepath.Join(l.Data, "portal") }
-func (l Layout) GuardSocket() string       { return filepath.Join(l.Data, "run", "guard.sock") }
-func (l Layout) ServerSocket() string      { return filepath.Join(l.Data, "run", "server", "server.sock") }
+func (l Layout) Config(role string) string  { return filepath.Join(l.Data, "config", role+".json") }
+func (l Layout) Log(role string) string     { return filepath.Join(l.Data, "log", role+".log") }
+func (l Layout) LogPipe(role string) string { return filepath.Join(l.Data, "run", "log", role) }
+func (l Layout) Pid(role string) string     { return filepath.Join(l.Data, "run", "pid", role) }
+func (l Layout) GuardDir() string           { return filepath.Join(l.Data, "guard") }
+func (l Layout) VolumeDir() string          { return filepath.Join(l.Data, "volume") }
+func (l Layout) PortalDir() string          { return filepath.Join(l.Data, "portal") }
+func (l Layout) GuardSocket() string        { return filepath.Join(l.Data, "run", "guard.sock") }
+func (l Layout) ServerSocket() string       { return filepath.Join(l.Data, "run", "server", "server.sock") }
 func (l Layout) IngressSocket() string {
 	return filepath.Join(l.Data, "run", "ingress", "ingress.sock")
 }
@@ -112,6 +113,7 @@ func parts(server, ingress account) []part {
 		{"log", root, 0o700},
 		{"run", root, 0o711},
 		{"run/pid", root, 0o700},
+		{"run/log", root, 0o700},
 		{"run/server", server, 0o755},
 		{"run/ingress", account{ingress.uid, server.gid}, 0o2750}, // the server talks to the ingress
 	}

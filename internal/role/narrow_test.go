@@ -5,9 +5,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
-
-	"havre/internal/role"
 )
 
 // status is a line of /proc/PID/status (proc(5)).
@@ -33,13 +30,9 @@ func TestServerAndIngressGainNoRights(t *testing.T) {
 	}
 	before := status(t, os.Getpid(), "CapBnd")
 	for name, caps := range map[string]string{"server": "0000000000000000", "ingress": "0000000000000400"} {
-		p, err := role.StartAs(l, name, "nobody", self(t))
-		must(t, err)
-		t.Cleanup(func() { p.Stop(10 * time.Second) })
-		eventually(t, "the role to be ready", func() bool {
-			text, _ := os.ReadFile(l.Log(name))
-			return strings.Contains(string(text), "ready")
-		})
+		p := unprivileged(t, l, name)
+		keepLog(t, l, name)
+		logged(t, l, name, "ready")
 		for key, want := range map[string]string{"NoNewPrivs": "1", "CapBnd": caps, "CapEff": caps, "CapPrm": caps, "CapAmb": caps} {
 			if got := status(t, p.Pid(), key); got != want {
 				t.Errorf("%s: %s is %s; want %s", name, key, got, want)

@@ -29,10 +29,10 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// spawn starts a role as its user. It outlives us: what it prints goes
-// straight to its log file, and a signal to our terminal does not reach it.
+// spawn starts a role as its user. It outlives us, as its log or its pipe to
+// that does, and a signal to our terminal does not reach it.
 func spawn(l Layout, r Role, program string) (*process, error) {
-	out, err := os.OpenFile(l.Log(r.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := l.output(r)
 	if err != nil {
 		return nil, err
 	}
