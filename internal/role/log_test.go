@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -50,6 +51,7 @@ func keepLog(t *testing.T, l role.Layout, name string) (end func()) {
 	t.Helper()
 	end, err := l.KeepLog(name)
 	must(t, err)
+	end = sync.OnceFunc(end)
 	t.Cleanup(end)
 	return end
 }
@@ -107,6 +109,27 @@ func TestLinesWaitForTheNextSupervisor(t *testing.T) {
 	logged(t, l, "server", "while nobody was there\n")
 	if text := logOf(t, l, "server"); strings.Count(text, "ready") != 1 {
 		t.Errorf("the log is %q", text)
+	}
+}
+
+// What is in a pipe when the supervisor is told to stop is written first.
+func TestWhatIsInAPipeIsWrittenAtTheEnd(t *testing.T) {
+	l, root := rooted(t)
+	if !root {
+		return
+	}
+	keepLog(t, l, "server")() // makes the pipe
+	pipe, err := os.OpenFile(l.LogPipe("server"), os.O_RDWR, 0)
+	must(t, err)
+	defer pipe.Close()
+	text := strings.Repeat("a line of sixteen\n", 3_000) // fits a pipe of any size
+	_, err = pipe.WriteString(text)
+	must(t, err)
+	end, err := l.KeepLog("server")
+	must(t, err)
+	end()
+	if got := logOf(t, l, "server"); got != text {
+		t.Errorf("%d bytes of %d are in the log", len(got), len(text))
 	}
 }
 
