@@ -217,7 +217,7 @@ func (i *installation) writeProfiles(data string) error {
 	same := err == nil && string(have) == text
 	switch {
 	case same:
-	case err == nil && !strings.HasPrefix(string(have), unitMark):
+	case err == nil && !bytes.HasPrefix(have, []byte(unitMark)):
 		i.Next = append(i.Next, file+" was not written by havre install, and is left alone")
 		return nil
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
