@@ -3,7 +3,7 @@
 #   engine  Docker Engine and what it and the test worlds need of the system
 #   base    what building Havre and bootstrapping base images needs
 #   test    what the tests need besides: a C compiler for the race detector,
-#           systemd's own check of units, a browser for the status page, and package
+#           systemd's own check of units, AppArmor's of profiles, a browser for the status page, and package
 #           lists with a registry
 # What is there already is left alone, from wherever it came.
 set -euo pipefail
@@ -71,6 +71,7 @@ need_test() {
 	need gcc gcc
 	need libc6-dev /usr/include/stdio.h
 	need systemd systemd-analyze
+	need apparmor apparmor_parser
 	need chromium chromium
 	# The tests take a registry out of its package: installed, it would start one.
 	if ! command -v docker-registry >/dev/null && ! apt-cache show docker-registry >/dev/null 2>&1; then

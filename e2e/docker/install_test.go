@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -20,6 +21,37 @@ func verify(t *testing.T, file string) {
 	out, err := exec.Command("systemd-analyze", "verify", "--man=no", file).CombinedOutput()
 	if err != nil || strings.Contains(string(out), "havre") { // it complains with exit code 0, too; other units are not ours
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+}
+
+func TestProfilesAreWhatAppArmorUnderstands(t *testing.T) {
+	lab.Need(t, "docker")
+	if _, err := exec.LookPath("apparmor_parser"); err != nil {
+		t.Fatalf("%v; get it with: script/setup.sh test", err)
+	}
+	bin, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{"/var/lib/havre", "/srv/a+b@c/x_1-2"} { // what a unit may name
+		root := t.TempDir()
+		file := filepath.Join(root, "etc/apparmor.d/havre")
+		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := exec.Command(bin, "install", "--root", root, "--data", data).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		names, err := exec.Command("apparmor_parser", "-N", file).CombinedOutput()
+		if out, perr := exec.Command("apparmor_parser", "-Q", "-K", file).CombinedOutput(); perr != nil {
+			t.Errorf("%s: %v: %s", data, perr, out)
+		}
+		for _, role := range []string{"server", "ingress"} {
+			want := "havre-" + role + "." + strings.ReplaceAll(data[1:], "/", ".")
+			if err != nil || !slices.Contains(strings.Fields(string(names)), want) {
+				t.Errorf("the profiles are %s, %v; want %s", names, err, want)
+			}
+		}
 	}
 }
 

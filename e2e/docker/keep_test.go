@@ -204,10 +204,13 @@ func TestEachProcessHasTheRightsItNeedsAndNoMore(t *testing.T) {
 		if root := strings.Contains(status, "\nUid:\t0\t"); root != want.root {
 			t.Errorf("%s runs as root: %v", role, root)
 		}
-		for _, set := range []string{"CapPrm", "CapEff", "CapAmb"} {
+		for _, set := range []string{"CapPrm", "CapEff", "CapAmb", "CapBnd"} {
 			if want.caps != "" && !strings.Contains(status, set+":\t"+want.caps) {
 				t.Errorf("%s: %s is not %s:\n%s", role, set, want.caps, status)
 			}
+		}
+		if want.caps != "" && !strings.Contains(status, "\nNoNewPrivs:\t1\n") {
+			t.Errorf("%s may gain privileges:\n%s", role, status)
 		}
 	}
 	for _, role := range []string{"server", "ingress", "up"} {
@@ -216,8 +219,8 @@ func TestEachProcessHasTheRightsItNeedsAndNoMore(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, fd := range fds {
-			if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", h.pid(t, role), fd.Name())); strings.Contains(to, "docker.sock") {
-				t.Errorf("%s has the Docker socket open", role)
+			if to, _ := os.Readlink(fmt.Sprintf("/proc/%d/fd/%s", h.pid(t, role), fd.Name())); strings.Contains(to, "docker.sock") || role != "up" && strings.HasPrefix(to, filepath.Join(h.data, "log")) {
+				t.Errorf("%s has %s open", role, to)
 			}
 		}
 	}

@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -83,13 +85,18 @@ func savedPlace(file string) (p place, err error) {
 	if file == "" {
 		return p, nil
 	}
-	info, err := os.Stat(file)
+	f, err := os.Open(filepath.Clean(file))
 	if errors.Is(err, fs.ErrNotExist) {
 		return p, nil
 	}
+	var info fs.FileInfo
 	var text []byte
 	if err == nil {
-		text, err = os.ReadFile(filepath.Clean(file))
+		defer f.Close()
+		info, err = f.Stat()
+	}
+	if err == nil {
+		text, err = io.ReadAll(f)
 	}
 	if err != nil {
 		return p, problem.New(problem.Invalid, "read the saved context").Because(err).With("make it readable, or remove it")
@@ -99,6 +106,10 @@ func savedPlace(file string) (p place, err error) {
 	if err := d.Decode(&p); err != nil {
 		return place{}, problem.New(problem.Invalid, "the saved context %s is not understood", file).Because(err).
 			With("it holds url, token or tokenFile, and env; mend it or remove it")
+	}
+	if owner, ok := info.Sys().(*syscall.Stat_t); p.TokenFile != "" && os.Geteuid() == 0 && (!ok || owner.Uid != 0) {
+		return place{}, problem.New(problem.Denied, "the saved context %s is another user's, and names a file that root would read for that user", file).
+			With("set HAVRE_TOKEN, or write a context of root's own")
 	}
 	if p.Token != "" && info.Mode().Perm()&0o077 != 0 {
 		return place{}, problem.New(problem.Invalid, "others may read the token in %s", file).With("chmod 600 %s", file)

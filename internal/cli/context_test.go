@@ -49,6 +49,28 @@ func TestATokenThatOthersCanReadIsNotUsed(t *testing.T) {
 	}
 }
 
+// Root with another's home would send the first line of any file to wherever
+// that user's context says.
+func TestRootReadsNoFileThatTheContextOfAnotherNames(t *testing.T) {
+	if os.Geteuid() != 0 {
+		return
+	}
+	secret := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(secret, []byte("of root's"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	vars := saved(t, `{"url": "http://localhost:7080", "tokenFile": "`+secret+`"}`, 0o600, nil)
+	if _, token, err := cli.Where(vars); err != nil || token != "of root's" {
+		t.Errorf("root's own context: %q, %v", token, err)
+	}
+	if err := os.Chown(filepath.Join(vars("HOME"), ".config/havre/context.json"), 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	if _, token, err := cli.Where(vars); problem.KindOf(err) != problem.Denied || token != "" {
+		t.Errorf("another's: %q, %v; want it denied", token, err)
+	}
+}
+
 func TestVariablesStandAboveTheSavedContext(t *testing.T) {
 	for _, c := range []struct {
 		name       string

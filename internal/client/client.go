@@ -17,6 +17,7 @@ import (
 	"syscall"
 
 	"havre/internal/api"
+	"havre/internal/disk"
 	"havre/internal/problem"
 	"havre/internal/secret"
 )
@@ -48,7 +49,7 @@ func New(c Config) (*Client, error) {
 	case u.Scheme == "unix" && u.Host == "" && strings.HasPrefix(u.Path, "/"):
 		cl.base = "http://localhost"
 		transport.DialContext = func(ctx context.Context, _, _ string) (net.Conn, error) {
-			return new(net.Dialer).DialContext(ctx, "unix", u.Path)
+			return disk.Dial(ctx, "unix", u.Path)
 		}
 	case u.Scheme == "http" && !local(u.Hostname()):
 		return nil, problem.New(problem.Invalid, "%s would carry the token unprotected over the network", c.URL).

@@ -39,6 +39,7 @@ type Facts struct {
 	Parts      []Part
 	SetUp      bool // there is a Havre in Data
 	Config     []Finding
+	Hidden     bool // a configuration is not for whoever asks to read
 	Roles      []Role
 	Health     []Health
 	Trusted    bool // this machine trusts the root of Havre's authority
@@ -61,7 +62,7 @@ type Finding struct{ Says, Remedy string }
 func Examine(f Facts) []Check {
 	var all []Check
 	for _, judge := range []func(Facts) []Check{
-		rights, engine, swarm, tools, kernel, memory, forwarding,
+		rights, engine, swarm, runc, confinement, tools, kernel, memory, forwarding,
 		data, config, roles, health, certificates, ports, pool, firewall,
 		disks, clock, portal, context,
 	} {

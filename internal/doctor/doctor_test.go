@@ -19,6 +19,7 @@ func sound() doctor.Facts {
 		Root: true, Data: "/var/lib/havre", SetUp: true,
 		Engine: doctor.Engine{
 			Socket: "/var/run/docker.sock", Program: true, Exists: true, Version: "20.10.24", API: "1.41", Driver: "overlay2", Memory: true,
+			Runc: "1.3.3", Security: []string{"name=apparmor", "name=seccomp,profile=default"},
 			Swarm: doctor.Swarm{State: "active", Manager: true, Node: "n1"},
 			Nodes: []doctor.Node{{Name: "one", ID: "n1", State: "ready"}},
 		},
@@ -75,6 +76,12 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 		{func(f *doctor.Facts) { f.Engine.API = "1.40" }, "engine", doctor.Bad, "too old", "docker.io"},
 		{func(f *doctor.Facts) { f.Engine.API = "1.9" }, "engine", doctor.Bad, "too old", "docker.io"},
 		{func(f *doctor.Facts) { f.Engine = doctor.Engine{Denied: true} }, "engine", doctor.Skipped, "only root", ""},
+		{func(f *doctor.Facts) { f.Engine.Runc = "1.1.5+ds1" }, "runc", doctor.Warning, "runc 1.1.5+ds1 is older than 1.2.8 and 1.3.3", "--only-upgrade runc"},
+		{func(f *doctor.Facts) { f.Engine.Runc = "" }, "runc", doctor.Skipped, "does not tell", ""},
+		{func(f *doctor.Facts) {
+			f.Engine.Security, f.Kernel.AppArmor = []string{"name=seccomp,profile=default"}, true
+		}, "confinement", doctor.Warning, "the kernel has AppArmor", "apt-get install apparmor && service docker restart"},
+		{func(f *doctor.Facts) { f.Engine.Security = nil }, "confinement", doctor.Warning, "the kernel has no AppArmor", "lsm"},
 		{func(f *doctor.Facts) { f.Engine.Swarm.State = "locked" }, "swarm", doctor.Bad, "is locked", "docker swarm unlock"},
 		{func(f *doctor.Facts) { f.Engine.Swarm.State = "inactive" }, "swarm", doctor.Bad, "in no swarm any more", "havre down && havre up --detach"},
 		{func(f *doctor.Facts) { f.Engine.Swarm.State, f.Engine.Swarm.Says = "error", "expired" }, "swarm", doctor.Bad, "error: expired", "docker info"},
@@ -95,6 +102,9 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 		{func(f *doctor.Facts) { f.Parts[0].Link = true }, "data", doctor.Bad, "is a link", "ls -l /var/lib/havre"},
 		{func(f *doctor.Facts) { f.Parts[0].Exists = false }, "data", doctor.Bad, "is missing", "havre up"},
 		{func(f *doctor.Facts) { f.Config = []doctor.Finding{{"unknown key", "havre config check server"}} }, "config", doctor.Bad, "unknown key", "havre config check"},
+		{func(f *doctor.Facts) { f.Hidden = true }, "config", doctor.Skipped, "only root", ""},
+		{func(f *doctor.Facts) { f.Hidden, f.Ports[0].Holder = true, doctor.Holder{There: true} }, "ports", doctor.Skipped, "only root", ""},
+		{func(f *doctor.Facts) { f.Hidden, f.Network.Bounds = true, netip.MustParsePrefix("10.9.0.0/16") }, "pool", doctor.Skipped, "only root", ""},
 		{func(f *doctor.Facts) { f.Roles[0].Running = false }, "roles", doctor.Bad, "supervisor", "havre up --detach"},
 		{func(f *doctor.Facts) { f.Roles[2] = doctor.Role{Name: "server", Log: "/l", Last: "disk full"} }, "roles", doctor.Bad, "disk full", "tail -n 30 /l"},
 		{func(f *doctor.Facts) { f.Roles, f.Systemd, f.Unit = nil, true, true }, "roles", doctor.Bad, "Havre is down", "systemctl restart havre"},
@@ -139,6 +149,25 @@ func TestEachFaultIsNamedWithItsRemedy(t *testing.T) {
 		if !said || !strings.Contains(all[i].Remedy, c.remedy) || all[i].OK != (c.level != doctor.Bad) || doctor.Sick(all) != slices.ContainsFunc(all, func(x doctor.Check) bool { return !x.OK }) {
 			t.Errorf("%s: %+v; want %q and %q", c.name, all[i], c.says, c.remedy)
 		}
+	}
+}
+
+func TestRuncIsJudgedByItsLine(t *testing.T) {
+	for version, mended := range map[string]bool{
+		"1.0.0-rc93": false, "1.1.5+ds1": false, "1.1.15": false, "1.2.7": false, "1.2.8": true, "1.2.10": true, "1.3.0-rc.2": false, "1.3.2": false, "1.3.3": true, "1.3.3+ds1": true,
+		"1.4.0-rc.1": false, "1.4.0-rc.3": true, "1.4.0": true, "1.5.0": true, "2.0.0": true, "0.9.9": false, "unknown": false,
+	} {
+		f := sound()
+		f.Engine.Runc = version
+		warned := slices.ContainsFunc(doctor.Examine(f), func(c doctor.Check) bool { return c.Name == "runc" && c.Level == doctor.Warning })
+		if warned == mended {
+			t.Errorf("%s: warned %v", version, warned)
+		}
+	}
+	f := sound()
+	f.Engine.Security = []string{"name=selinux"}
+	if all := doctor.Examine(f); slices.ContainsFunc(all, func(c doctor.Check) bool { return c.Level != doctor.Well }) {
+		t.Errorf("with SELinux: %+v", all)
 	}
 }
 

@@ -19,6 +19,9 @@ type Engine struct {
 	Nodes   []Node // none when it is no manager
 	Driver  string // of images
 	Memory  bool   // it can limit memory
+
+	Runc     string   // its version; none when it does not tell
+	Security []string // its security options
 }
 
 // Swarm is the engine's part in a swarm.
@@ -119,6 +122,7 @@ type Kernel struct {
 	VXLAN      bool
 	Tried      bool // whether VXLAN was tried
 	Forwarding bool // of IPv4
+	AppArmor   bool
 }
 
 // leastKernel has mount_setattr(2), which the guard mounts volumes with.

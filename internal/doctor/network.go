@@ -45,6 +45,9 @@ type Listener struct {
 }
 
 func ports(f Facts) []Check {
+	if f.Hidden {
+		return skipped("ports", needsRoot)
+	}
 	var found []Check
 	for _, p := range f.Ports {
 		if !p.Holder.There || p.Holder.Ours {
@@ -83,6 +86,9 @@ type Network struct {
 
 func pool(f Facts) []Check {
 	n := f.Network
+	if f.Hidden {
+		return skipped("pool", needsRoot)
+	}
 	if !n.Pool.IsValid() {
 		return skipped("pool", "no pool is configured")
 	}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -27,6 +28,9 @@ func Load[C Config](l Layout, name string, c C) (C, error) {
 	text, err := os.ReadFile(file)
 	if errors.Is(err, fs.ErrNotExist) {
 		return c, c.Validate().AsError()
+	}
+	if errors.Is(err, fs.ErrPermission) {
+		return c, problem.New(problem.Denied, "only root and the %s may read %s", name, file).Because(err).With("run it with sudo")
 	}
 	if err != nil {
 		return c, err
@@ -80,7 +84,42 @@ func Override(l Layout, r Role, keys map[string]any) error {
 	if wrong := c.Validate(); len(wrong) > 0 {
 		return wrong
 	}
-	return writeWhole(file, append(text, '\n'), 0o644)
+	dir, err := disk.Open(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	group := 0
+	if r.As != "" {
+		group = lookUp(r.As).gid
+	}
+	return dir.Write(filepath.Base(file), append(text, '\n'), disk.Owner{UID: -1, GID: group}, configMode)
+}
+
+// configMode lets a role read its configuration, and nobody else but root: the
+// address of a webhook is a key.
+const configMode = 0o640
+
+// configs are the roles' configurations, each with who may read it.
+func configs(server, ingress account) []part {
+	return []part{
+		{"config/guard.json", account{}, configMode},
+		{"config/server.json", account{0, server.gid}, configMode},
+		{"config/ingress.json", account{0, ingress.gid}, configMode},
+	}
+}
+
+// closeConfigs takes the configurations from the eyes of others. Their
+// directory is root's, and so are links in it.
+func (l Layout) closeConfigs(server, ingress account) error {
+	for _, c := range configs(server, ingress) {
+		file := filepath.Join(l.Data, c.path)
+		err := errors.Join(os.Chown(file, 0, c.who.gid), os.Chmod(file, configMode))
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return problem.New(problem.Failed, "take %s from the eyes of others", file).Because(err).With("chown 0:%d %s && chmod 0640 %s", c.who.gid, file, file)
+		}
+	}
+	return nil
 }
 
 // Show gives a role's configuration as it is in force. Secrets are paths, so
@@ -91,36 +130,6 @@ func Show(l Layout, r Role) ([]byte, error) {
 		return nil, err
 	}
 	return json.MarshalIndent(c, "", "\t")
-}
-
-// writeWhole puts a file in place whole or not at all, flushed to the disk.
-func writeWhole(file string, text []byte, mode os.FileMode) error {
-	f, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // gone already when all went well
-	_, err = f.Write(text)
-	for _, then := range []func() error{func() error { return f.Chmod(mode) }, f.Sync} {
-		if err == nil {
-			err = then()
-		}
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("write %s: %w", file, err)
-	}
-	dir, err := os.Open(filepath.Dir(file))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
 }
 
 // ports that a configuration may name.

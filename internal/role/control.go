@@ -12,6 +12,7 @@ import (
 
 	"havre/internal/api"
 	"havre/internal/cert"
+	"havre/internal/disk"
 	"havre/internal/problem"
 	"havre/internal/route"
 )
@@ -20,11 +21,10 @@ import (
 type control struct{ web *http.Client }
 
 func newControl(socket string) *control {
-	var d net.Dialer
 	return &control{&http.Client{
 		Timeout: 15 * time.Second,
 		Transport: &http.Transport{
-			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return d.DialContext(ctx, "unix", socket) },
+			DialContext:     func(ctx context.Context, _, _ string) (net.Conn, error) { return disk.Dial(ctx, "unix", socket) },
 			MaxIdleConns:    2,
 			IdleConnTimeout: time.Minute,
 		},

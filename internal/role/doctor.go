@@ -20,6 +20,7 @@ import (
 
 	"havre/internal/cert"
 	"havre/internal/client"
+	"havre/internal/disk"
 	"havre/internal/doctor"
 	"havre/internal/portal"
 	"havre/internal/problem"
@@ -42,7 +43,7 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	defer cancel()
 	p := prober{Layout{filepath.Clean(o.Data)}, defaultGuard(), defaultServer(), defaultIngress()}
 	f := doctor.Facts{Root: os.Geteuid() == 0, Data: p.Data, Kernel: kernel(ctx), Tools: tools(), Context: contextFact(o.Context)}
-	f.Config = p.configs()
+	f.Config, f.Hidden = p.configs()
 	f.Systemd = isDir("/run/systemd/system")
 	f.Unit = exists(unitFile) || exists(packageUnit)
 	f.SetUp = exists(filepath.Join(p.Data, "guard"))
@@ -58,7 +59,10 @@ func Diagnose(ctx context.Context, o DiagnoseOptions) []doctor.Check {
 	f.Clock.Built = made()
 	f.Disks = disks(map[string]string{"Havre's data": p.Data, "the engine's data": root})
 	f.Health, f.Trusted = p.health(ctx)
-	f.Ports, f.Listeners, f.Network = p.ports(), p.listeners(ctx), p.network()
+	f.Listeners, f.Network = p.listeners(ctx), p.network()
+	if !f.Hidden {
+		f.Ports = p.ports()
+	}
 	return doctor.Examine(f)
 }
 
@@ -80,11 +84,13 @@ func isDir(path string) bool {
 	return err == nil && info.IsDir()
 }
 
-// configs loads the roles' configurations, and keeps the default of one that is wrong.
-func (p *prober) configs() []doctor.Finding {
-	var wrong []doctor.Finding
+// configs loads the roles' configurations, and keeps the default of one that is
+// wrong, or hidden from whoever is not root.
+func (p *prober) configs() (wrong []doctor.Finding, hidden bool) {
 	note := func(err error, name string) {
-		if err != nil && !errors.Is(err, fs.ErrPermission) {
+		if errors.Is(err, fs.ErrPermission) {
+			hidden = true
+		} else {
 			wrong = append(wrong, doctor.Finding{Says: problem.Of(err).Error(), Remedy: "havre config check " + name + " --data " + p.Data})
 		}
 	}
@@ -103,7 +109,7 @@ func (p *prober) configs() []doctor.Finding {
 	} else {
 		p.ingress = c
 	}
-	return wrong
+	return wrong, hidden
 }
 
 // lookUp finds a system user and makes none; without one nothing is right that
@@ -121,36 +127,41 @@ func lookUp(name string) account {
 func (p *prober) parts() []doctor.Part {
 	server, ingress := lookUp(ServerUser), lookUp(IngressUser)
 	var found []doctor.Part
-	for _, d := range parts(server, ingress) {
-		found = append(found, partAt(filepath.Join(p.Data, d.path), d, true))
+	dir, err := disk.Open(p.Data)
+	if err != nil {
+		return nil // there is none
 	}
-	for _, d := range []part{
-		{"guard/bounds.json", account{}, 0o600},
-		{"server/token", server, 0o400},
-	} {
-		found = append(found, partAt(filepath.Join(p.Data, d.path), d, true))
+	defer dir.Close()
+	for _, d := range append(parts(server, ingress), part{"guard/bounds.json", account{}, 0o600}, part{"server/token", server, 0o400}) {
+		one := p.partAt(dir, d)
+		one.Needed = true
+		found = append(found, one)
+	}
+	for _, d := range configs(server, ingress) {
+		if one := p.partAt(dir, d); !one.Link { // root's own
+			found = append(found, one)
+		}
 	}
 	// What a role wrote itself may have any mode below a directory of 0700.
 	for pattern, who := range map[string]account{"server/*": server, "server/ca/*": server, "server/certificate/*": server, "server/acme/*/*": server, "ingress/*": ingress, "guard/*": {}} {
-		files, _ := filepath.Glob(filepath.Join(p.Data, pattern)) // the patterns are well formed
-		for _, file := range files {
-			part := partAt(file, part{"", who, 0}, false)
-			part.AnyMode = true
-			found = append(found, part)
+		for _, name := range dir.Glob(pattern) {
+			one := p.partAt(dir, part{name, who, 0})
+			one.AnyMode = true
+			found = append(found, one)
 		}
 	}
 	return found
 }
 
-func partAt(path string, d part, needed bool) doctor.Part {
-	p := doctor.Part{Path: path, Needed: needed, Want: ownerOf(d.who.uid, d.who.gid, uint32(d.mode))}
-	var st unix.Stat_t
-	if unix.Lstat(path, &st) != nil {
-		return p
+func (p *prober) partAt(dir *disk.Dir, d part) doctor.Part {
+	one := doctor.Part{Path: filepath.Join(p.Data, d.path), Want: ownerOf(d.who.uid, d.who.gid, d.mode)}
+	st, err := dir.Stat(d.path)
+	if err != nil {
+		return one
 	}
-	p.Exists, p.Link = true, st.Mode&unix.S_IFMT == unix.S_IFLNK
-	p.Have = ownerOf(int(st.Uid), int(st.Gid), st.Mode&0o7777)
-	return p
+	one.Exists, one.Link = true, st.Mode&unix.S_IFMT == unix.S_IFLNK
+	one.Have = ownerOf(int(st.Uid), int(st.Gid), st.Mode&0o7777)
+	return one
 }
 
 func ownerOf(uid, gid int, mode uint32) doctor.Owner {
@@ -288,11 +299,15 @@ func made() time.Time {
 
 // newest is the file that Havre wrote last.
 func newest(data string) (at time.Time, file string) {
+	dir, err := disk.Open(data)
+	if err != nil {
+		return at, "" // there is none
+	}
+	defer dir.Close()
 	for _, pattern := range []string{"server/*", "log/*", "guard/*", "ingress/*"} {
-		files, _ := filepath.Glob(filepath.Join(data, pattern)) // the patterns are well formed
-		for _, f := range files {
-			if info, err := os.Stat(f); err == nil && info.ModTime().After(at) {
-				at, file = info.ModTime(), f
+		for _, name := range dir.Glob(pattern) {
+			if st, err := dir.Stat(name); err == nil && time.Unix(st.Mtim.Unix()).After(at) {
+				at, file = time.Unix(st.Mtim.Unix()), filepath.Join(data, name)
 			}
 		}
 	}

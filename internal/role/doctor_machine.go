@@ -30,16 +30,25 @@ func (p *prober) engine(ctx context.Context) (e doctor.Engine, c doctor.Clock, r
 	_, err := exec.LookPath("dockerd")
 	e.Program, e.Exists = err == nil, exists(e.Socket)
 	c.Now = time.Now()
-	var version struct{ Version, APIVersion string }
+	var version struct {
+		Version, APIVersion string
+		Components          []struct{ Name, Version string }
+	}
 	err = askEngine(ctx, e.Socket, "/version", &version)
 	if err != nil {
 		e.Denied, e.Says = errors.Is(err, fs.ErrPermission), err.Error()
 		return e, c, ""
 	}
 	e.Version, e.API = version.Version, version.APIVersion
+	for _, c := range version.Components {
+		if c.Name == "runc" {
+			e.Runc = c.Version
+		}
+	}
 	var info struct {
 		SystemTime, DockerRootDir, Driver string
 		MemoryLimit                       bool
+		SecurityOptions                   []string
 		Swarm                             struct {
 			NodeID, LocalNodeState, Error string
 			ControlAvailable              bool
@@ -52,7 +61,7 @@ func (p *prober) engine(ctx context.Context) (e doctor.Engine, c doctor.Clock, r
 	}
 	c.Now = asked.Add(time.Since(asked) / 2)
 	c.Engine, _ = time.Parse(time.RFC3339Nano, info.SystemTime) // zero is not compared
-	e.Driver, e.Memory = info.Driver, info.MemoryLimit
+	e.Driver, e.Memory, e.Security = info.Driver, info.MemoryLimit, info.SecurityOptions
 	s := info.Swarm
 	e.Swarm = doctor.Swarm{State: s.LocalNodeState, Manager: s.ControlAvailable, Node: s.NodeID, Says: s.Error}
 	if s.ControlAvailable {
@@ -126,6 +135,7 @@ func kernel(ctx context.Context) doctor.Kernel {
 		exec.CommandContext(ctx, "modprobe", "-n", "-q", "overlay").Run() == nil
 	forward, _ := os.ReadFile("/proc/sys/net/ipv4/ip_forward")
 	k.Forwarding = strings.TrimSpace(string(forward)) == "1"
+	k.AppArmor = hasAppArmor()
 	if os.Geteuid() == 0 {
 		out, err := exec.CommandContext(ctx, "unshare", "--net", "ip", "link", "add", "havre0", "type", "vxlan", "id", "1", "dstport", "4789").CombinedOutput()
 		var exit *exec.ExitError
@@ -147,4 +157,10 @@ func tools() []doctor.Tool {
 		found = append(found, t)
 	}
 	return found
+}
+
+// hasAppArmor tells whether the kernel has AppArmor, and has it in use.
+func hasAppArmor() bool {
+	text, _ := os.ReadFile("/sys/module/apparmor/parameters/enabled") // none without it
+	return strings.TrimSpace(string(text)) == "Y"
 }

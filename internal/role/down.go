@@ -18,7 +18,6 @@ import (
 
 	"havre/internal/dockercall"
 	"havre/internal/problem"
-	"havre/internal/secret"
 )
 
 // Down stops Havre: the supervisor and every role that still runs. Services
@@ -81,7 +80,7 @@ func Purge(ctx context.Context, l Layout) ([]string, error) {
 	if _, err := Down(l); err != nil {
 		return removed, err
 	}
-	if token, err := secret.Read(l.Token()); err == nil {
+	if token, err := l.token(lookUp(ServerUser)); err == nil {
 		if c := forgetContext(token); c != "" {
 			removed = append(removed, c)
 		}

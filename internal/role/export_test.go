@@ -1,6 +1,7 @@
 package role
 
 import (
+	"log/slog"
 	"net/netip"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"havre/internal/project"
 	"havre/internal/reconcile"
 	"havre/internal/route"
+	"havre/internal/secret"
 )
 
 // Process is a role's process.
@@ -43,6 +45,23 @@ func Spawn(l Layout, name, program string) (Process, error) {
 	return Process{p}, err
 }
 
+// StartAs starts a role, or a process of any other name, as a user that exists.
+func StartAs(l Layout, name, as, program string) (Process, error) {
+	r, err := Find(name)
+	if err != nil {
+		r = Role{Name: name}
+	}
+	r.As = as
+	p, err := spawn(l, r, program)
+	return Process{p}, err
+}
+
+// Logger is what a role writes its log with.
+func Logger(name string) *slog.Logger { return logger(name, "") }
+
+// KeepLog empties a role's pipe into its log until end is called.
+func (l Layout) KeepLog(name string) (end func(), err error) { return l.keepLog(name) }
+
 // Remember notes a role's process.
 func (l Layout) Remember(name string, pid int) error { return l.remember(name, pid) }
 
@@ -59,6 +78,15 @@ func (l Layout) Lock() (interface{ Close() error }, error) { return l.lock() }
 func (l Layout) Prepare(uid, gid int) error {
 	return l.prepare(account{uid, gid}, account{uid, gid})
 }
+
+// AdminToken reads the token as root does, when this user is the server's.
+func (l Layout) AdminToken(uid int) (secret.Text, error) { return l.token(account{uid, uid}) }
+
+// SaveContext writes the context of the person who called.
+func SaveContext(url string, token secret.Text) (string, error) { return saveContext(url, token) }
+
+// ForgetContext removes it again.
+func ForgetContext(token secret.Text) string { return forgetContext(token) }
 
 // Hindrance is what would keep the server from starting.
 func (l Layout) Hindrance() error { return l.hindrance() }

@@ -20,6 +20,7 @@ import (
 	"havre/internal/adopt"
 	"havre/internal/api"
 	"havre/internal/client"
+	"havre/internal/disk"
 	"havre/internal/dockercall"
 	"havre/internal/problem"
 	"havre/internal/spec"
@@ -236,16 +237,7 @@ func (m *Imports) Save(i adopt.Import) error {
 	if err != nil {
 		return err
 	}
-	file := m.file(i.Project.Name)
-	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(text)
-	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	return errors.Join(os.Rename(file+".new", file), m.settle())
+	return disk.WriteFile(m.file(i.Project.Name), text, 0o600)
 }
 
 // Forget ends an import.

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -20,6 +21,11 @@ import (
 //
 //go:embed havre.service
 var unit string
+
+// profiles are for AppArmor; why they are as they are stands in them.
+//
+//go:embed havre.apparmor
+var profiles string
 
 // unitMark begins the units that are ours to write over and to remove.
 const unitMark = "# Written by havre install."
@@ -30,6 +36,7 @@ const (
 	wantedLink  = "/etc/systemd/system/multi-user.target.wants/havre.service"
 	packageUnit = "/lib/systemd/system/havre.service"
 	ownProgram  = "/usr/local/bin/havre"
+	profileFile = "/etc/apparmor.d/havre"
 )
 
 // systemPaths are where a program stays, so that a unit may name it.
@@ -133,6 +140,9 @@ func Install(o InstallOptions) (Installed, error) {
 	if err != nil {
 		return i.Installed, err
 	}
+	if err := i.writeProfiles(o.Data); err != nil {
+		return i.Installed, err
+	}
 	if err := i.enable(); err != nil {
 		return i.Installed, err
 	}
@@ -159,11 +169,11 @@ func (i *installation) program() (path string, fresh bool, err error) {
 	return ownProgram, true, i.do("copied the program to "+to, func() error { return putFile(to, text, 0o755) })
 }
 
-func putFile(file string, text []byte, mode fs.FileMode) error {
+func putFile(file string, text []byte, mode uint32) error {
 	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return err
 	}
-	return writeWhole(file, text, mode)
+	return disk.WriteFile(file, text, mode)
 }
 
 // writeUnit puts the unit in place, unless a package has brought the same.
@@ -182,6 +192,60 @@ func (i *installation) writeUnit() (changed bool, err error) {
 		return false, err
 	}
 	return true, i.do("wrote "+file, func() error { return putFile(file, []byte(i.Unit), 0o644) })
+}
+
+// profileOf names a role's AppArmor profile: two Havres on a machine have their own.
+func profileOf(role string, l Layout) string {
+	return "havre-" + role + "." + strings.ReplaceAll(strings.Trim(l.Data, "/"), "/", ".")
+}
+
+// Profiles is the text of the AppArmor profiles for a data directory.
+func Profiles(data string) string {
+	_, name, _ := strings.Cut(profileOf("", Layout{data}), ".")
+	return strings.NewReplacer("@NAME@", name, "@DATA@", data).Replace(profiles)
+}
+
+// writeProfiles puts the profiles where AppArmor loads them at each boot, and
+// loads them now where the kernel has it. Where it has not, or does not take
+// them, Havre goes without.
+func (i *installation) writeProfiles(data string) error {
+	file, text := i.at(profileFile), Profiles(data)
+	if _, err := os.Stat(filepath.Dir(file)); err != nil {
+		return nil // there is no AppArmor
+	}
+	have, err := os.ReadFile(file)
+	same := err == nil && string(have) == text
+	switch {
+	case same:
+	case err == nil && !bytes.HasPrefix(have, []byte(unitMark)):
+		i.Next = append(i.Next, file+" was not written by havre install, and is left alone")
+		return nil
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return err
+	default:
+		if err := i.do("wrote "+file, func() error { return putFile(file, []byte(text), 0o644) }); err != nil {
+			return err
+		}
+	}
+	if i.root != "/" || i.dry || !hasAppArmor() || same && loaded(profileOf("server", Layout{data})) {
+		return nil
+	}
+	if out, err := exec.Command("apparmor_parser", "-r", "-W", file).CombinedOutput(); err != nil {
+		i.Next = append(i.Next, fmt.Sprintf("AppArmor did not take %s (%v: %s); see: apparmor_parser -r %s", file, err, bytes.TrimSpace(out), file))
+	}
+	return nil
+}
+
+// removeProfiles takes them away again, once nothing runs under them.
+func (i *installation) removeProfiles() error {
+	file := i.at(profileFile)
+	if have, err := os.ReadFile(file); err != nil || !strings.HasPrefix(string(have), unitMark) {
+		return nil // none of ours
+	}
+	if i.root == "/" && !i.dry && hasAppArmor() {
+		_ = exec.Command("apparmor_parser", "-R", file).Run() // the next boot does without them in any case
+	}
+	return i.remove(profileFile)
 }
 
 // packaged tells whether a package's unit holds these lines, below its own first.
@@ -279,6 +343,9 @@ func Uninstall(o InstallOptions) (Installed, error) {
 		if err := i.remove(path); err != nil {
 			return i.Installed, err
 		}
+	}
+	if err := i.removeProfiles(); err != nil {
+		return i.Installed, err
 	}
 	if i.live() {
 		return i.Installed, i.systemctl("daemon-reload")

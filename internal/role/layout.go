@@ -1,17 +1,21 @@
 package role
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
 	"os/user"
 	"path/filepath"
 	"strconv"
+	"strings"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 	"havre/internal/secret"
 )
@@ -30,14 +34,15 @@ const DefaultData = "/var/lib/havre"
 type Layout struct{ Data string }
 
 // Paths below the data directory. Who owns them is in prepare.
-func (l Layout) Config(role string) string { return filepath.Join(l.Data, "config", role+".json") }
-func (l Layout) Log(role string) string    { return filepath.Join(l.Data, "log", role+".log") }
-func (l Layout) Pid(role string) string    { return filepath.Join(l.Data, "run", "pid", role) }
-func (l Layout) GuardDir() string          { return filepath.Join(l.Data, "guard") }
-func (l Layout) VolumeDir() string         { return filepath.Join(l.Data, "volume") }
-func (l Layout) PortalDir() string         { return filepath.Join(l.Data, "portal") }
-func (l Layout) GuardSocket() string       { return filepath.Join(l.Data, "run", "guard.sock") }
-func (l Layout) ServerSocket() string      { return filepath.Join(l.Data, "run", "server", "server.sock") }
+func (l Layout) Config(role string) string  { return filepath.Join(l.Data, "config", role+".json") }
+func (l Layout) Log(role string) string     { return filepath.Join(l.Data, "log", role+".log") }
+func (l Layout) LogPipe(role string) string { return filepath.Join(l.Data, "run", "log", role) }
+func (l Layout) Pid(role string) string     { return filepath.Join(l.Data, "run", "pid", role) }
+func (l Layout) GuardDir() string           { return filepath.Join(l.Data, "guard") }
+func (l Layout) VolumeDir() string          { return filepath.Join(l.Data, "volume") }
+func (l Layout) PortalDir() string          { return filepath.Join(l.Data, "portal") }
+func (l Layout) GuardSocket() string        { return filepath.Join(l.Data, "run", "guard.sock") }
+func (l Layout) ServerSocket() string       { return filepath.Join(l.Data, "run", "server", "server.sock") }
 func (l Layout) IngressSocket() string {
 	return filepath.Join(l.Data, "run", "ingress", "ingress.sock")
 }
@@ -53,6 +58,8 @@ func (l Layout) Table() string          { return filepath.Join(l.Data, "ingress"
 
 // account is a system user in numbers.
 type account struct{ uid, gid int }
+
+func (a account) owner() disk.Owner { return disk.Owner{UID: a.uid, GID: a.gid} }
 
 // accounts makes the system users that are missing.
 func accounts() (server, ingress account, err error) {
@@ -91,7 +98,7 @@ func systemUser(name string) (account, error) {
 type part struct {
 	path string
 	who  account
-	mode os.FileMode // Unix bits
+	mode uint32 // with the bits 07000
 }
 
 // parts are the directories of l, each with its owner and mode.
@@ -104,11 +111,13 @@ func parts(server, ingress account) []part {
 		{"volume", root, 0o700},
 		{"portal", root, 0o711}, // the guard makes one below it for each environment
 		{"server", server, 0o700},
+		{"server/ca", server, 0o700},
 		{"server/certificate", server, 0o700}, // people put theirs there
 		{"ingress", ingress, 0o700},
 		{"log", root, 0o700},
 		{"run", root, 0o711},
 		{"run/pid", root, 0o700},
+		{"run/log", root, 0o700},
 		{"run/server", server, 0o755},
 		{"run/ingress", account{ingress.uid, server.gid}, 0o2750}, // the server talks to the ingress
 	}
@@ -117,44 +126,80 @@ func parts(server, ingress account) []part {
 // prepare makes the directories of l. It changes what is there already,
 // because a wrong owner is a hole or a failure.
 func (l Layout) prepare(server, ingress account) error {
-	for _, d := range parts(server, ingress) {
-		p := filepath.Join(l.Data, d.path)
-		if err := os.MkdirAll(p, 0o700); err != nil {
-			return problem.New(problem.Failed, "make the data directory").Because(err).With("run it as root, or choose another with --data")
+	if err := os.MkdirAll(l.Data, 0o700); err != nil {
+		return problem.New(problem.Failed, "make the data directory").Because(err).With("run it as root, or choose another with --data")
+	}
+	d, err := disk.Open(l.Data)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	for _, p := range parts(server, ingress) {
+		err := d.Mkdir(p.path, p.who.owner(), p.mode)
+		if errors.Is(err, fs.ErrExist) {
+			err = d.Set(p.path, p.who.owner(), p.mode)
 		}
-		if err := os.Lchown(p, d.who.uid, d.who.gid); err != nil {
-			return fmt.Errorf("give %s to its owner: %w", p, err)
-		}
-		if err := os.Chmod(p, modeOf(d.mode)); err != nil {
+		if err != nil {
 			return err
 		}
 	}
-	if err := l.once(l.SecretKey(), server, secret.NewKeyFile()); err != nil {
+	if err := l.closeConfigs(server, ingress); err != nil {
+		return err
+	}
+	if err := once(d, "server/secret.key", server, secret.NewKeyFile()); err != nil {
 		return err
 	}
 	b := make([]byte, 32)
 	_, _ = rand.Read(b) // never fails since Go 1.24
-	return l.once(l.Token(), server, []byte(hex.EncodeToString(b)+"\n"))
+	return once(d, "server/token", server, []byte(hex.EncodeToString(b)+"\n"))
 }
 
-// modeOf turns Unix bits into Go's.
-func modeOf(m os.FileMode) os.FileMode {
-	mode := m & 0o777
-	if m&0o2000 != 0 {
-		mode |= os.ModeSetgid
-	}
-	return mode
+// mostToken bounds the files that once makes.
+const mostToken = 4 << 10
+
+// isToken tells whether a text is one line of what such files hold, so that no
+// other file of the machine is taken for one.
+func isToken(text []byte) bool {
+	line := bytes.TrimSuffix(text, []byte("\n"))
+	return len(line) >= 16 && !bytes.ContainsFunc(line, func(r rune) bool { return r <= ' ' || r > '~' })
 }
 
-// once makes a file that its owner alone can read, unless it is there. The
-// owner is set each time: we may have been killed before we came to it.
-func (l Layout) once(file string, who account, content []byte) error {
-	_, err := os.Stat(file)
+// once makes a file that its owner alone can read, unless it is there. Root
+// made it, or may have been killed before it gave it away: then it does so now.
+// Errors: Denied when something else stands there.
+func once(d *disk.Dir, name string, who account, content []byte) error {
+	f, err := d.Regular(name, 0, who.uid)
 	if errors.Is(err, fs.ErrNotExist) {
-		err = writeWhole(file, content, 0o400)
+		return d.Write(name, content, who.owner(), 0o400)
 	}
 	if err != nil {
 		return err
 	}
-	return os.Lchown(file, who.uid, who.gid)
+	defer f.Close()
+	text, err := io.ReadAll(io.LimitReader(f, mostToken))
+	if err != nil {
+		return err
+	}
+	if !isToken(text) {
+		return problem.New(problem.Denied, "%s does not hold one line without blanks", f.Name()).With("look at it, and bring it back from a backup")
+	}
+	return errors.Join(f.Chown(who.uid, who.gid), f.Chmod(0o400))
+}
+
+// token reads the admin token as root may, out of the server's directory.
+// Errors: Denied when something else stands there.
+func (l Layout) token(server account) (secret.Text, error) {
+	d, err := disk.Open(l.Data)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	defer d.Close()
+	text, err := d.Read("server/token", server.uid, mostToken)
+	if err != nil {
+		return secret.Text{}, err
+	}
+	if !isToken(text) {
+		return secret.Text{}, problem.New(problem.Denied, "%s holds no token", l.Token()).With("look at it, and bring it back from a backup")
+	}
+	return secret.New(strings.TrimSpace(string(text))), nil
 }

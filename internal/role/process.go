@@ -10,6 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -17,6 +19,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"havre/internal/disk"
 	"havre/internal/problem"
 )
 
@@ -26,10 +29,10 @@ type process struct {
 	done chan struct{} // closed when it has ended
 }
 
-// spawn starts a role as its user. It outlives us: what it prints goes
-// straight to its log file, and a signal to our terminal does not reach it.
+// spawn starts a role as its user. It outlives us, as its log or its pipe to
+// that does, and a signal to our terminal does not reach it.
 func spawn(l Layout, r Role, program string) (*process, error) {
-	out, err := os.OpenFile(l.Log(r.Name), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	out, err := l.output(r)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,11 @@ func spawn(l Layout, r Role, program string) (*process, error) {
 		}
 		defer open.Close() // the child has its own
 	}
-	if err := cmd.Start(); err != nil {
+	start := cmd.Start
+	if r.As != "" {
+		start = func() error { return startNarrow(cmd, r.Caps, profileOf(r.Name, l)) }
+	}
+	if err := start(); err != nil {
 		return nil, fmt.Errorf("start %s: %w", r.Name, err)
 	}
 	p := &process{pid: cmd.Process.Pid, done: make(chan struct{})}
@@ -89,7 +96,7 @@ func (l Layout) remember(role string, pid int) error {
 	if err != nil {
 		return err
 	}
-	return writeWhole(l.Pid(role), fmt.Appendf(nil, "%d %s\n", pid, began), 0o600)
+	return disk.WriteFile(l.Pid(role), fmt.Appendf(nil, "%d %s\n", pid, began), 0o600)
 }
 
 // running finds the process of a role that still runs, 0 when none does.
@@ -153,11 +160,18 @@ func handsOver(l Layout, r Role) bool {
 	if r.Heir == nil {
 		return false
 	}
-	c, err := net.DialTimeout("unixpacket", r.Heir(l), time.Second)
+	c, err := dialHeir(r.Heir(l))
 	if err == nil {
 		_ = c.Close() // nothing was asked
 	}
 	return err == nil
+}
+
+// dialHeir connects to a socket for heirs, in the directory of the ingress.
+func dialHeir(socket string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	return disk.Dial(ctx, "unixpacket", socket)
 }
 
 // settled finds out whether all roles are of the program that supervises them:
@@ -192,7 +206,7 @@ func executable(pid int) (os.FileInfo, error) {
 // listener is the process that listens at a socket for heirs, 0 when none
 // does. It began to when it had its sockets and its table (unix(7), SO_PEERCRED).
 func listener(socket string) int {
-	c, err := net.DialTimeout("unixpacket", socket, time.Second)
+	c, err := dialHeir(socket)
 	if err != nil {
 		return 0
 	}
@@ -294,41 +308,72 @@ func (l Layout) lock() (*os.File, error) {
 	return f, err
 }
 
-// Supervise starts the roles, adopting those that run, and starts again what
-// ends, later and later when it ends soon. When ctx is done it stops them, the
-// last one first.
-func Supervise(ctx context.Context, l Layout) error {
-	log := logger("up", "")
-	program, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	stopped := make([]chan struct{}, len(Roles))
-	stops := make([]context.CancelFunc, len(Roles))
-	for i, r := range Roles {
-		var one context.Context
-		one, stops[i] = context.WithCancel(context.WithoutCancel(ctx))
-		stopped[i] = make(chan struct{})
-		go func() {
-			defer close(stopped[i])
-			keep(one, l, r, program, log)
-		}()
-	}
-	trim := time.NewTicker(time.Minute)
-	defer trim.Stop()
-	for done := false; !done; {
-		select {
-		case <-ctx.Done():
-			done = true
-		case <-trim.C:
-			for _, r := range append([]Role{{Name: "up"}}, Roles...) {
-				trimLog(l.Log(r.Name))
+// startNarrow starts a process that gains no right any more, whatever program
+// it runs: it has a bounding set of caps and no others, no new privileges, and
+// the AppArmor profile if that is loaded. All belong to a thread and are
+// inherited.
+// Errors: Failed when the rights cannot be taken away; then it is not started.
+func startNarrow(cmd *exec.Cmd, caps []uintptr, profile string) error {
+	return onThreadOfItsOwn(func() error {
+		if err := narrow(caps); err != nil {
+			return err
+		}
+		if loaded(profile) {
+			// What the thread executes next, in its child, changes to the profile.
+			if err := os.WriteFile("/proc/thread-self/attr/apparmor/exec", []byte("exec "+profile), 0); err != nil {
+				return tooWide(err)
 			}
 		}
+		return cmd.Start()
+	})
+}
+
+// onThreadOfItsOwn has a thread do something, and ends it.
+func onThreadOfItsOwn(do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // where it is not unlocked the thread goes with the goroutine
+		if unix.Gettid() != unix.Getpid() {
+			done <- do()
+			return
+		}
+		err := onThreadOfItsOwn(do) // the first thread cannot end; while we hold it, it is not taken again
+		runtime.UnlockOSThread()
+		done <- err
+	}()
+	return <-done
+}
+
+// loaded tells whether the kernel has an AppArmor profile.
+func loaded(profile string) bool {
+	text, _ := os.ReadFile("/sys/kernel/security/apparmor/profiles") // none without AppArmor
+	return slices.ContainsFunc(strings.Split(string(text), "\n"), func(line string) bool {
+		name, _, _ := strings.Cut(line, " (")
+		return name == profile
+	})
+}
+
+// narrow takes from the thread what its children may not have (prctl(2)).
+func narrow(caps []uintptr) error {
+	for c := uintptr(0); ; c++ {
+		has, err := unix.PrctlRetInt(unix.PR_CAPBSET_READ, c, 0, 0, 0)
+		if err == unix.EINVAL {
+			break // the kernel knows no more
+		}
+		if err == nil && has == 1 && !slices.Contains(caps, c) {
+			err = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+		}
+		if err != nil {
+			return tooWide(fmt.Errorf("capability %d: %w", c, err))
+		}
 	}
-	for i := len(Roles) - 1; i >= 0; i-- {
-		stops[i]()
-		<-stopped[i]
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return tooWide(err)
 	}
 	return nil
+}
+
+func tooWide(err error) error {
+	return problem.New(problem.Failed, "take rights away from a process before it starts").Because(err).
+		With("start havre up as root with all capabilities of its unit: systemctl show -p CapabilityBoundingSet havre")
 }

@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 2 && os.Args[1] == "serve" {
 		stop := make(chan os.Signal, 1)
 		signal.Notify(stop, syscall.SIGTERM)
+		printing(os.Args[2])
 		fmt.Println("ready")
 		for <-stop; os.Args[2] == "stubborn"; <-stop {
 			fmt.Println("no")

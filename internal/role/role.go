@@ -5,8 +5,8 @@ package role
 
 import (
 	"context"
+	"golang.org/x/sys/unix"
 	"log/slog"
-	"os"
 
 	"havre/internal/ingress"
 	"havre/internal/problem"
@@ -65,10 +65,16 @@ func (f form) check(wrong *problem.List) {
 	}
 }
 
+// printed is standard error. A line that nobody takes is dropped: a supervisor
+// that is gone holds up nobody.
+type printed struct{}
+
+func (printed) Write(line []byte) (int, error) { return unix.Write(2, line) }
+
 // logger writes lines to standard error, which the supervisor keeps.
 func logger(role string, f form) *slog.Logger {
 	if f == "json" {
-		return slog.New(slog.NewJSONHandler(os.Stderr, nil)).With("role", role)
+		return slog.New(slog.NewJSONHandler(printed{}, nil)).With("role", role)
 	}
-	return slog.New(slog.NewTextHandler(os.Stderr, nil)).With("role", role)
+	return slog.New(slog.NewTextHandler(printed{}, nil)).With("role", role)
 }

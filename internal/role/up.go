@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"havre/internal/client"
+	"havre/internal/disk"
 	"havre/internal/problem"
 	"havre/internal/secret"
 	"havre/internal/thrift"
@@ -76,12 +78,6 @@ func Up(ctx context.Context, o UpOptions) error {
 		return err
 	}
 	if err := l.prepare(server, ingress); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(l.AuthorityDir(), 0o700); err != nil {
-		return err
-	}
-	if err := os.Lchown(l.AuthorityDir(), server.uid, server.gid); err != nil {
 		return err
 	}
 	if err := l.bounds(server, ingress); err != nil {
@@ -218,7 +214,7 @@ func (o UpOptions) ready(ctx context.Context, l Layout, note string) error {
 	if err := awaitWell(ctx, l, api); err != nil {
 		return err
 	}
-	token, err := secret.Read(l.Token())
+	token, err := l.token(lookUp(ServerUser))
 	if err != nil {
 		return err
 	}
@@ -282,37 +278,58 @@ func saveContext(url string, token secret.Text) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	file := contextFile(home)
-	for _, dir := range []string{filepath.Join(home, ".config"), filepath.Dir(file)} {
-		if err := os.Mkdir(dir, 0o700); err == nil {
-			if err := os.Lchown(dir, uid, gid); err != nil {
-				return "", err
-			}
-		} else if !errors.Is(err, os.ErrExist) {
+	who := disk.Owner{UID: uid, GID: gid}
+	d, err := openHome(home, uid)
+	if err != nil {
+		return "", err
+	}
+	defer d.Close()
+	for _, dir := range []string{".config", ".config/havre"} {
+		if err := d.Mkdir(dir, who, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return "", err
 		}
 	}
 	text := fmt.Appendf(nil, "{\n\t\"url\": %q,\n\t\"token\": %q\n}\n", url, token.Reveal())
-	if err := writeWhole(file, text, 0o600); err != nil {
-		return "", err
-	}
-	return file, os.Lchown(file, uid, gid)
+	return filepath.Join(home, contextFile), d.Write(contextFile, text, who, 0o600)
 }
 
-func contextFile(home string) string { return filepath.Join(home, ".config", "havre", "context.json") }
+// contextFile is a person's context, below the home.
+const contextFile = ".config/havre/context.json"
+
+// openHome opens a person's home.
+// Errors: Denied when it is another's, whom root would follow there.
+func openHome(home string, uid int) (*disk.Dir, error) {
+	d, err := disk.Open(home)
+	if err != nil {
+		return nil, err
+	}
+	st, err := d.Stat(".")
+	if err == nil && int(st.Uid) != uid {
+		err = problem.New(problem.Denied, "the home %s belongs to user %d", home, st.Uid).With("set HAVRE_URL and HAVRE_TOKEN instead")
+	}
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	return d, nil
+}
 
 // forgetContext removes the person's context if it is of the Havre with this token.
 func forgetContext(token secret.Text) (removed string) {
-	home, _, _, err := person()
+	home, uid, _, err := person()
 	if err != nil {
 		return ""
 	}
-	text, err := os.ReadFile(contextFile(home))
-	var saved struct{ Token string }
-	if err != nil || json.Unmarshal(text, &saved) != nil || !token.Equal(saved.Token) || os.Remove(contextFile(home)) != nil {
+	d, err := openHome(home, uid)
+	if err != nil {
 		return ""
 	}
-	return "context " + contextFile(home)
+	defer d.Close()
+	text, err := d.Read(contextFile, uid, 64<<10)
+	var saved struct{ Token string }
+	if err != nil || json.Unmarshal(text, &saved) != nil || !token.Equal(saved.Token) || d.Remove(contextFile) != nil {
+		return ""
+	}
+	return "context " + filepath.Join(home, contextFile)
 }
 
 func person() (home string, uid, gid int, err error) {
