@@ -205,7 +205,7 @@ func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) 
 func rewrite(p *httputil.ProxyRequest) {
 	v, h := visitOf(p.In), p.Out.Header
 	for name := range h {
-		if speaksOfClients(name) {
+		if ours(name) {
 			delete(h, name)
 		}
 	}
@@ -227,7 +227,7 @@ func (v *visit) outgoing(r *http.Request) *http.Request {
 	}
 	own := r.Header["Connection"]
 	for name, values := range r.Header {
-		if !hopByHop(name) && !speaksOfClients(name) && !lists(own, name) {
+		if !hopByHop(name) && !ours(name) && !lists(own, name) {
 			h[name] = values
 		}
 	}
@@ -255,13 +255,21 @@ func (v *visit) mark(out *http.Request, asked *url.URL) {
 	out.URL.RawQuery = asked.RawQuery // as the client wrote it, not as Go would
 	if path := v.way.path; v.way.front.Strip && path != "" {
 		h["X-Forwarded-Prefix"] = []string{path}
-		raw := asked.EscapedPath()
 		out.URL.Path = strings.TrimPrefix(asked.Path, path)
-		out.URL.RawPath = ""
-		if strings.HasPrefix(raw, path+"/") { // else it was written in another way, and is written anew
-			out.URL.RawPath = raw[len(path):]
-		}
+		out.URL.RawPath = behind(asked.EscapedPath(), len(path))
 	}
+}
+
+// behind is what follows so many bytes of a path, however they are escaped.
+func behind(raw string, n int) string {
+	i := 0
+	for ; n > 0 && i < len(raw); n-- {
+		if raw[i] == '%' {
+			i += 2
+		}
+		i++
+	}
+	return raw[min(i, len(raw)):]
 }
 
 // hopByHop tells whether a header is about one connection, and goes no further.

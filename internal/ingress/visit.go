@@ -306,7 +306,7 @@ type upload struct {
 // is ours. Some apps make one of both.
 func (u *upload) cleanTrailer() {
 	for name := range u.visit.asked.Trailer {
-		if speaksOfClients(name) || framing(name) || name == "Authorization" {
+		if ours(name) || framing(name) || name == "Authorization" {
 			delete(u.visit.asked.Trailer, name)
 		}
 	}
