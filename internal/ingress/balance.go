@@ -191,6 +191,7 @@ type way struct {
 	gate
 	service  string
 	path     string
+	stopped  bool // nobody waits for a container
 	front    spec.Front
 	name     string // of the cookie
 	backends []*backend

@@ -50,11 +50,13 @@ func newView(t route.Table, old *view, f *front) *view {
 		v.udp[r.Listen] = m.plain(route.TCP(r))
 	}
 	for _, r := range t.Pass {
-		v.pass[strings.TrimPrefix(r.Host, "*")] = m.plain(route.TCP{Access: r.Access, Service: r.Service, Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky, Targets: r.Targets})
+		w := m.plain(route.TCP{Access: r.Access, Service: r.Service, Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky, Targets: r.Targets})
+		w.stopped = r.Stopped
+		v.pass[strings.TrimPrefix(r.Host, "*")] = w
 	}
 	for _, r := range t.HTTP {
 		w := m.way(r.Service, r.Access, r.Front, r.Targets)
-		w.path = r.Path
+		w.path, w.stopped = r.Path, r.Stopped
 		host := strings.TrimPrefix(r.Host, "*")
 		v.http[host] = append(v.http[host], w)
 	}
