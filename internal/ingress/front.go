@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,7 +45,6 @@ type front struct {
 	buffers  buffers
 	visits   sync.Pool // of *visit
 	press    *press
-	proxy    *httputil.ReverseProxy
 	proofs   atomic.Pointer[proofs]
 	hashing  chan struct{} // taken by each check of a password
 

@@ -1,6 +1,7 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -11,6 +12,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -41,6 +43,8 @@ type party struct {
 	// it knows the visit.
 	visit *visit
 	hear  func() bool // heard
+	said  *record
+	of    *visitor
 
 	mu   sync.Mutex      // guards what follows
 	ctx  context.Context // that is watched
@@ -101,7 +105,7 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	plain.Protocols.SetUnencryptedHTTP2(true)
 	secure.Protocols.SetHTTP2(true)
 	f.tls = &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1", "http/1.0"},
 		GetCertificate: f.certificate, GetConfigForClient: f.proveTLS,
 	}
 	secure.TLSConfig = f.tls
@@ -147,11 +151,15 @@ func (f *front) server(h http.Handler) *http.Server {
 }
 
 func withParty(ctx context.Context, c net.Conn) context.Context {
+	var said *record
+	if s, ok := c.(*secured); ok {
+		said = s.said
+	}
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // of TLS
 		c = t.NetConn()
 	}
 	if v, ok := c.(*visitor); ok {
-		p := &party{Context: ctx, door: v.door}
+		p := &party{Context: ctx, door: v.door, of: v, said: cmp.Or(said, v.said)}
 		p.hear = p.heard
 		p.from.client, p.from.here = addrPort(v.RemoteAddr()), addrPort(v.LocalAddr())
 		p.from.spell()
@@ -171,7 +179,6 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 // in, is anybody there. So nobody learns from outside what a private service
 // does at the moment.
 func (f *front) handler() http.Handler {
-	f.proxy = f.newProxy()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		v := f.visit(rw, r)
 		defer v.over(r)
@@ -180,6 +187,13 @@ func (f *front) handler() http.Handler {
 		if !r.ProtoAtLeast(1, 1) {
 			rw.Header().Set("Connection", "close") // net/http passes over its Transfer-Encoding: RFC 9112, 6.1
 		}
+		if v.copies == nil {
+			odd, twofold := v.party.said.begin(r)
+			defer v.party.said.end(r)
+			if v.odd = odd; twofold {
+				rw.Header().Set("Connection", "close") // RFC 9112, 6.1
+			}
+		}
 		if f.prove(v, r) {
 			return
 		}
@@ -187,11 +201,14 @@ func (f *front) handler() http.Handler {
 			refuse(v, r, status)
 			return
 		}
-		if v.elsewhere(r) {
+		if v.elsewhere(r) || v.endsHere(r) {
 			return
 		}
 		if v.copies == nil {
 			r = r.WithContext(&knows{r.Context(), v})
+		}
+		if r.ContentLength == 0 && len(r.Trailer) == 0 {
+			r.Body = http.NoBody // HTTP/2's is another
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			c := http.NewResponseController(rw)
@@ -228,6 +245,9 @@ func (v *visit) judge(r *http.Request) (status int) {
 	for held, first := (holding{v.began, v.front.set.Hold}), true; ; first = false {
 		w, status := v.front.find(r)
 		if status != 0 {
+			if status == http.StatusBadRequest {
+				v.says = twofoldSays
+			}
 			return status
 		}
 		v.along(w)
@@ -237,6 +257,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 		}
 		if first && !w.limit.allow(client) {
 			v.door.denied.Add(1)
+			v.again = w.limit.next(client)
 			return http.StatusTooManyRequests
 		}
 		if len(w.backends) > 0 {
@@ -252,6 +273,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 	}
 	if v.user, status = v.way.users.check(r, client); status != 0 {
 		v.door.denied.Add(1)
+		v.again = v.way.users.misses.next(client)
 		return status
 	}
 	if most := int64(v.way.front.Body); most > 0 && r.ContentLength > most {
@@ -335,6 +357,33 @@ func escapeOdd(u *url.URL) {
 // inPath tells whether c may stand in a path as it is. Brackets may not, but
 // net/url and others leave them.
 func inPath(c byte) bool { return unreserved(c) || strings.IndexByte("/%!$&'()*+,;=:@[]", c) >= 0 }
+
+// allowed are the methods that clients are told of.
+const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+// forwards is how often a request may be passed on: RFC 9110, 7.6.2.
+func forwards(r *http.Request) (n int, said bool) {
+	if r.Method != http.MethodTrace && r.Method != http.MethodOptions || r.Header["Max-Forwards"] == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(r.Header.Get("Max-Forwards"))
+	return n, err == nil && n >= 0
+}
+
+// endsHere answers what is not to be passed on.
+func (v *visit) endsHere(r *http.Request) bool {
+	n, said := forwards(r)
+	switch {
+	case !said || n > 0:
+		return false
+	case r.Method == http.MethodTrace:
+		refuse(v, r, http.StatusMethodNotAllowed)
+	default:
+		v.Header().Set("Allow", allowed)
+		v.WriteHeader(http.StatusNoContent)
+	}
+	return true
+}
 
 // twofold tells whether a path can be read in two ways that lead to different
 // services of ways: then an app might read it in the other one.
