@@ -326,10 +326,11 @@ func (f *front) status() route.Status {
 	defer f.mu.Unlock()
 	return route.Status{
 		Version:   f.version,
-		Digest:    f.now.Load().table.Digest(),
+		Digest:    f.now.Load().digest(),
 		Problem:   f.spoiled,
 		Listeners: f.listeners(),
 		Open:      open,
+		Sick:      f.now.Load().sick(),
 	}
 }
 

@@ -427,8 +427,14 @@ func TestReplicaThatIsSickIsNotAsked(t *testing.T) {
 	eventually(t, "both to be asked", asked(2))
 	sick.Store(true)
 	eventually(t, "the sick one to be left alone", asked(1))
+	if told := w.status().Sick; len(told) != 1 || told[table.HTTP[0].Targets[0].Container] != "GET /health is answered with 500 Internal Server Error" {
+		t.Errorf("told that %q are sick", told)
+	}
 	sick.Store(false)
 	eventually(t, "both to be asked again", asked(2))
+	if told := w.status().Sick; len(told) > 0 {
+		t.Errorf("told that %q are sick", told)
+	}
 }
 
 // tellsProxy is a container that wants the PROXY protocol and says whom it heard of.
