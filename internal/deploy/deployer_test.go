@@ -36,7 +36,7 @@ type world struct {
 type looking struct{ *reconcile.Loop }
 
 func (l looking) Outside() project.Outside {
-	return project.Outside{Listeners: l.Sight().Listeners, HTTPSPort: 443, Suffix: "localhost"}
+	return project.Outside{Listeners: l.Sight().Listeners, Sick: l.Sight().Sick, HTTPSPort: 443, Suffix: "localhost"}
 }
 
 func apps() map[string]reconciletest.App {

@@ -70,6 +70,44 @@ func TestWhyNamesWhoHasThePort(t *testing.T) {
 	})
 }
 
+// The engine knows nothing of the ingress's check; a person who looks does.
+func TestWhomTheIngressSendsNobodyToIsTold(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		checked := app("web", "good", projecttest.Domain("www.example.org", 80), count(2))
+		checked.Front.Check = spec.Check{Path: "/health"}
+		w.must("shop", checked)
+		const found = "GET /health is answered with 503"
+		listed := func() api.Service {
+			all, err := w.List(t.Context(), "", "")
+			if err != nil || len(all) != 1 {
+				t.Fatal(all, err)
+			}
+			return all[0]
+		}
+		for _, c := range []struct {
+			sick                int
+			says, remedy, state string
+			healthy             int
+		}{
+			{1, "runs: 1 of 2 containers are healthy; the ingress sends nobody to 1 of 2 containers, since its check finds them unwell: " + found, "", "healthy", 1},
+			{2, "fails: the ingress sends nobody to it, since its check finds it unwell: " + found, "x-havre.check", "failing", 0},
+			{0, "runs: 2 of 2 containers are healthy", "", "healthy", 2},
+		} {
+			w.cluster.Sicken(found, c.sick)
+			time.Sleep(2 * time.Second)
+			w.why("web", c.says, c.remedy, "")
+			if s := listed(); s.State != c.state || s.Healthy != c.healthy || c.sick > 0 && !strings.Contains(s.Tasks[0].Says+s.Tasks[1].Says, found) {
+				t.Errorf("%d sick: %+v", c.sick, s)
+			}
+		}
+		w.cluster.Sicken(found, 2)
+		time.Sleep(2 * time.Second)
+		checked.Front.Check = spec.Check{}
+		w.must("shop", checked)
+		w.why("web", "runs: 2 of 2", "", "")
+	})
+}
+
 func TestWhyNamesHostsWithoutTheirPublicCertificate(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
 		w.must("shop", app("web", "good", projecttest.Domain("www.example.org", 80)))

@@ -1,6 +1,7 @@
 package http1
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +24,7 @@ type answer struct {
 	silent  bool   // there is no body, whatever is written
 	last    bool   // nothing comes after it on this connection
 	copied  []Line // sent after header
+	odd     []Line // of the request's header: those not in the canonical form
 	out     []byte // what the client has not got yet
 	failed  error
 	spent   bool // nobody looks at it, nor at the request, when the handler is done
@@ -37,6 +39,10 @@ func (a *answer) Header() http.Header { return a.header }
 // Copy makes WriteHeader send lines after those of Header, as they are: those
 // of a plain answer whose body has that length.
 func (a *answer) Copy(lines []Line, length int64) { a.copied, a.length = lines, length }
+
+// Odd are the lines of the request's header whose names are not in the
+// canonical form.
+func (a *answer) Odd() []Line { return a.odd }
 
 // Spent says that nobody looks at the request and the answer any more when the
 // handler is done. Then both, with their headers, are used for the next.
@@ -124,7 +130,7 @@ func (a *answer) lines() {
 // copy writes what is copied, and tells whether a Date is in it.
 func (a *answer) copy() (dated bool) {
 	for _, l := range a.copied { // which were read as lines: nothing in them ends one
-		a.out = append(append(append(append(a.out, l.Name...), ": "...), l.Value...), "\r\n"...)
+		a.out = append(append(append(append(a.out, cmp.Or(l.As, l.Name)...), ": "...), l.Value...), "\r\n"...)
 		dated = dated || l.Name == "Date"
 	}
 	return dated

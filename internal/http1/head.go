@@ -3,11 +3,43 @@ package http1
 import (
 	"bytes"
 	"net/http"
+	"net/textproto"
 	"strings"
 )
 
-// Line is one of a header, with its name in the canonical form.
-type Line struct{ Name, Value string }
+// Line is one of a header, with its name in the canonical form; As is how it was
+// written where that is another.
+type Line struct{ Name, Value, As string }
+
+// Odd are the names in heads that were not written in the canonical form, each
+// once and without a value: heads is what was read of a connection, with one
+// head in it or more, and perhaps bodies. Only names of header count.
+func Odd(heads []byte, header http.Header) (odd []Line) {
+	for line := range bytes.Lines(heads) {
+		name, _, found := bytes.Cut(line, []byte{':'})
+		if !found || len(name) == 0 || len(name) > maxName {
+			continue
+		}
+		canonical := textproto.CanonicalMIMEHeaderKey(string(name))
+		if _, there := header[canonical]; there && canonical != string(name) && Spelt(odd, canonical) == canonical {
+			odd = append(odd, Line{Name: canonical, As: string(name)})
+		}
+	}
+	return odd
+}
+
+// maxName is how long a name is at most that somebody's app could look for.
+const maxName = 256
+
+// Spelt is a canonical name as it was written.
+func Spelt(odd []Line, name string) string {
+	for i := range odd {
+		if odd[i].Name == name && odd[i].As != "" {
+			return odd[i].As
+		}
+	}
+	return name
+}
 
 // Head is that of a plain answer: one with a body of known length, on a
 // connection that stays. The zero value is ready for Read.
@@ -32,12 +64,12 @@ func (h *Head) Read(b []byte) (size int) {
 	}
 	said := false
 	for rest != "" {
-		name, value, more, ok := field(rest)
+		l, more, ok := field(rest)
 		if !ok {
 			return 0
 		}
 		rest = more
-		switch name {
+		switch name, value := l.Name, l.Value; name {
 		case "Content-Length":
 			if h.Length, ok = length(value); !ok || said {
 				return 0
@@ -57,7 +89,7 @@ func (h *Head) Read(b []byte) (size int) {
 		case "Transfer-Encoding", "Trailer", "Upgrade", "Pragma":
 			return 0
 		}
-		h.Lines = append(h.Lines, Line{name, value})
+		h.Lines = append(h.Lines, l)
 	}
 	if !said {
 		return 0

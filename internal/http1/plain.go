@@ -116,11 +116,15 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 		t.values = values
 	}
 	for lines != "" {
-		name, value, rest, ok := field(lines)
+		l, rest, ok := field(lines)
 		if !ok {
 			return 0, false
 		}
 		lines = rest
+		name, value := l.Name, l.Value
+		if l.As != "" {
+			t.answer.odd = append(t.answer.odd, l)
+		}
 		switch name {
 		case "Host":
 			if r.Host != "" || !PlainHost(value) {
@@ -152,7 +156,7 @@ func (t *turn) fields(lines string) (length int, ok bool) {
 
 // field reads the first line of lines: RFC 9112, 5, without folding, and without
 // bytes that are not ASCII.
-func field(lines string) (name, value, rest string, ok bool) {
+func field(lines string) (l Line, rest string, ok bool) {
 	colon, canonical, first := 0, true, true
 	for ; colon < len(lines) && inToken(lines[colon]); colon++ {
 		c := lines[colon]
@@ -162,7 +166,7 @@ func field(lines string) (name, value, rest string, ok bool) {
 		first = c == '-'
 	}
 	if colon == 0 || colon == len(lines) || lines[colon] != ':' {
-		return "", "", "", false
+		return Line{}, "", false
 	}
 	from := colon + 1
 	for from < len(lines) && blank(lines[from]) {
@@ -173,16 +177,17 @@ func field(lines string) (name, value, rest string, ok bool) {
 		end++
 	}
 	if !strings.HasPrefix(lines[end:], "\r\n") {
-		return "", "", "", false
+		return Line{}, "", false
 	}
 	rest = lines[end+2:]
 	for end > from && blank(lines[end-1]) {
 		end--
 	}
-	if name = lines[:colon]; !canonical {
-		name = textproto.CanonicalMIMEHeaderKey(name)
+	l = Line{Name: lines[:colon], Value: lines[from:end]}
+	if !canonical {
+		l.Name, l.As = textproto.CanonicalMIMEHeaderKey(l.Name), l.Name
 	}
-	return name, lines[from:end], rest, true
+	return l, rest, true
 }
 
 func blank(c byte) bool { return c == ' ' || c == '\t' }

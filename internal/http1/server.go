@@ -5,6 +5,7 @@
 package http1
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -103,6 +104,11 @@ func (c *conn) serve() (ended bool) {
 			n, err := c.Conn.Read(c.in[:cap(c.in)])
 			if c.in = c.in[:n]; n == 0 && err != nil {
 				return true
+			}
+		}
+		if skipped := bytes.TrimLeft(c.in, "\r\n"); len(skipped) < len(c.in) { // RFC 9112, 2.2
+			if c.in = c.in[:copy(c.in, skipped)]; len(c.in) == 0 {
+				continue
 			}
 		}
 		t := c.server.turn(c.blank)

@@ -38,9 +38,10 @@ func (s *Server) forget(t *turn) {
 	}
 	clear(t.header)
 	clear(t.values[:cap(t.values)])
-	header, out := t.answer.header, t.answer.out
+	header, out, odd := t.answer.header, t.answer.out, t.answer.odd
 	clear(header)
-	t.answer = answer{header: header}
+	clear(odd)
+	t.answer = answer{header: header, odd: odd[:0]}
 	if cap(out) == answerSize { // it did not grow
 		t.answer.out = out[:0]
 	}

@@ -284,6 +284,12 @@ func (l *limiter) allow(client netip.Addr) bool {
 // empty tells whether nothing is left for client, and takes nothing.
 func (l *limiter) empty(client netip.Addr) bool { return l.of(client).Tokens() < 1 }
 
+// next is how long it takes until something is left for client, at least a second.
+func (l *limiter) next(client netip.Addr) time.Duration {
+	missing := 1 - l.of(client).Tokens()
+	return max(time.Duration(missing/float64(l.every)*float64(time.Second)), time.Second)
+}
+
 // of finds client's allowance.
 func (l *limiter) of(client netip.Addr) *rate.Limiter {
 	key := householdOf(client)

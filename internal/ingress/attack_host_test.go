@@ -14,29 +14,30 @@ import (
 )
 
 // A proxy that is trusted may say Forwarded instead of X-Forwarded-For. What
-// its client wrote there, before it or wrongly, does not count.
+// its client wrote there, before it or wrongly, does not count; who is not named
+// then is not the proxy.
 func TestForwardedOfTrustedProxiesIsBelieved(t *testing.T) {
 	w := open(t, func(s *ingress.Settings) { s.Trusted = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")} })
 	seen := make(chan http.Header, 1)
 	table := web(t, w.serves(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { seen <- r.Header })))
 	w.must(table)
 	c := browser(t, table.HTTPPort)
-	const near = `for=127.0.0.1;proto=http;host="www.example"`
+	const unknown = `for=unknown;proto=http;host="www.example"`
 	for given, want := range map[string]string{
 		`for=203.0.113.7`: `for=203.0.113.7;proto=http;host="www.example"`,
 		`for=6.6.6.6, for=203.0.113.7;proto=https;host=shop.example`:     `for=203.0.113.7;proto=https;host="shop.example"`,
 		`For="203.0.113.7:4711";Proto=HTTPS, for=127.0.0.9;proto=http`:   `for=203.0.113.7;proto=https;host="www.example"`,
 		`for="[2001:db8::7]:4711";by=127.0.0.1;host="shop.example:8443"`: `for="[2001:db8::7]";proto=http;host="shop.example:8443"`,
-		`for="6.6.6.6, for=203.0.113.7;proto=https`:                      near, // a quote of the client's that does not end
-		`for=6.6.6.6;x="\", for=203.0.113.7;proto=https`:                 near,
-		`for="6.6.6.6\", for=203.0.113.7;proto=https;y="`:                near,
-		`for=6.6.6.6 for=6.6.6.7`:                                        near,
-		`for=6.6.6.6, for=unknown`:                                       near,
-		`for=6.6.6.6;proto=https, for=_hidden`:                           near,
-		`for=6.6.6.6, `:                                                  near,
-		`for=`:                                                           near,
-		`proto=https`:                                                    near,
-		`for=203.0.113.7;host="evil.example\"x"`:                         near,
+		`for="6.6.6.6, for=203.0.113.7;proto=https`:                      unknown, // a quote of the client's that does not end
+		`for=6.6.6.6;x="\", for=203.0.113.7;proto=https`:                 unknown,
+		`for="6.6.6.6\", for=203.0.113.7;proto=https;y="`:                unknown,
+		`for=6.6.6.6 for=6.6.6.7`:                                        unknown,
+		`for=6.6.6.6, for=unknown`:                                       unknown,
+		`for=6.6.6.6;proto=https, for=_hidden`:                           unknown,
+		`for=6.6.6.6, `:                                                  unknown,
+		`for=`:                                                           unknown,
+		`proto=https`:                                                    `for=unknown;proto=https;host="www.example"`,
+		`for=203.0.113.7;host="evil.example\"x"`:                         unknown,
 		`for=203.0.113.7;host="evil/example"`:                            `for=203.0.113.7;proto=http;host="www.example"`,
 	} {
 		get(t, c, "http://www.example/", "Forwarded", given)

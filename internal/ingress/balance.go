@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,10 +47,11 @@ type backend struct {
 	transport kept
 	cookie    string // tells it to clients that come back; its id stays here
 
-	busy    atomic.Int64 // requests and connections
-	misses  atomic.Int32 // connections in a row that failed
-	out     atomic.Int64 // until when it is asked last, in Unix nanoseconds
-	sick    atomic.Bool  // its check says so
+	busy    atomic.Int64           // requests and connections
+	misses  atomic.Int32           // connections in a row that failed
+	out     atomic.Int64           // until when it is asked last, in Unix nanoseconds
+	sick    atomic.Bool            // its check says so
+	ails    atomic.Pointer[string] // what its last bad check found
 	dismiss context.CancelFunc
 }
 
@@ -191,6 +194,7 @@ type way struct {
 	gate
 	service  string
 	path     string
+	stopped  bool // nobody waits for a container
 	front    spec.Front
 	name     string // of the cookie
 	backends []*backend
@@ -282,14 +286,14 @@ func (b *backend) watch(ctx context.Context) {
 	tick := time.NewTicker(cmp.Or(c.Every, spec.Duration(checkEvery)).Std())
 	defer tick.Stop()
 	for bad := 0; ; {
-		if b.well(ctx) {
+		says := b.ailment(ctx)
+		if bad++; says == "" {
 			bad = 0
-		} else {
-			bad++
 		}
 		if ctx.Err() != nil {
 			return
 		}
+		b.ails.Store(&says)
 		b.sick.Store(bad >= badInARow)
 		select {
 		case <-ctx.Done():
@@ -299,22 +303,29 @@ func (b *backend) watch(ctx context.Context) {
 	}
 }
 
-// well asks once.
-func (b *backend) well(ctx context.Context) bool {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(b.how.check.Timeout, spec.Duration(checkTimeout)).Std())
+// ailment asks once, and says what is wrong; "" is nothing.
+func (b *backend) ailment(ctx context.Context) string {
+	patience := cmp.Or(b.how.check.Timeout, spec.Duration(checkTimeout)).Std()
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	u, err := url.ParseRequestURI(b.how.check.Path)
 	if err != nil {
-		return false
+		return "its path cannot be asked for"
 	}
 	u.Scheme, u.Host = "http", "container"
 	r := (&http.Request{Method: http.MethodGet, URL: u, Host: "localhost", Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: http.Header{"User-Agent": {"Havre"}}}).WithContext(context.WithValue(ctx, visitKey{}, &visit{began: time.Now()}))
 	answer, err := b.transport.RoundTrip(r)
-	if err != nil {
-		return false
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Sprintf("GET %s is not answered within %s", b.how.check.Path, patience)
+	case err != nil:
+		return fmt.Sprintf("GET %s is not answered: %v", b.how.check.Path, err)
 	}
 	defer answer.Body.Close()
 	io.Copy(io.Discard, io.LimitReader(answer.Body, maxChecked)) // read whole, its connection is kept
-	return answer.StatusCode < 400
+	if answer.StatusCode >= 400 {
+		return strings.TrimSpace(fmt.Sprintf("GET %s is answered with %d %s", b.how.check.Path, answer.StatusCode, http.StatusText(answer.StatusCode)))
+	}
+	return ""
 }

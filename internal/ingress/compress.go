@@ -87,8 +87,8 @@ func (p *press) apply(answer *http.Response) {
 	h.Set("Content-Encoding", coding)
 	h.Del("Content-Length")
 	h.Del("Accept-Ranges") // of the other form
-	if tag := h.Get("Etag"); tag != "" && !strings.HasPrefix(tag, "W/") {
-		h.Set("Etag", "W/"+tag) // RFC 9110, 8.8.1: the bytes are others now
+	if tag := h.Get("Etag"); strings.HasPrefix(tag, `"`) {
+		h.Set("Etag", marked(tag, coding)) // RFC 9110, 8.8.1: the bytes are others now
 	}
 	answer.ContentLength = -1
 	pool := &p.gzip
@@ -121,21 +121,85 @@ func shrinks(kind string) bool {
 	return strings.HasPrefix(kind, "text/") || slices.Contains(texts, kind) || strings.HasSuffix(kind, "+json") || strings.HasSuffix(kind, "+xml")
 }
 
-// chosen is the better coding that a client takes, "" when it takes none.
-func chosen(accept []string) string {
-	takes := map[string]bool{}
-	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
-		coding, q, _ := strings.Cut(part, ";")
-		_, weight, weighed := strings.Cut(strings.ReplaceAll(q, " ", ""), "q=")
-		n, err := strconv.ParseFloat(weight, 64)
-		takes[strings.ToLower(strings.TrimSpace(coding))] = !weighed || err == nil && n > 0
-	}
-	for _, coding := range []string{"zstd", "gzip"} {
-		if yes, named := takes[coding]; yes || !named && takes["*"] {
-			return coding
+// codings are those that we make, the better one first.
+var codings = []string{"zstd", "gzip"}
+
+// marked is an app's strong tag as the compressed form has it: weak, and such
+// that it is known again. For a client sends it back in If-Match, where a weak
+// tag never matches (RFC 9110, 13.1.1), and the app knows its own alone.
+func marked(tag, coding string) string {
+	return "W/" + strings.TrimSuffix(tag, `"`) + "~" + coding + `"`
+}
+
+// restoreTags gives the app back the tags that it made. If-Range stays as it is:
+// a range of the app's form is not one of what the client has.
+func restoreTags(h http.Header) {
+	for _, name := range []string{"If-Match", "If-None-Match"} {
+		if values := h[name]; len(values) > 0 && strings.Contains(strings.Join(values, ","), `~`) {
+			h[name] = []string{restored(strings.Join(values, ", "))}
 		}
 	}
-	return ""
+}
+
+// restored is a list of tags without our marks.
+func restored(list string) string {
+	var b strings.Builder
+	for {
+		before, tag, found := strings.Cut(list, `"`)
+		tag, after, ended := strings.Cut(tag, `"`)
+		if !found || !ended {
+			return b.String() + list
+		}
+		own, weak := strings.CutSuffix(before, "W/")
+		for _, coding := range codings {
+			if plain, ours := strings.CutSuffix(tag, "~"+coding); ours && weak {
+				before, tag = own, plain
+				break
+			}
+		}
+		b.WriteString(before + `"` + tag + `"`)
+		list = after
+	}
+}
+
+// markAgain gives the answer that nothing changed the tag by which the client
+// asked: it has the compressed form.
+func markAgain(h, asked http.Header) {
+	tag, by := h.Get("Etag"), strings.Join(asked["If-None-Match"], ",")
+	for _, coding := range codings {
+		if strings.HasPrefix(tag, `"`) && strings.Contains(by, marked(tag, coding)) {
+			h.Set("Etag", marked(tag, coding))
+			return
+		}
+	}
+}
+
+// chosen is the coding of ours that a client likes best, "" when it likes none or
+// would rather have the answer as it is: RFC 9110, 12.5.3.
+func chosen(accept []string) string {
+	likes := map[string]float64{}
+	for part := range strings.SplitSeq(strings.ToLower(strings.Join(accept, ",")), ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		q := 1.0
+		if _, number, weighed := strings.Cut(strings.ReplaceAll(weight, " ", ""), "q="); weighed {
+			var err error
+			if q, err = strconv.ParseFloat(number, 64); err != nil {
+				q = 0
+			}
+		}
+		likes[strings.TrimSpace(coding)] = q
+	}
+	best, most := "", likes["identity"]
+	for _, coding := range codings {
+		q, named := likes[coding]
+		if !named {
+			q = likes["*"]
+		}
+		if q > 0 && (q > most || best == "" && q == most) {
+			best, most = coding, q
+		}
+	}
+	return best
 }
 
 // pressed is a body that is compressed while it is read. What the app sent is

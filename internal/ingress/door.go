@@ -77,6 +77,8 @@ type visitor struct {
 	head         []byte // what was read already to see where it wants to go
 	gone         atomic.Bool
 	household    netip.Prefix // in whose share it is counted, if in any
+	said         *record      // of HTTP without TLS, once net/http has it
+	login        *backend     // that knows its client by a connection: see wire.own
 
 	client, here net.Addr // as a trusted proxy told them; the client of a bare one is always known
 }
@@ -86,9 +88,12 @@ func (v *visitor) Read(b []byte) (int, error) {
 	if len(v.head) > 0 {
 		n := copy(b, v.head)
 		v.head = v.head[n:]
+		v.said.hear(b[:n])
 		return n, nil
 	}
-	return v.TCPConn.Read(b)
+	n, err := v.TCPConn.Read(b)
+	v.said.hear(b[:n])
+	return n, err
 }
 
 // WriteTo gives what was read already first, too: that of the connection below

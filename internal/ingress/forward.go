@@ -1,45 +1,44 @@
 package ingress
 
 import (
+	"context"
 	"errors"
 	"io"
-	"log/slog"
+	"net"
 	"net/http"
-	"net/http/httputil"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
+	"havre/internal/http1"
 	"havre/internal/spec"
 )
 
-// forward brings r to a container and its answer back. What turns a connection
-// into another kind goes by net/http's proxy.
+// forward brings r to a container and its answer back.
 func (f *front) forward(v *visit, r *http.Request) {
-	if to := r.Header.Get("Upgrade"); to != "" && mayUpgrade(to) {
-		f.proxy.ServeHTTP(v, r)
-		return
-	}
-	answer, err := inTurn{f}.RoundTrip(v.outgoing(r))
+	to := v.upgrade(r)
+	answer, err := inTurn{f}.RoundTrip(v.outgoing(r, to))
 	if err != nil {
-		f.proxyFailed(v, r, err)
+		f.failed(v, r, err)
 		return
 	}
 	defer func() { answer.Body.Close() }() // the one there is at the end: finish may put another round it
-	if answer.StatusCode == http.StatusSwitchingProtocols {
-		f.proxyFailed(v, r, errors.New("the answer switches to what nobody asked for"))
+	switch {
+	case answer.StatusCode == http.StatusSwitchingProtocols && to == "":
+		f.failed(v, r, errors.New("the answer switches to what nobody asked for"))
+		return
+	case answer.StatusCode == http.StatusSwitchingProtocols:
+		v.switchTo(answer, r)
 		return
 	}
 	if v.straight(answer) {
 		return
 	}
 	f.finish(answer)
-	h, own := v.Header(), answer.Header["Connection"]
-	for name, values := range answer.Header {
-		if !hopByHop(name) && !lists(own, name) {
-			h[name] = append(h[name], values...)
-		}
-	}
+	v.copyHeader(answer)
+	h := v.Header()
 	if _, typed := h["Content-Type"]; !typed {
 		h["Content-Type"] = nil // net/http would guess one
 	}
@@ -49,7 +48,7 @@ func (f *front) forward(v *visit, r *http.Request) {
 	}
 	v.WriteHeader(answer.StatusCode)
 	if v.relay(answer) != nil {
-		panic(http.ErrAbortHandler) // all that is left is to let the client see that it is not whole
+		v.breakOff()
 	}
 	if len(answer.Trailer) > 0 {
 		v.FlushError() // else a length is found for a short body, and no trailer sent
@@ -60,6 +59,38 @@ func (f *front) forward(v *visit, r *http.Request) {
 		}
 		h[name] = append(h[name], values...)
 	}
+}
+
+// breakOff ends an answer that is not whole. All that is left is to let the
+// client see that, and what came.
+func (v *visit) breakOff() {
+	v.FlushError()
+	panic(http.ErrAbortHandler)
+}
+
+// copyHeader takes over the header of an answer, but for what is about the
+// connection to the container; names are spelt as the app spelt them, where the
+// server does not look for them.
+func (v *visit) copyHeader(answer *http.Response) {
+	h, own := v.Header(), answer.Header["Connection"]
+	for name, values := range answer.Header {
+		if hopByHop(name) || lists(own, name) {
+			continue
+		}
+		if as := http1.Spelt(v.back, name); h[name] == nil && !sought(name) {
+			name = as
+		}
+		h[name] = append(h[name], values...)
+	}
+}
+
+// sought tells whether net/http's server looks for a name in a header.
+func sought(name string) bool {
+	switch name {
+	case "Content-Length", "Content-Type", "Content-Encoding", "Date", "Transfer-Encoding", "Connection", "Trailer":
+		return true
+	}
+	return false
 }
 
 // straight passes on an answer whose lines need not be touched. Else it gives
@@ -82,7 +113,7 @@ func (v *visit) straight(answer *http.Response) bool {
 	v.copies.Copy(v.lines.Lines, answer.ContentLength)
 	v.WriteHeader(answer.StatusCode)
 	if v.relay(answer) != nil {
-		panic(http.ErrAbortHandler) // as above
+		v.breakOff()
 	}
 	v.spent = true // its wire gave everything back: see exchange.finish
 	return true
@@ -167,23 +198,75 @@ func (v *visit) early(status int, said http.Header) {
 	}
 }
 
-// newProxy makes the one for upgraded connections.
-func (f *front) newProxy() *httputil.ReverseProxy {
-	return &httputil.ReverseProxy{
-		Rewrite:        rewrite,
-		Transport:      inTurn{f},
-		ModifyResponse: f.finish,
-		FlushInterval:  -1, // what the app sends is seen when it sends it
-		BufferPool:     &f.buffers,
-		ErrorLog:       slog.NewLogLogger(f.set.Log.Handler(), slog.LevelDebug),
-		ErrorHandler:   f.proxyFailed,
+// upgrade is what the client would like to speak from now on, "" for HTTP. HTTP/2
+// is nothing to ask an app for: requests would come to it that nobody judged; and
+// a connection of HTTP/2 to an app is not one client's.
+func (v *visit) upgrade(r *http.Request) string {
+	to := r.Header.Get("Upgrade")
+	if to == "" || !mayUpgrade(to) || !lists(r.Header["Connection"], "upgrade") || r.ProtoMajor != 1 || r.ProtoMinor == 0 || v.way.front.Scheme == spec.H2C {
+		return ""
+	}
+	return to
+}
+
+// switchTo lets client and app speak what they agreed on.
+func (v *visit) switchTo(answer *http.Response, r *http.Request) {
+	inside, ok := answer.Body.(*upgraded)
+	if !ok {
+		v.front.failed(v, r, errors.New("the answer is not one of a connection"))
+		return
+	}
+	v.copyHeader(answer)
+	h := v.Header()
+	h["Connection"], h["Upgrade"] = []string{"Upgrade"}, answer.Header["Upgrade"]
+	c, buffered, err := http.NewResponseController(v.ResponseWriter).Hijack()
+	if err != nil {
+		v.front.failed(v, r, err)
+		return
+	}
+	defer c.Close()
+	client, ok := c.(half)
+	if !ok {
+		return
+	}
+	v.status = http.StatusSwitchingProtocols
+	stop := context.AfterFunc(r.Context(), func() {
+		c.Close()
+		inside.Close()
+	})
+	defer stop()
+	buffered.WriteString("HTTP/1.1 101 Switching Protocols\r\n")
+	if h.Write(buffered) != nil {
+		return
+	}
+	buffered.WriteString("\r\n")
+	if buffered.Flush() != nil {
+		return
+	}
+	var there sync.WaitGroup
+	there.Go(func() { speak(inside, buffered.Reader, c) })
+	speak(client, inside, inside)
+	there.Wait()
+}
+
+// half is a connection of which one direction can end.
+type half interface {
+	net.Conn
+	CloseWrite() error
+}
+
+// speak passes on what comes until from has no more to say, and says so to to.
+// When one of them breaks off, so does the other.
+func speak(to half, said io.Reader, from net.Conn) {
+	if _, err := io.Copy(to, said); err != nil || to.CloseWrite() != nil {
+		to.Close()
+		from.Close()
 	}
 }
 
-// proxyFailed answers when no container did. The reason stays here: it names
+// failed answers when no container did. The reason stays here: it names
 // containers and addresses.
-func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) {
-	v := visitOf(r)
+func (f *front) failed(v *visit, r *http.Request, err error) {
 	if fault := v.body.blamed(); fault != 0 {
 		refuse(v, r, fault)
 		return
@@ -200,24 +283,11 @@ func (f *front) proxyFailed(rw http.ResponseWriter, r *http.Request, err error) 
 	refuse(v, r, status)
 }
 
-// rewrite makes the request that the container gets. Where the client is, and
-// how it came, is what we saw: its own word on that is dropped.
-func rewrite(p *httputil.ProxyRequest) {
-	v, h := visitOf(p.In), p.Out.Header
-	for name := range h {
-		if speaksOfClients(name) {
-			delete(h, name)
-		}
-	}
-	delete(h, "Http2-Settings") // RFC 9113, 3.1: nobody's any more
-	v.mark(p.Out, p.In.URL)
-	p.Out.Host = p.In.Host
-	p.Out.Trailer = p.In.Trailer // the same map: it is filled when the body has ended
-}
-
 // outgoing is the request that the container gets for r: without what was
-// meant for us alone (RFC 9110, 7.6.1), and marked.
-func (v *visit) outgoing(r *http.Request) *http.Request {
+// meant for us alone (RFC 9110, 7.6.1), and marked. It asks to speak upgrade from
+// then on, unless that is "". Where the client is, and how it came, is what we
+// saw: its own word on that is dropped.
+func (v *visit) outgoing(r *http.Request, upgrade string) *http.Request {
 	v.sent, v.sentURL = *r, *r.URL
 	out := &v.sent
 	h := v.fields
@@ -227,13 +297,20 @@ func (v *visit) outgoing(r *http.Request) *http.Request {
 	}
 	own := r.Header["Connection"]
 	for name, values := range r.Header {
-		if !hopByHop(name) && !speaksOfClients(name) && !lists(own, name) {
+		if !hopByHop(name) && !ours(name) && !lists(own, name) {
 			h[name] = values
 		}
 	}
 	if lists(r.Header["Te"], "trailers") {
 		h["Te"] = []string{"trailers"}
 	}
+	if upgrade != "" {
+		h["Connection"], h["Upgrade"] = []string{"Upgrade"}, []string{upgrade}
+	}
+	if n, said := forwards(r); said {
+		h["Max-Forwards"] = []string{strconv.Itoa(n - 1)}
+	}
+	restoreTags(h)
 	out.Header, out.URL, out.Close = h, &v.sentURL, false
 	v.mark(out, r.URL)
 	return out
@@ -255,13 +332,21 @@ func (v *visit) mark(out *http.Request, asked *url.URL) {
 	out.URL.RawQuery = asked.RawQuery // as the client wrote it, not as Go would
 	if path := v.way.path; v.way.front.Strip && path != "" {
 		h["X-Forwarded-Prefix"] = []string{path}
-		raw := asked.EscapedPath()
 		out.URL.Path = strings.TrimPrefix(asked.Path, path)
-		out.URL.RawPath = ""
-		if strings.HasPrefix(raw, path+"/") { // else it was written in another way, and is written anew
-			out.URL.RawPath = raw[len(path):]
-		}
+		out.URL.RawPath = behind(asked.EscapedPath(), len(path))
 	}
+}
+
+// behind is what follows so many bytes of a path, however they are escaped.
+func behind(raw string, n int) string {
+	i := 0
+	for ; n > 0 && i < len(raw); n-- {
+		if raw[i] == '%' {
+			i += 2
+		}
+		i++
+	}
+	return raw[min(i, len(raw)):]
 }
 
 // hopByHop tells whether a header is about one connection, and goes no further.
@@ -294,17 +379,19 @@ func mayUpgrade(to string) bool {
 }
 
 // finish does to an answer what the service asked for.
-func (f *front) finish(answer *http.Response) error {
+func (f *front) finish(answer *http.Response) {
 	v := visitOf(answer.Request)
 	answer.Header.Del("X-Request-Id") // ours stands there already
 	if w := v.way; w.front.Sticky == spec.ByCookie && len(w.backends) > 1 && v.backend != nil && cookieOf(answer.Request, w.name) != v.backend.cookie {
 		c := http.Cookie{Name: w.name, Value: v.backend.cookie, Path: w.path + "/", HttpOnly: true, Secure: v.from.secure, SameSite: http.SameSiteLaxMode}
 		answer.Header.Add("Set-Cookie", c.String())
 	}
+	if answer.StatusCode == http.StatusNotModified {
+		markAgain(answer.Header, v.asked.Header)
+	}
 	if !v.way.front.Plain {
 		f.press.apply(answer)
 	}
-	return nil
 }
 
 func cookieOf(r *http.Request, name string) string {
@@ -347,7 +434,11 @@ func once(r *http.Request, v *visit) (*http.Response, error) {
 	if v.way.front.Sticky == spec.ByCookie {
 		cookie = cookieOf(r, v.way.name)
 	}
-	for _, b := range v.way.choice(cookie, v.from.client.Addr()) {
+	list := v.way.choice(cookie, v.from.client.Addr())
+	if i := slices.Index(list, v.party.of.login); i > 0 {
+		list[0], list[i] = list[i], list[0] // a list of more than one is ours
+	}
+	for _, b := range list {
 		v.choose(b)
 		try := r
 		if r.Body != nil && r.Body != http.NoBody {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/http/httputil"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -46,7 +45,6 @@ type front struct {
 	buffers  buffers
 	visits   sync.Pool // of *visit
 	press    *press
-	proxy    *httputil.ReverseProxy
 	proofs   atomic.Pointer[proofs]
 	hashing  chan struct{} // taken by each check of a password
 
@@ -328,10 +326,11 @@ func (f *front) status() route.Status {
 	defer f.mu.Unlock()
 	return route.Status{
 		Version:   f.version,
-		Digest:    f.now.Load().table.Digest(),
+		Digest:    f.now.Load().digest(),
 		Problem:   f.spoiled,
 		Listeners: f.listeners(),
 		Open:      open,
+		Sick:      f.now.Load().sick(),
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"havre/internal/http1"
 	"havre/internal/problem"
 	"havre/internal/relay"
 	"havre/internal/route"
@@ -134,6 +135,11 @@ type strand struct {
 	left  int           // bytes of a header that may come yet; below 0 while there is no header
 	until time.Time     // not kept after
 	kept  bool          // it had a request before
+	login bool          // it knows its client
+	whole bool          // head is all of the request
+	body  int           // how much of it is the body
+	heard bool          // something of the answer came
+	told  []byte        // what was read of it for net/http, the header first
 	room  [4 << 10]byte
 	talk
 }
@@ -180,28 +186,40 @@ func (s *strand) send() error {
 	case s.failed != nil:
 		return s.failed
 	case len(s.unsent) > 0:
-		_, err = s.TCPConn.Write(s.unsent)
+		s.TCPConn.Write(s.unsent) // what came back, or why nothing did, reading tells
 	}
-	return err
+	return nil
 }
 
 // takeBody puts behind head a body that came with its request as a whole, as all
-// do that our loop takes: they came. It tells whether the request is whole now.
-func (s *strand) takeBody(r *http.Request, came bool) (whole bool, err error) {
-	if r.Body == nil || r.Body == http.NoBody {
-		return true, nil
+// do that our loop takes: they came. The request is whole then.
+func (s *strand) takeBody(r *http.Request, came bool) error {
+	s.body = 0
+	if s.whole = r.Body == nil || r.Body == http.NoBody; s.whole {
+		return nil
 	}
 	if !came || r.ContentLength < 0 {
-		return false, nil
+		return nil
 	}
 	if s.kept && !s.quiet() {
-		return false, errNotQuiet // before anything is read, which is read only once
+		return errNotQuiet // before anything is read, which is read only once
 	}
 	s.kept = false // it is known to be quiet
 	n := len(s.head)
 	s.head = append(s.head, make([]byte, r.ContentLength)...)
-	_, err = io.ReadFull(r.Body, s.head[n:])
-	return true, err
+	s.whole, s.body = true, int(r.ContentLength)
+	_, err := io.ReadFull(r.Body, s.head[n:])
+	return err
+}
+
+// again is r, whole as it was sent by s, which is not used any more.
+func (s *strand) again(r *http.Request) *http.Request {
+	if s.body == 0 {
+		return r
+	}
+	r = r.WithContext(r.Context())
+	r.Body = io.NopCloser(bytes.NewReader(s.head[len(s.head)-s.body:]))
+	return r
 }
 
 // ask is called first to send, then when there may be something to read. It
@@ -231,7 +249,7 @@ func (s *strand) ask(fd uintptr) bool {
 	case n == 0:
 		s.failed = io.ErrUnexpectedEOF
 	default:
-		s.ahead = s.room[:n]
+		s.ahead, s.heard = s.room[:n], true
 	}
 	return true
 }
@@ -261,8 +279,10 @@ func (s *strand) Read(p []byte) (int, error) {
 	} else {
 		n, err = s.guest.Read(p)
 	}
-	if s.left > 0 {
+	s.heard = s.heard || n > 0
+	if s.left >= 0 {
 		s.left -= n
+		s.told = append(s.told, p[:n]...)
 	}
 	return n, err
 }
@@ -279,7 +299,7 @@ func framing(name string) bool {
 // writeHead writes the request line and the header. net/http's server has
 // refused everything in them that could end a line; to be sure the ends are
 // counted, because behind one too many a request could hide.
-func (s *strand) writeHead(r *http.Request) error {
+func (s *strand) writeHead(r *http.Request, odd []http1.Line) error {
 	w, uri, lines := s.head, r.URL.RequestURI(), 3 // the empty one, too
 	if !oneWord(r.Method) || !oneWord(uri) {
 		return errors.New("the request's first line holds what ends a word")
@@ -290,6 +310,9 @@ func (s *strand) writeHead(r *http.Request) error {
 	for name, values := range r.Header {
 		if framing(name) || name == "User-Agent" && len(values) == 1 && values[0] == "" {
 			continue
+		}
+		if len(odd) > 0 {
+			name = http1.Spelt(odd, name)
 		}
 		for _, v := range values {
 			w = append(append(append(append(w, name...), ": "...), v...), "\r\n"...)

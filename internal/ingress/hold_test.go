@@ -1,6 +1,7 @@
 package ingress_test
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -69,4 +70,42 @@ func TestWhoWaitsForAContainerIsJudgedOnce(t *testing.T) {
 	})
 	w.must(once(w.echoes()))
 	talk(t, c, "hello")
+}
+
+// Its names are its own though it does not run: no other service answers there,
+// and a client that comes hears at once when to come again.
+func TestStoppedServiceKeepsItsNames(t *testing.T) {
+	w := open(t, func(s *ingress.Settings) { s.Hold = 20 * time.Second })
+	table := web(t, w.tells("www"))
+	table.Pass = []route.Pass{{Host: "own.example", Access: spec.Public, Service: "prod.own.tls", Stopped: true}}
+	at(&table, "*.example", spec.Front{}, w.tells("any"))
+	at(&table, "paths.example", spec.Front{}, w.tells("root"))
+	at(&table, "paths.example/api", spec.Front{})
+	at(&table, "down.example", spec.Front{})
+	for i := range table.HTTP[len(table.HTTP)-2:] {
+		table.HTTP[len(table.HTTP)-2+i].Stopped = true
+	}
+	roots := certified(t, &table, []string{"*.example"})
+	w.must(table)
+	for what, c := range map[string]*http.Client{"http": browser(t, table.HTTPPort), "https": secureBrowser(t, table.HTTPSPort, roots)} {
+		for host, want := range map[string]string{"down.example/": "503", "paths.example/api/x": "503", "paths.example/": "root / ", "up.example/": "any / "} {
+			began := time.Now()
+			answer, body := get(t, c, what+"://"+host)
+			if answer.StatusCode == http.StatusServiceUnavailable && answer.Header.Get("Retry-After") != "" {
+				body = "503"
+			}
+			if body != want || time.Since(began) > 10*time.Second {
+				t.Errorf("%s://%s: %d %q after %s; want %s", what, host, answer.StatusCode, body, time.Since(began), want)
+			}
+		}
+	}
+	began := time.Now()
+	c, err := tls.Dial("tcp", local(table.HTTPSPort), &tls.Config{ServerName: "own.example", RootCAs: roots})
+	if time.Since(began) > 10*time.Second {
+		t.Error("who asks for a name that is passed through is held")
+	}
+	if err == nil {
+		c.Close()
+		t.Error("another one answers for a name that is passed through")
+	}
 }

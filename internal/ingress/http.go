@@ -1,14 +1,18 @@
 package ingress
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -39,6 +43,8 @@ type party struct {
 	// it knows the visit.
 	visit *visit
 	hear  func() bool // heard
+	said  *record
+	of    *visitor
 
 	mu   sync.Mutex      // guards what follows
 	ctx  context.Context // that is watched
@@ -99,7 +105,7 @@ func (f *front) serveHTTP(cancel context.CancelCauseFunc) (stop func()) {
 	plain.Protocols.SetUnencryptedHTTP2(true)
 	secure.Protocols.SetHTTP2(true)
 	f.tls = &tls.Config{
-		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1", "http/1.0"},
 		GetCertificate: f.certificate, GetConfigForClient: f.proveTLS,
 	}
 	secure.TLSConfig = f.tls
@@ -145,11 +151,15 @@ func (f *front) server(h http.Handler) *http.Server {
 }
 
 func withParty(ctx context.Context, c net.Conn) context.Context {
+	var said *record
+	if s, ok := c.(*secured); ok {
+		said = s.said
+	}
 	if t, ok := c.(interface{ NetConn() net.Conn }); ok { // of TLS
 		c = t.NetConn()
 	}
 	if v, ok := c.(*visitor); ok {
-		p := &party{Context: ctx, door: v.door}
+		p := &party{Context: ctx, door: v.door, of: v, said: cmp.Or(said, v.said)}
 		p.hear = p.heard
 		p.from.client, p.from.here = addrPort(v.RemoteAddr()), addrPort(v.LocalAddr())
 		p.from.spell()
@@ -169,7 +179,6 @@ func (f *front) certificate(hello *tls.ClientHelloInfo) (*tls.Certificate, error
 // in, is anybody there. So nobody learns from outside what a private service
 // does at the moment.
 func (f *front) handler() http.Handler {
-	f.proxy = f.newProxy()
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		v := f.visit(rw, r)
 		defer v.over(r)
@@ -178,6 +187,13 @@ func (f *front) handler() http.Handler {
 		if !r.ProtoAtLeast(1, 1) {
 			rw.Header().Set("Connection", "close") // net/http passes over its Transfer-Encoding: RFC 9112, 6.1
 		}
+		if v.copies == nil {
+			odd, twofold := v.party.said.begin(r)
+			defer v.party.said.end(r)
+			if v.odd = odd; twofold {
+				rw.Header().Set("Connection", "close") // RFC 9112, 6.1
+			}
+		}
 		if f.prove(v, r) {
 			return
 		}
@@ -185,11 +201,14 @@ func (f *front) handler() http.Handler {
 			refuse(v, r, status)
 			return
 		}
-		if v.elsewhere(r) {
+		if v.elsewhere(r) || v.endsHere(r) {
 			return
 		}
 		if v.copies == nil {
 			r = r.WithContext(&knows{r.Context(), v})
+		}
+		if r.ContentLength == 0 && len(r.Trailer) == 0 {
+			r.Body = http.NoBody // HTTP/2's is another
 		}
 		if r.Body != nil && r.Body != http.NoBody {
 			c := http.NewResponseController(rw)
@@ -221,10 +240,14 @@ func (v *visit) judge(r *http.Request) (status int) {
 	case r.URL.Path[0] != '/':
 		return http.StatusBadRequest
 	}
+	escapeOdd(r.URL)
 	client := v.from.client.Addr()
 	for held, first := (holding{v.began, v.front.set.Hold}), true; ; first = false {
 		w, status := v.front.find(r)
 		if status != 0 {
+			if status == http.StatusBadRequest {
+				v.says = twofoldSays
+			}
 			return status
 		}
 		v.along(w)
@@ -234,6 +257,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 		}
 		if first && !w.limit.allow(client) {
 			v.door.denied.Add(1)
+			v.again = w.limit.next(client)
 			return http.StatusTooManyRequests
 		}
 		if len(w.backends) > 0 {
@@ -249,6 +273,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 	}
 	if v.user, status = v.way.users.check(r, client); status != 0 {
 		v.door.denied.Add(1)
+		v.again = v.way.users.misses.next(client)
 		return status
 	}
 	if most := int64(v.way.front.Body); most > 0 && r.ContentLength > most {
@@ -278,13 +303,11 @@ func (f *front) find(r *http.Request) (*way, int) {
 		return nil, http.StatusMisdirectedRequest // RFC 9110, 15.5.20
 	case len(ways) == 1 && ways[0].path == "":
 		return ways[0], 0
-	case twofold(r.URL):
+	case twofold(r.URL, ways):
 		return nil, http.StatusBadRequest
 	}
-	for _, w := range ways {
-		if w.path == "" || r.URL.Path == w.path || strings.HasPrefix(r.URL.Path, w.path) && r.URL.Path[len(w.path)] == '/' {
-			return w, 0
-		}
+	if w := wayOfPath(r.URL.Path, ways); w != nil {
+		return w, 0
 	}
 	return nil, http.StatusNotFound
 }
@@ -313,21 +336,208 @@ func (v *visit) elsewhere(r *http.Request) bool {
 	return true
 }
 
-// twofold tells whether a path can be read in two ways. Where paths lead to
-// different services, we and an app might then read it differently.
-func twofold(u *url.URL) bool {
-	raw := strings.ToLower(u.EscapedPath())
-	for _, trick := range []string{"//", "%2f", "%5c", "\\", "%00", ";", "%3b", "%25", "%2e"} {
-		if strings.Contains(raw, trick) {
-			return true
+// escapeOdd writes a path as an app gets it: what stands there escaped stays so,
+// and of the other bytes those are escaped that may not stand in a path (RFC
+// 3986, 3.3). net/url would write the whole path anew, where "%2F" is a slash.
+func escapeOdd(u *url.URL) {
+	if strings.IndexFunc(u.RawPath, func(r rune) bool { return r > 0x7f || !inPath(byte(r)) }) < 0 {
+		return
+	}
+	var b strings.Builder
+	for i := range len(u.RawPath) {
+		if c := u.RawPath[i]; inPath(c) {
+			b.WriteByte(c)
+		} else {
+			fmt.Fprintf(&b, "%%%02X", c)
 		}
 	}
-	for part := range strings.SplitSeq(raw, "/") {
-		if part == "." || part == ".." {
-			return true
+	u.RawPath = b.String()
+}
+
+// inPath tells whether c may stand in a path as it is. Brackets may not, but
+// net/url and others leave them.
+func inPath(c byte) bool { return unreserved(c) || strings.IndexByte("/%!$&'()*+,;=:@[]", c) >= 0 }
+
+// allowed are the methods that clients are told of.
+const allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
+
+// forwards is how often a request may be passed on: RFC 9110, 7.6.2.
+func forwards(r *http.Request) (n int, said bool) {
+	if r.Method != http.MethodTrace && r.Method != http.MethodOptions || r.Header["Max-Forwards"] == nil {
+		return 0, false
+	}
+	n, err := strconv.Atoi(r.Header.Get("Max-Forwards"))
+	return n, err == nil && n >= 0
+}
+
+// endsHere answers what is not to be passed on.
+func (v *visit) endsHere(r *http.Request) bool {
+	n, said := forwards(r)
+	switch {
+	case !said || n > 0:
+		return false
+	case r.Method == http.MethodTrace:
+		refuse(v, r, http.StatusMethodNotAllowed)
+	default:
+		v.Header().Set("Allow", allowed)
+		v.WriteHeader(http.StatusNoContent)
+	}
+	return true
+}
+
+// twofold tells whether a path can be read in two ways that lead to different
+// services of ways: then an app might read it in the other one.
+func twofold(u *url.URL, ways []*way) bool {
+	path := unescape(u.EscapedPath(), unreserved)
+	if !tricky(path) {
+		return false
+	}
+	if len(path) > maxTricky {
+		return true
+	}
+	first := wayOfPath(u.Path, ways)
+	if first != nil && first.front.Strip {
+		if rest := strings.TrimPrefix(u.Path, first.path); strings.HasPrefix(rest, "//") || strings.HasPrefix(rest, `/\`) {
+			return true // its app would take it for a host
 		}
 	}
-	return !strings.HasPrefix(raw, "/")
+	for range maxEscapes {
+		for _, p := range readings(path) {
+			if w := wayOfPath(p, ways); w != first && (w == nil || first == nil || w.service != first.service) {
+				return true
+			}
+		}
+		next := unescape(path, func(byte) bool { return true })
+		if strings.Contains(path, "%00") {
+			return true
+		}
+		if next == path {
+			return false
+		}
+		path = next
+	}
+	return true
+}
+
+// tricky tells whether there is something in a path that may be read in two ways.
+func tricky(path string) bool {
+	if strings.Contains(path, "//") || strings.Contains(path, "/.") || strings.ContainsAny(path, ";\\") {
+		return true
+	}
+	for rest := strings.ToLower(path); ; {
+		_, after, found := strings.Cut(rest, "%")
+		switch {
+		case !found:
+			return false
+		case len(after) > 1 && slices.Contains([]string{"00", "25", "2f", "3b", "5c"}, after[:2]):
+			return true
+		}
+		rest = after
+	}
+}
+
+// maxEscapes is how often a path may be escaped; what is escaped more often is
+// not anybody's page.
+const maxEscapes = 4
+
+// maxTricky is how long a path may be that is read in all its ways.
+const maxTricky = 8 << 10
+
+// readings are what others make of a path: without a host at its beginning, with
+// an escaped slash and a backslash as slashes, without what follows a ";" in each
+// part, without empty parts, and with ".." resolved.
+func readings(path string) []string {
+	all := []string{path}
+	for _, reads := range []func(string) string{slashes, withoutHost, withoutParameters, withoutEmpty, resolved} {
+		for _, p := range all {
+			if other := reads(p); other != p {
+				all = append(all, other)
+			}
+		}
+	}
+	return all
+}
+
+var slash = strings.NewReplacer("%2f", "/", "%2F", "/", "%5c", "/", "%5C", "/", "\\", "/")
+
+func slashes(path string) string { return slash.Replace(path) }
+
+// withoutHost reads what begins with "//" as RFC 3986, 4.2 does.
+func withoutHost(path string) string {
+	if rest, ok := strings.CutPrefix(path, "//"); ok {
+		_, path, _ = strings.Cut(rest, "/")
+		return "/" + path
+	}
+	return path
+}
+
+var semicolon = strings.NewReplacer("%3b", ";", "%3B", ";")
+
+func withoutParameters(path string) string {
+	parts := strings.Split(semicolon.Replace(path), "/")
+	for i, p := range parts {
+		parts[i], _, _ = strings.Cut(p, ";")
+	}
+	return strings.Join(parts, "/")
+}
+
+func withoutEmpty(path string) string {
+	for strings.Contains(path, "//") {
+		path = strings.ReplaceAll(path, "//", "/")
+	}
+	return path
+}
+
+var dot = strings.NewReplacer("%2e", ".", "%2E", ".")
+
+// resolved is RFC 3986, 5.2.4.
+func resolved(path string) string {
+	var stay []string
+	for part := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		switch dot.Replace(part) {
+		case ".":
+		case "..":
+			stay = stay[:max(len(stay)-1, 0)]
+		default:
+			stay = append(stay, part)
+		}
+	}
+	return "/" + strings.Join(stay, "/")
+}
+
+// unescape takes one layer of escapes away, of those bytes that may be; a "%"
+// that does not begin one stays.
+func unescape(path string, may func(byte) bool) string {
+	if strings.IndexByte(path, '%') < 0 {
+		return path
+	}
+	var b strings.Builder
+	for i := 0; i < len(path); i++ {
+		if path[i] == '%' && i+2 < len(path) {
+			if c, err := hex.DecodeString(path[i+1 : i+3]); err == nil && may(c[0]) {
+				b.WriteByte(c[0])
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(path[i])
+	}
+	return b.String()
+}
+
+// unreserved tells whether c means the same escaped or not: RFC 3986, 2.3.
+func unreserved(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+}
+
+// wayOfPath is the one of a host's ways that a path leads to, nil for none.
+func wayOfPath(path string, ways []*way) *way {
+	for _, w := range ways {
+		if w.path == "" || path == w.path || strings.HasPrefix(path, w.path) && path[len(w.path)] == '/' {
+			return w
+		}
+	}
+	return nil
 }
 
 // hostName is a Host header or server name as tables spell it; one with a port

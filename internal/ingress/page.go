@@ -1,8 +1,10 @@
 package ingress
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -14,12 +16,12 @@ const tryAgain = 5
 // said is what a person reads about a status. Nothing in it comes from the
 // request or from a container.
 var said = map[int]string{
-	http.StatusBadRequest:            "This address could be read in two ways.",
+	http.StatusBadRequest:            "The request is not as HTTP wants it.",
 	http.StatusUnauthorized:          "This service asks for a name and a password.",
 	http.StatusForbidden:             "This service cannot be reached from where you are.",
 	http.StatusNotFound:              "No service has this name here.",
-	http.StatusMethodNotAllowed:      "This method is not for services.",
-	http.StatusRequestTimeout:        "Nothing came for too long.",
+	http.StatusMethodNotAllowed:      "Services do not take this method.",
+	http.StatusRequestTimeout:        "The rest of the request did not come in time.",
 	http.StatusRequestEntityTooLarge: "This is more than the service takes.",
 	http.StatusMisdirectedRequest:    "The connection was made for another name.",
 	http.StatusTooManyRequests:       "You asked too often.",
@@ -27,10 +29,13 @@ var said = map[int]string{
 	http.StatusServiceUnavailable:    "The service is not running at the moment.",
 }
 
+// twofoldSays is what is said of a path where that is wrong.
+const twofoldSays = "This address could be read in two ways, which lead to two services."
+
 // refuse answers for a service that does not: a small page for browsers,
 // problem+json (RFC 9457) for programs, both with the request's id.
 func refuse(v *visit, r *http.Request, status int) {
-	title, detail := http.StatusText(status), said[status]
+	title, detail := http.StatusText(status), cmp.Or(v.says, said[status])
 	kind, body := "text/html; charset=utf-8", fmt.Sprintf(page, title, title, detail, v.id)
 	if !strings.Contains(r.Header.Get("Accept"), "text/html") {
 		b, _ := json.Marshal(map[string]any{"status": status, "title": title, "detail": detail, "requestId": v.id}) // text and a number
@@ -38,8 +43,12 @@ func refuse(v *visit, r *http.Request, status int) {
 	}
 	h := v.Header()
 	switch status {
-	case http.StatusServiceUnavailable, http.StatusTooManyRequests:
+	case http.StatusServiceUnavailable:
 		h.Set("Retry-After", strconv.Itoa(tryAgain))
+	case http.StatusTooManyRequests:
+		h.Set("Retry-After", strconv.Itoa(int(math.Ceil(v.again.Seconds()))))
+	case http.StatusMethodNotAllowed:
+		h.Set("Allow", allowed)
 	case http.StatusUnauthorized:
 		h.Set("WWW-Authenticate", `Basic realm="Havre", charset="UTF-8"`)
 	case http.StatusRequestTimeout, http.StatusRequestEntityTooLarge:

@@ -43,7 +43,7 @@ func (f *front) sourceOf(p *party, r *http.Request) source {
 
 // spell notes how apps are told of client and port.
 func (s *source) spell() {
-	s.name = s.client.Addr().WithZone("").String()
+	s.name = nameOf(s.client.Addr())
 	if s.port == "" {
 		s.port = strconv.Itoa(int(s.here.Port()))
 	}
@@ -62,14 +62,17 @@ type hop struct{ client, proto, host string }
 func (f *front) believe(s *source, h http.Header) {
 	proxy, port := s.client.Addr(), h.Get("X-Forwarded-Port")
 	first := hop{proto: h.Get("X-Forwarded-Proto"), host: h.Get("X-Forwarded-Host")}
-	if h["X-Forwarded-For"] == nil && h["Forwarded"] != nil {
-		first, port = f.walk(s, hopsOf(strings.Join(h["Forwarded"], ","))), ""
-	} else {
+	switch {
+	case h["X-Forwarded-For"] != nil:
 		var hops []hop
 		for client := range strings.SplitSeq(strings.Join(h["X-Forwarded-For"], ","), ",") {
-			hops = append(hops, hop{client: strings.TrimSpace(client)})
+			if client = strings.Trim(client, " \t"); client != "" { // RFC 9110, 5.6.1.2
+				hops = append(hops, hop{client: client})
+			}
 		}
 		f.walk(s, hops)
+	case h["Forwarded"] != nil:
+		first, port = f.walk(s, hopsOf(strings.Join(h["Forwarded"], ","))), ""
 	}
 	if s.chain != "" {
 		s.chain += ", " + proxy.String()
@@ -88,27 +91,66 @@ func (f *front) believe(s *source, h http.Header) {
 	}
 }
 
+// nobody is the client of whom a trusted proxy says nothing that can be read. It
+// is not the proxy, nor on any network: only public access lets it in.
+var nobody = netip.IPv4Unspecified()
+
 // walk goes from the last hop back. Of the addresses that the proxy and those
-// before it wrote, the last one that is nobody's of the trusted is the client:
+// before it wrote, the last one that is not a trusted proxy's is the client:
 // what stands left of it the client could have written itself. It gives the
 // hop at which it stopped.
 func (f *front) walk(s *source, hops []hop) (at hop) {
+	s.client = netip.AddrPortFrom(nobody, 0)
 	for i := len(hops) - 1; i >= 0; i-- {
-		a, err := netip.ParseAddr(hops[i].client)
-		if err != nil {
-			break
-		}
 		at = hops[i]
-		s.client = netip.AddrPortFrom(a.Unmap(), 0)
+		a, ok := addressOf(at.client)
+		if !ok {
+			a = nobody
+		}
+		s.client = netip.AddrPortFrom(a, 0)
 		if s.chain != "" {
 			s.chain = ", " + s.chain
 		}
-		s.chain = a.Unmap().String() + s.chain
-		if !f.trusts(a.Unmap()) {
+		s.chain = nameOf(a) + s.chain
+		if a == nobody || !f.trusts(a) {
 			break
 		}
 	}
 	return at
+}
+
+// nameOf is how apps are told of an address.
+func nameOf(a netip.Addr) string {
+	if a == nobody {
+		return "unknown" // RFC 7239, 6.2
+	}
+	return a.WithZone("").String()
+}
+
+// addressOf reads an address as proxies write it: alone, in quotes, in
+// brackets, with a port or a port's alias behind it (RFC 7239, 6). A zone is the
+// proxy's own, and not one of this machine's.
+func addressOf(s string) (a netip.Addr, ok bool) {
+	if len(s) > 1 && s[0] == '"' && s[len(s)-1] == '"' {
+		s = s[1 : len(s)-1]
+	}
+	host, port, ported := s, "", false
+	if strings.HasPrefix(s, "[") {
+		if host, port, ok = strings.Cut(s[1:], "]"); !ok {
+			return a, false
+		}
+		port, ported = strings.CutPrefix(port, ":")
+		if !ported && port != "" {
+			return a, false
+		}
+	} else if strings.Count(s, ":") == 1 { // IPv6 without brackets has no port
+		host, port, ported = strings.Cut(s, ":")
+	}
+	if ported && (port == "" || strings.Trim(port, "0123456789") != "" && port[0] != '_') {
+		return a, false
+	}
+	a, err := netip.ParseAddr(host)
+	return a.WithZone("").Unmap(), err == nil
 }
 
 // hopsOf reads a Forwarded header, RFC 7239, 4. Of one that is not well formed
@@ -128,7 +170,7 @@ func hopsOf(header string) []hop {
 		now := &hops[len(hops)-1]
 		switch strings.ToLower(name) {
 		case "for":
-			now.client = node(value)
+			now.client = value
 		case "proto":
 			now.proto = value
 		case "host":
@@ -160,27 +202,41 @@ func forwardedValue(s string) (value, after string, ok bool) {
 	return value, after, ok && !strings.Contains(value, `\`) // nothing that we believe needs a backslash
 }
 
-// node is the address of RFC 7239, 6: with brackets around an IPv6 address,
-// and perhaps with a port. "" is for those without.
-func node(s string) string {
-	if a, err := netip.ParseAddrPort(s); err == nil {
-		return a.Addr().String()
-	}
-	return strings.TrimSuffix(strings.TrimPrefix(s, "["), "]")
-}
-
 // plainHost tells whether a host may stand in a header of ours.
 func plainHost(h string) bool { return len(h) < 256 && http1.PlainHost(h) }
 
-// speaksOfClients tells whether a header says where a client is. Also those
-// that are spelt so that a CGI would take them for the same.
-func speaksOfClients(name string) bool {
-	switch name[0] {
-	case 'X', 'x', 'F', 'f', 'P', 'p':
-	default:
+// ours tells whether a header is not the client's to say: where a client is, and,
+// in another spelling than its own, how the request goes on. A CGI takes every
+// byte of a name that is neither a letter nor a digit for the same.
+func ours(name string) bool {
+	if !odd(name) {
+		switch name[0] {
+		case 'X', 'x', 'F', 'f', 'P', 'p':
+			return speaksOfClients(strings.ToLower(name))
+		}
 		return false
 	}
-	plain := strings.ToLower(strings.ReplaceAll(name, "_", "-"))
+	plain := []byte(strings.ToLower(name))
+	for i, c := range plain {
+		if !(c >= 'a' && c <= 'z' || c >= '0' && c <= '9') {
+			plain[i] = '-'
+		}
+	}
+	known := http.CanonicalHeaderKey(string(plain))
+	return speaksOfClients(string(plain)) || framing(known) || hopByHop(known)
+}
+
+// odd tells whether a name has other bytes than letters, digits and "-".
+func odd(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-') {
+			return true
+		}
+	}
+	return false
+}
+
+func speaksOfClients(plain string) bool {
 	return strings.HasPrefix(plain, "x-forwarded") || plain == "forwarded" || plain == "x-real-ip" || plain == "proxy" || plain == "x-request-id"
 }
 

@@ -429,8 +429,12 @@ type holding struct {
 
 func (f *front) hold() holding { return holding{time.Now(), f.set.Hold} }
 
-// wait waits a moment before the next try; it is false when patience has ended.
+// wait waits a moment before the next try; it is false when patience has ended,
+// as it has at once for what is not to run.
 func (h holding) wait(ctx context.Context, w *way) bool {
+	if w.stopped {
+		return false
+	}
 	most := h.most
 	if len(w.backends) > 0 {
 		most = min(most, refusing)

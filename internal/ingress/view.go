@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"havre/internal/route"
 	"havre/internal/spec"
@@ -15,6 +16,7 @@ import (
 // table is another view.
 type view struct {
 	table    route.Table
+	digest   func() string // table's
 	tcp      map[uint16]*way
 	udp      map[uint16]*way
 	pass     map[string]*way             // by server name: TLS that is not ours
@@ -32,6 +34,7 @@ func newView(t route.Table, old *view, f *front) *view {
 	t = t.Canonical()
 	v := &view{
 		table:    t,
+		digest:   sync.OnceValue(t.Digest),
 		tcp:      map[uint16]*way{},
 		udp:      map[uint16]*way{},
 		pass:     map[string]*way{},
@@ -50,11 +53,13 @@ func newView(t route.Table, old *view, f *front) *view {
 		v.udp[r.Listen] = m.plain(route.TCP(r))
 	}
 	for _, r := range t.Pass {
-		v.pass[strings.TrimPrefix(r.Host, "*")] = m.plain(route.TCP{Access: r.Access, Service: r.Service, Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky, Targets: r.Targets})
+		w := m.plain(route.TCP{Access: r.Access, Service: r.Service, Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky, Targets: r.Targets})
+		w.stopped = r.Stopped
+		v.pass[strings.TrimPrefix(r.Host, "*")] = w
 	}
 	for _, r := range t.HTTP {
 		w := m.way(r.Service, r.Access, r.Front, r.Targets)
-		w.path = r.Path
+		w.path, w.stopped = r.Path, r.Stopped
 		host := strings.TrimPrefix(r.Host, "*")
 		v.http[host] = append(v.http[host], w)
 	}
@@ -161,6 +166,17 @@ func (v *view) watch(old *view, f *front) {
 		b.dismiss = cancel
 		f.serving.Go(func() { b.watch(ctx) })
 	}
+}
+
+// sick are the containers to which nobody is sent, by their ids, and why.
+func (v *view) sick() map[string]string {
+	all := map[string]string{}
+	for at, b := range v.backends {
+		if says := b.ails.Load(); says != nil && b.sick.Load() {
+			all[at.target.Container] = max(all[at.target.Container], *says) // any, but always the same
+		}
+	}
+	return all
 }
 
 // dismiss lets go of the connections to containers that only old has; of

@@ -31,7 +31,9 @@ type visit struct {
 	from    source
 	body    *upload // nil when there is none to pass on
 	id      string
-	user    string // who gave a good password
+	user    string        // who gave a good password
+	says    string        // of a refusal, where that is not said
+	again   time.Duration // until the client may ask again, where it asked too often
 	began   time.Time
 	http2   bool
 	status  int
@@ -42,6 +44,8 @@ type visit struct {
 	fault   atomic.Int32 // of the client's body: the status that says it
 	copies  copier       // takes lines as they are; nil when it is not our loop
 	lines   *http1.Head  // that the answer has instead of its Header
+	odd     []http1.Line // of the request's header: names as the client wrote them
+	back    []http1.Line // of the answer's: names as the app wrote them
 
 	spent bool // nobody looks at it when its handler is done
 
@@ -56,6 +60,7 @@ type visit struct {
 // copier is what our loop's answers go to.
 type copier interface {
 	Copy(lines []http1.Line, length int64)
+	Odd() []http1.Line
 	Spent()
 }
 
@@ -74,7 +79,7 @@ func (f *front) visit(rw http.ResponseWriter, r *http.Request) *visit {
 	v.ResponseWriter, v.asked, v.front, v.door, v.party = rw, r, f, p.door, p
 	v.from, v.id, v.began, v.http2 = f.sourceOf(p, r), requestID(r), time.Now(), r.ProtoMajor == 2
 	if ours {
-		v.copies, p.visit = copies, v
+		v.copies, p.visit, v.odd = copies, v, copies.Odd()
 	}
 	return v
 }
@@ -306,7 +311,7 @@ type upload struct {
 // is ours. Some apps make one of both.
 func (u *upload) cleanTrailer() {
 	for name := range u.visit.asked.Trailer {
-		if speaksOfClients(name) || framing(name) || name == "Authorization" {
+		if ours(name) || framing(name) || name == "Authorization" {
 			delete(u.visit.asked.Trailer, name)
 		}
 	}

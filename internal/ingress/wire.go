@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"havre/internal/http1"
@@ -27,17 +28,18 @@ const (
 )
 
 // wire speaks HTTP/1.1 with one port of one container. What it does that
-// net/http's transport does not: it never sends a request twice, also not when
-// a kept connection ends under it; it has no goroutines of its own; and its
-// connections are its container's alone, by construction. It leaves out what
-// an ingress does not need: proxies, TLS, HTTP/2, redirects, compression.
+// net/http's transport does not: a connection that knows its client is that
+// client's alone; it has no goroutines of its own; and its connections are its
+// container's alone, by construction. It leaves out what an ingress does not
+// need: proxies, TLS, HTTP/2, redirects, compression.
 type wire struct {
 	dial  func(context.Context) (*guest, error)
 	lent  *buffers
 	greet bool // with the PROXY protocol; then a connection is one client's, and not kept
 
-	mu      sync.Mutex // guards what follows
-	idle    []*strand  // the last used one last
+	mu      sync.Mutex           // guards what follows
+	idle    []*strand            // the last used one last
+	own     map[*visitor]*strand // on which a client logged in: RFC 4559, 6
 	retired bool
 }
 
@@ -53,14 +55,18 @@ type unreached struct{ error }
 // Unwrap gives the reason.
 func (u unreached) Unwrap() error { return u.error }
 
-// RoundTrip sends r once. Its error is unreached when nothing was sent.
+// RoundTrip sends r, and once more by a new connection where a kept one ended
+// under it: when nothing of an answer came, and twice is as good as once (RFC
+// 9110, 9.2.2; RFC 9112, 9.3.1). Its error is unreached when nothing was sent.
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r)
-	for {
-		s, err := w.get(r, v)
+	for fresh := false; ; {
+		s, err := w.get(r, v, fresh)
 		if err != nil {
 			return nil, unreached{err}
 		}
+		s.login = s.login || logsIn(r.Header["Authorization"])
+		kept := s.kept
 		e := v.exchangeBy(w, s)
 		e.stop = s.follow(r, v)
 		answer, err := e.run(r)
@@ -68,25 +74,57 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 			return answer, nil
 		}
 		e.finish(false)
-		if err != errNotQuiet {
+		switch {
+		case err == errNotQuiet:
+		case kept && !fresh && !s.heard && hungUp(err) && idempotent(r.Method) && s.whole:
+			fresh, r = true, s.again(r)
+		default:
 			return nil, err
 		}
 	}
 }
 
-func (w *wire) get(r *http.Request, v *visit) (*strand, error) {
-	for !w.greet {
-		w.mu.Lock()
-		n := len(w.idle)
-		if n == 0 {
-			w.mu.Unlock()
+// hungUp tells whether an error is that the other side closed the connection.
+func hungUp(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
+// idempotent tells whether a request does as much when it is sent twice: RFC
+// 9110, 9.2.2, and the registry of methods.
+func idempotent(method string) bool {
+	switch method {
+	case "GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE", "PROPFIND", "REPORT", "SEARCH", "QUERY":
+		return true
+	}
+	return false
+}
+
+// logsIn tells whether credentials are of a kind that stays with the connection.
+func logsIn(credentials []string) bool {
+	for _, c := range credentials {
+		switch scheme, _, _ := strings.Cut(strings.ToLower(c), " "); scheme {
+		case "ntlm", "negotiate", "nego2", "kerberos":
+			return true
+		}
+	}
+	return false
+}
+
+// get gives a connection: the client's own where there is one, a kept one unless
+// it is to be fresh, or a new one.
+func (w *wire) get(r *http.Request, v *visit, fresh bool) (*strand, error) {
+	for !w.greet && !fresh {
+		s := w.take(v)
+		if s == nil {
 			break
 		}
-		s := w.idle[n-1]
-		w.idle[n-1], w.idle = nil, w.idle[:n-1]
-		w.mu.Unlock()
 		if v.began.Before(s.until) {
-			s.kept = true
+			s.kept, s.heard, s.whole, s.told = true, false, false, s.told[:0]
 			return s, nil
 		}
 		s.Close()
@@ -108,17 +146,46 @@ func (w *wire) get(r *http.Request, v *visit) (*strand, error) {
 	return s, nil
 }
 
-func (w *wire) put(s *strand) {
+// take gives a kept connection, nil when there is none.
+func (w *wire) take(v *visit) *strand {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.retired || w.greet || len(w.idle) >= maxIdle {
+	if v.party != nil && v.party.of.login != nil {
+		if s := w.own[v.party.of]; s != nil {
+			delete(w.own, v.party.of)
+			return s
+		}
+	}
+	n := len(w.idle)
+	if n == 0 {
+		return nil
+	}
+	s := w.idle[n-1]
+	w.idle[n-1], w.idle = nil, w.idle[:n-1]
+	return s
+}
+
+func (w *wire) put(s *strand, v *visit) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.retired || w.greet || len(w.idle) >= maxIdle || s.login && (v.party == nil || v.http2 || len(w.own) >= maxIdle) {
 		s.Close()
 		return
 	}
 	if s.head = s.head[:0]; cap(s.head) > len(s.room) {
 		s.head = nil
 	}
-	w.idle = append(w.idle, s)
+	if cap(s.told) > len(s.room) {
+		s.told = nil
+	}
+	if !s.login {
+		w.idle = append(w.idle, s)
+		return
+	}
+	if w.own == nil {
+		w.own = map[*visitor]*strand{}
+	}
+	v.party.of.login, w.own[v.party.of] = v.backend, s // a client of HTTP/1 has one request at a time
 }
 
 // CloseIdleConnections closes the kept ones that nobody uses.
@@ -138,6 +205,12 @@ func (w *wire) sweep(now time.Time) {
 		stay = append(stay, s)
 	}
 	w.idle = stay
+	for of, s := range w.own {
+		if now.IsZero() || now.After(s.until) || of.gone.Load() {
+			s.Close()
+			delete(w.own, of)
+		}
+	}
 }
 
 // retire keeps no connection from now on.
@@ -188,15 +261,14 @@ func (v *visit) exchangeBy(w *wire, s *strand) *exchange {
 
 func (e *exchange) run(r *http.Request) (*http.Response, error) {
 	s := e.strand
-	if err := s.writeHead(r); err != nil {
+	if err := s.writeHead(r, e.visit.odd); err != nil {
 		return nil, err
 	}
 	var proceed chan bool // nil where the body need not wait for a word
-	whole, err := s.takeBody(r, e.visit.copies != nil)
-	if err != nil {
+	if err := s.takeBody(r, e.visit.copies != nil); err != nil {
 		return nil, err
 	}
-	if whole {
+	if s.whole {
 		if err := s.send(); err != nil {
 			return nil, err
 		}
@@ -227,6 +299,9 @@ func (e *exchange) run(r *http.Request) (*http.Response, error) {
 		s.left = maxAnswerHeader
 		answer, err := http.ReadResponse(s.in, r)
 		s.left = -1
+		if err == nil {
+			e.visit.back = http1.Odd(s.told, answer.Header)
+		}
 		switch {
 		case err != nil:
 			return nil, e.told(err)
@@ -265,7 +340,8 @@ func (e *exchange) plain(r *http.Request) *http.Response {
 	}
 	s.ahead = s.ahead[size:]
 	e.answer = http.Response{StatusCode: head.Status, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, ContentLength: head.Length, Body: http.NoBody, Request: r}
-	if v := e.visit; v.copies != nil {
+	v := e.visit
+	if v.back = head.Lines; v.copies != nil {
 		v.lines = head
 	} else {
 		e.answer.Header = head.Header()
@@ -359,7 +435,7 @@ func (e *exchange) finish(reuse bool) {
 		e.strand.Close()
 		return
 	}
-	e.wire.put(e.strand)
+	e.wire.put(e.strand, e.visit)
 }
 
 // answerBody is the body of an answer.
@@ -454,12 +530,13 @@ func (s *strand) writeBody(r *http.Request, lent *buffers, proceed <-chan bool) 
 }
 
 // sentOrCut flushes a whole body. After half a one the connection is worth
-// nothing: the app must not wait for the rest, nor take what it has for all.
+// nothing: the app must not wait for the rest, nor take what it has for all. But
+// where the app takes no more, it may have answered why.
 func (s *strand) sentOrCut(err error) error {
 	if err == nil {
-		err = s.out.Flush()
+		return s.out.Flush()
 	}
-	if err != nil {
+	if _, refused := s.out.Write(nil); refused == nil {
 		reset(s.TCPConn)
 	}
 	return err

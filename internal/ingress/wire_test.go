@@ -41,40 +41,180 @@ func (w *world) scripted(answer func(connection, request int) string) route.Targ
 
 const fine = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine"
 
-// net/http would send the GET once more, on a new connection.
-func TestRequestThatMayHaveArrivedIsNeverSentAgain(t *testing.T) {
-	w := open(t)
-	var asked atomic.Int32
-	table := web(t, w.scripted(func(_, request int) string {
-		asked.Add(1)
-		if request == 1 {
-			return fine
-		}
-		return ""
-	}))
-	w.must(table)
-	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "DELETE"} {
-		asked.Store(0)
-		for _, want := range []int{http.StatusOK, http.StatusBadGateway} {
-			r, err := http.NewRequest(method, "http://www.example/", nil)
-			if err != nil {
-				t.Fatal(err)
+// A kept connection that ends under a request is no reason to refuse it, where
+// nothing of an answer came and it may be sent twice. What may not is not.
+func TestRequestOnAConnectionThatEndsIsAskedAgainWhereThatDoesNoHarm(t *testing.T) {
+	for _, c := range []struct {
+		method, body string
+		again        bool
+	}{
+		{"GET", "", true}, {"OPTIONS", "", true}, {"PUT", "a body", true}, {"DELETE", "", true}, {"DELETE", "a body", true}, {"PROPFIND", "", true},
+		{"POST", "", false}, {"POST", "a body", false}, {"PATCH", "a body", false}, {"LOCK", "", false},
+	} {
+		w := open(t)
+		var asked atomic.Int32
+		table := web(t, w.scripted(func(_, request int) string {
+			asked.Add(1)
+			if request == 1 {
+				return fine
 			}
-			answer, err := browser(t, table.HTTPPort).Do(r)
+			return ""
+		}))
+		w.must(table)
+		con := dial(t, table.HTTPPort)
+		in := bufio.NewReader(con)
+		for n := range 2 {
+			fmt.Fprintf(con, "%s / HTTP/1.1\r\nHost: www.example\r\nContent-Length: %d\r\n\r\n%s", c.method, len(c.body), c.body)
+			answer, err := http.ReadResponse(in, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
 			io.Copy(io.Discard, answer.Body)
-			answer.Body.Close()
-			if answer.StatusCode != want && method != "HEAD" { // our HEAD got a body, so nothing was kept
-				t.Errorf("%s: %d; want %d", method, answer.StatusCode, want)
+			if good := answer.StatusCode == http.StatusOK; good != (n == 0 || c.again) {
+				t.Errorf("%s %q, request %d: %d", c.method, c.body, n+1, answer.StatusCode)
 			}
 		}
-		if asked.Load() != 2 {
-			t.Errorf("of 2 requests by %s %d arrived", method, asked.Load())
+		want := int32(2)
+		if c.again {
+			want = 3
+		}
+		if asked.Load() != want {
+			t.Errorf("of 2 requests by %s %q %d arrived; want %d", c.method, c.body, asked.Load(), want)
 		}
 	}
 }
+
+// Nor is it asked again when it has begun to be answered, or by a new connection.
+func TestRequestThatIsAnsweredInPartIsNotAskedAgain(t *testing.T) {
+	for what, reply := range map[string]func(connection, request int) string{
+		"a beginning": func(_, request int) string {
+			if request == 1 {
+				return fine
+			}
+			return "HTTP/1.1 200 OK\r\nContent-Le"
+		},
+		"a new connection": func(int, int) string { return "" },
+	} {
+		w := open(t)
+		var asked, first atomic.Int32
+		table := web(t, w.container(func(c net.Conn) {
+			defer c.Close()
+			connection, in := int(first.Add(1)), bufio.NewReader(c)
+			for request := 1; ; request++ {
+				if _, err := http.ReadRequest(in); err != nil {
+					return
+				}
+				asked.Add(1)
+				text := reply(connection, request)
+				if io.WriteString(c, text); text != fine {
+					return
+				}
+			}
+		}))
+		w.must(table)
+		last := 0
+		for range 2 {
+			answer, _ := get(t, browser(t, table.HTTPPort), "http://www.example/")
+			last = answer.StatusCode
+		}
+		if last != http.StatusBadGateway || asked.Load() != 2 {
+			t.Errorf("%s: %d, and of 2 requests %d arrived", what, last, asked.Load())
+		}
+	}
+}
+
+// An app that closes each connection after its answer, and does not say so, is
+// answered for all the same, however the moment falls.
+func TestAppThatHangsUpWithoutAWordServesAll(t *testing.T) {
+	w := open(t)
+	table := web(t, w.container(func(c net.Conn) {
+		defer c.Close()
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			io.WriteString(c, fine)
+		}
+	}))
+	w.must(table)
+	c := browser(t, table.HTTPPort)
+	for n := range 500 {
+		if answer, body := get(t, c, "http://www.example/"); answer.StatusCode != http.StatusOK || body != "fine" {
+			t.Fatalf("request %d: %d %q", n, answer.StatusCode, body)
+		}
+	}
+}
+
+// NTLM and Negotiate log in a connection, not a request.
+func TestConnectionThatKnowsItsClientIsNobodyElses(t *testing.T) {
+	w := open(t)
+	var connections atomic.Int32
+	who := func() route.Target {
+		return w.container(func(c net.Conn) {
+			defer c.Close()
+			n, user, in := connections.Add(1), "nobody", bufio.NewReader(c)
+			for {
+				r, err := http.ReadRequest(in)
+				if err != nil {
+					return
+				}
+				if said := r.Header.Get("Authorization"); said != "" {
+					_, user, _ = strings.Cut(said, " ")
+				}
+				text := fmt.Sprintf("%s on %d", user, n)
+				fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(text), text)
+			}
+		})
+	}
+	table := web(t, who(), who())
+	roots := certified(t, &table, []string{"www.example"})
+	w.must(table)
+	fresh := map[string]func() *http.Client{
+		"http":  func() *http.Client { return browser(t, table.HTTPPort) },
+		"https": func() *http.Client { return secureBrowser(t, table.HTTPSPort, roots) },
+	}
+	for what, client := range fresh {
+		for _, scheme := range []string{"NTLM", "Negotiate", "negotiate"} {
+			alice, url := client(), what+"://www.example/"
+			_, first := get(t, alice, url, "Authorization", scheme+" alice")
+			for range 4 { // a client of its own each time
+				if _, said := get(t, client(), url); !strings.HasPrefix(said, "nobody") {
+					t.Errorf("%s, %s: a stranger is %q", what, scheme, said)
+				}
+			}
+			for range 4 { // by HTTP/1.1 she finds her own again, of both containers
+				if _, said := get(t, alice, url); what == "http" && said != first {
+					t.Errorf("%s, %s: alice on her connection is %q; was %q", what, scheme, said, first)
+				}
+			}
+		}
+	}
+}
+
+// Many servers answer so, and close while the body is still coming.
+func TestAnswerThatComesBeforeTheBodyIsSentIsPassedOn(t *testing.T) {
+	w := open(t)
+	table := web(t, w.container(func(c net.Conn) {
+		io.CopyN(io.Discard, c, 300<<10) // whoever sends waits for room by then
+		io.WriteString(c, "HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nbig")
+		c.(*net.TCPConn).SetLinger(0) // at once, and with a reset
+		c.Close()
+	}))
+	w.must(table)
+	for n := range 100 {
+		c := dial(t, table.HTTPPort)
+		go func() {
+			fmt.Fprintf(c, "POST / HTTP/1.1\r\nHost: www.example\r\nContent-Length: %d\r\n\r\n", 9<<20)
+			io.CopyN(c, zeros{}, 9<<20)
+		}()
+		answer, err := http.ReadResponse(bufio.NewReader(c), nil)
+		if err != nil || answer.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Fatalf("request %d: %v, %v", n, answer, err)
+		}
+		c.Close()
+	}
+}
+
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
 func TestConnectionThatEndedWhileIdleIsNotUsed(t *testing.T) {
 	w := open(t)

@@ -168,7 +168,7 @@ func sites(ref Ref, suffix string) []site {
 // leadHosts adds a service's routes by host name, but for those that lead
 // elsewhere already.
 func leadHosts(t *route.Table, ref Ref, o service.Observed, suffix string) {
-	s := ref.Service.Current().Spec
+	s, rests := ref.Service.Current().Spec, turnOf(ref.Service) == stopped
 	for _, at := range sites(ref, suffix) {
 		taken := slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Host == at.host && (at.pass || r.Path == at.path) })
 		if taken || slices.ContainsFunc(t.Pass, func(r route.Pass) bool { return r.Host == at.host }) {
@@ -178,7 +178,7 @@ func leadHosts(t *route.Table, ref Ref, o service.Observed, suffix string) {
 		if at.pass {
 			t.Pass = append(t.Pass, route.Pass{
 				Host: at.host, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(),
-				Proxy: s.Front.Proxy, Rate: s.Front.Rate, Sticky: s.Front.Sticky, Targets: targets,
+				Proxy: s.Front.Proxy, Rate: s.Front.Rate, Sticky: s.Front.Sticky, Stopped: rests, Targets: targets,
 			})
 			continue
 		}
@@ -186,7 +186,7 @@ func leadHosts(t *route.Table, ref Ref, o service.Observed, suffix string) {
 		front.Strip = front.Strip && at.path != ""
 		t.HTTP = append(t.HTTP, route.HTTP{
 			Host: at.host, Path: at.path, Access: cmp.Or(s.Access, spec.Public), Service: ref.String(), Front: front,
-			Targets: targets,
+			Stopped: rests, Targets: targets,
 		})
 	}
 }

@@ -13,7 +13,8 @@ import (
 // Outside is what only others know about a service: whether its ports could
 // be bound, for one.
 type Outside struct {
-	Listeners map[Port]string // outside ports that could not be bound, and why
+	Listeners map[Port]string   // outside ports that could not be bound, and why
+	Sick      map[string]string // containers that the ingress's check takes out, by id, and why
 	HTTPSPort uint16
 	Suffix    string // of default domains; "" is none
 
@@ -39,6 +40,9 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 			a.Restarts++
 		}
 		a.Tasks = append(a.Tasks, task(t))
+		if says, sick := out.Sick[t.Container]; sick && t.State == service.Running {
+			a.Tasks[len(a.Tasks)-1].Says = "the ingress sends nobody to it: " + says
+		}
 	}
 	if t := cur.Trouble; t != nil {
 		a.Restarts = max(a.Restarts, t.Crashes)
@@ -53,7 +57,33 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	if says := portTrouble(cur.Spec, out); says != "" && a.State != "stopped" && a.State != "idle" {
 		a.State, a.Says = "failing", says
 	}
+	if says, sick := checkTrouble(o, out); sick > 0 && a.State == "healthy" {
+		a.Healthy = max(0, a.Healthy-sick)
+		switch {
+		case a.Healthy == 0:
+			a.State, a.Says = "failing", "the ingress sends nobody to it, since its check finds it unwell: "+says
+		case a.Says != "":
+			a.Says += "; " + unwell(sick, len(o.Live()), says)
+		default:
+			a.Says = unwell(sick, len(o.Live()), says)
+		}
+	}
 	return a
+}
+
+// checkTrouble is what the ingress's check finds wrong with o, and with how many
+// of its containers.
+func checkTrouble(o service.Observed, out Outside) (says string, sick int) {
+	for _, t := range o.Tasks {
+		if found, bad := out.Sick[t.Container]; bad && t.State == service.Running {
+			says, sick = found, sick+1
+		}
+	}
+	return says, sick
+}
+
+func unwell(sick, of int, says string) string {
+	return fmt.Sprintf("the ingress sends nobody to %d of %d containers, since its check finds them unwell: %s", sick, of, says)
 }
 
 func task(t service.Task) api.Task {

@@ -13,21 +13,23 @@ import (
 // Table says where traffic goes: to the running containers of the rollouts
 // that serve, or that are on their way where none serves yet. A port or domain
 // that one service leaves and another takes is the first one's until its
-// rollout is switched. Below suffix are the default domains; "" is none.
+// rollout is switched. A service that is not to run keeps its domains, so that
+// no other answers there. Below suffix are the default domains; "" is none.
 func Table(records []Record, snap service.Snapshot, suffix string) route.Table {
 	var t route.Table
-	for _, serving := range []bool{true, false} {
+	for _, turn := range []turn{serving, coming, stopped} {
 		for i, r := range records {
 			for _, s := range r.Present() {
-				cur := s.Current()
-				if cur == nil || s.Stopped || !cur.Spec.Runs() || serving != (s.Active != 0) {
+				if turnOf(s) != turn {
 					continue
 				}
-				o := Observed(snap, s.ID)[cur.Number]
-				if s.Leaves() {
-					o.Tasks = nil // the ingress holds who comes now
+				o := Observed(snap, s.ID)[s.Current().Number]
+				if s.Leaves() || turn == stopped {
+					o.Tasks = nil // the ingress holds who comes now, or says that it is stopped
 				}
-				lead(&t, Ref{&records[i], s}, o)
+				if turn != stopped {
+					lead(&t, Ref{&records[i], s}, o)
+				}
 				leadHosts(&t, Ref{&records[i], s}, o, suffix)
 			}
 		}
@@ -39,6 +41,28 @@ func Table(records []Record, snap service.Snapshot, suffix string) route.Table {
 		return cmp.Or(strings.Compare(a.Host, b.Host), strings.Compare(a.Path, b.Path))
 	})
 	return t
+}
+
+// turn is when a service takes its ports and domains.
+type turn int
+
+const (
+	none turn = iota
+	serving
+	coming
+	stopped
+)
+
+func turnOf(s *Service) turn {
+	switch cur := s.Current(); {
+	case cur == nil:
+		return none
+	case s.Stopped || !cur.Spec.Runs():
+		return stopped
+	case s.Active != 0:
+		return serving
+	}
+	return coming
 }
 
 // lead adds a service's routes by port, but for those that lead elsewhere already.

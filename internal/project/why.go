@@ -45,6 +45,10 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 			break
 		}
 		from, why.Remedy = trouble(ref, cur, v)
+		o := Observed(v.Snapshot, ref.Service.ID)[cur.Number]
+		if _, sick := checkTrouble(o, out); sick > 0 && sick == len(o.Live()) {
+			from, why.Remedy = o.Live()[0].Container, "read its log: havre logs "+full+"; mend it, or ask it for another path by x-havre.check, and apply again"
+		}
 		if p := portTrouble(cur.Spec, out); p != "" {
 			why.Remedy = "end the program that has the port, or apply again with another port (havre apply --port-offset 10000 shifts them all)"
 			from = ""

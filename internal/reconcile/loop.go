@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -172,6 +173,7 @@ type Loop struct {
 	led       map[string]bool         // containers in it
 	toldAt    time.Time               // and when it was told
 	held      map[string]hold         // networks that the engine does not let go of
+	checked   bool                    // the ingress checks containers
 
 	mu   sync.Mutex // guards seen
 	seen Sight
@@ -181,6 +183,7 @@ type Loop struct {
 type Sight struct {
 	Snapshot  service.Snapshot
 	Listeners map[project.Port]string // ports that could not be bound, and why
+	Sick      map[string]string       // containers that the ingress sends nobody to, by id, and why
 	At        time.Time               // zero before the first pass
 	Problem   string                  // why the last pass could not finish
 }
@@ -221,6 +224,7 @@ const (
 	later      = 3 * time.Second // while something that should be well is not
 	gap        = 100 * time.Millisecond
 	longestTry = 5 * time.Second
+	checkPace  = time.Second // between questions what the ingress's checks find
 )
 
 // Run makes passes until ctx is done. A pass that fails is reported and tried
@@ -229,13 +233,12 @@ func (l *Loop) Run(ctx context.Context) error {
 	wait := gap
 	failures, looks := 0, 0
 	for {
-		select {
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-l.poke:
+		looks++
+		if l.rest(ctx, wait) {
 			looks = 0
-		case <-time.After(wait):
-			looks++
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
 		}
 		pace, err := l.Pass(ctx)
 		switch {
@@ -260,6 +263,47 @@ func (l *Loop) Run(ctx context.Context) error {
 		case <-time.After(gap):
 		}
 	}
+}
+
+// rest waits until ctx is done or the next pass is due. It tells whether something
+// happened meanwhile, which is then the reason.
+func (l *Loop) rest(ctx context.Context, wait time.Duration) (happened bool) {
+	due, tick := time.NewTimer(wait), time.NewTicker(checkPace)
+	defer due.Stop()
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-l.poke:
+			return true
+		case <-due.C:
+			return false
+		case <-tick.C:
+			if l.examine(ctx) {
+				return true
+			}
+		}
+	}
+}
+
+// examine asks the ingress which containers its checks take out, and tells
+// whether it answers otherwise than before.
+func (l *Loop) examine(ctx context.Context) (changed bool) {
+	var s route.Status
+	if l.checked {
+		var err error
+		ctx, cancel := context.WithTimeout(ctx, longestTry)
+		defer cancel()
+		if s, err = l.hands.Status(ctx); err != nil {
+			return false // that it does not answer is told elsewhere
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	changed = !maps.Equal(l.seen.Sick, s.Sick)
+	l.seen.Sick = s.Sick
+	return changed
 }
 
 // Pace is how soon another pass is due.
@@ -292,6 +336,7 @@ func (l *Loop) Pass(ctx context.Context) (Pace, error) {
 	w.portals(ctx)
 	w.routes(ctx, records)
 	w.tidy(ctx, records)
+	l.examine(ctx)
 	l.portalled = l.portalled || w.err() == nil
 	w.failed("keep what happened", l.tell(ctx, Passed{Records: records, View: l.View(), Took: time.Since(began), Failed: w.err()}))
 	return w.pace(), l.note(w.err())

@@ -9,6 +9,7 @@ import (
 
 	"havre/internal/problem"
 	"havre/internal/project"
+	"havre/internal/route"
 	"havre/internal/service"
 	"havre/internal/spec"
 )
@@ -446,6 +447,7 @@ func (w *work) routes(ctx context.Context, records []project.Record) {
 		w.failed("certificates", err)
 		t.Certificates = certs
 	}
+	w.loop.checked = slices.ContainsFunc(t.HTTP, func(r route.HTTP) bool { return r.Front.Check.Path != "" })
 	digest := t.Digest()
 	if digest == w.loop.told && len(w.loop.Sight().Listeners) == 0 && w.view.Now.Sub(w.loop.toldAt) < w.loop.set.Every*9/10 {
 		return // it persists its table, so once is enough; each minute to be sure

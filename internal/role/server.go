@@ -207,7 +207,8 @@ type loopView struct {
 }
 
 func (v loopView) Outside() project.Outside {
-	return project.Outside{Listeners: v.Sight().Listeners, HTTPSPort: v.https, Suffix: v.suffix, Certificates: v.certs.Troubles(time.Now())}
+	s := v.Sight()
+	return project.Outside{Listeners: s.Listeners, Sick: s.Sick, HTTPSPort: v.https, Suffix: v.suffix, Certificates: v.certs.Troubles(time.Now())}
 }
 
 // defaultDirectory is Let's Encrypt's.

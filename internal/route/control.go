@@ -63,11 +63,12 @@ func (c Challenge) Validate() error {
 
 // Status answers GET /status.
 type Status struct {
-	Version   uint64         `json:"version"` // how many tables were followed since the start
-	Digest    string         `json:"digest"`  // of the table that is followed now
-	Problem   string         `json:"problem,omitempty"`
-	Listeners []Listener     `json:"listeners"`
-	Open      map[string]int `json:"open,omitempty"` // connections to containers, by their ids
+	Version   uint64            `json:"version"` // how many tables were followed since the start
+	Digest    string            `json:"digest"`  // of the table that is followed now
+	Problem   string            `json:"problem,omitempty"`
+	Listeners []Listener        `json:"listeners"`
+	Open      map[string]int    `json:"open,omitempty"` // connections to containers, by their ids
+	Sick      map[string]string `json:"sick,omitempty"` // containers that their check takes out, by their ids, and why
 }
 
 // State is how a listener fares.

@@ -58,7 +58,8 @@ type Pass struct {
 	Service string      `json:"service"` // env.project.service, for people
 	Proxy   spec.Proxy  `json:"proxy,omitempty"`
 	Rate    spec.Rate   `json:"rate,omitzero"`
-	Sticky  spec.Sticky `json:"sticky,omitempty"` // a cookie means nothing here
+	Sticky  spec.Sticky `json:"sticky,omitempty"`  // a cookie means nothing here
+	Stopped bool        `json:"stopped,omitempty"` // as HTTP's
 	Targets []Target    `json:"targets,omitempty"`
 }
 
@@ -70,7 +71,8 @@ type HTTP struct {
 	Path    string      `json:"path,omitempty"` // what is at it or below; "" is all
 	Front   spec.Front  `json:"front,omitzero"`
 	Access  spec.Access `json:"access"`
-	Service string      `json:"service"` // env.project.service, for people
+	Service string      `json:"service"`           // env.project.service, for people
+	Stopped bool        `json:"stopped,omitempty"` // it is not to run and keeps its names: no client waits for a container
 	Targets []Target    `json:"targets,omitempty"`
 }
 

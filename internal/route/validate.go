@@ -48,7 +48,7 @@ func (t Table) Validate() error {
 		if slices.ContainsFunc(t.HTTP, func(h HTTP) bool { return h.Host == r.Host }) && hosts[r.Host] == "" {
 			hosts[r.Host] = "a path of it"
 		}
-		f.http(HTTP{Host: r.Host, Access: r.Access, Service: r.Service, Front: spec.Front{Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky}, Targets: r.Targets}, hosts)
+		f.http(HTTP{Host: r.Host, Access: r.Access, Service: r.Service, Stopped: r.Stopped, Front: spec.Front{Proxy: r.Proxy, Rate: r.Rate, Sticky: r.Sticky}, Targets: r.Targets}, hosts)
 	}
 	certified := map[string]bool{}
 	for _, c := range t.Certificates {
@@ -88,6 +88,9 @@ func (f *finder) http(r HTTP, seen map[string]string) {
 	wrong, _ := r.Front.Mistakes()
 	for _, w := range wrong {
 		f.add("%s: %s", what, w)
+	}
+	if r.Stopped && len(r.Targets) > 0 {
+		f.add("%s is stopped and leads to containers", what)
 	}
 	f.end(what, r.Access, r.Service, r.Targets)
 }

@@ -3,6 +3,7 @@ package spec
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 
 	"havre/internal/pattern"
@@ -258,7 +259,7 @@ func (f *finder) domains(at string, s Service) {
 	for i, d := range s.Domains {
 		here := fmt.Sprintf("%s.domains[%d]", at, i)
 		if d.Host != "" && (len(d.Host) > 253 || !hostForm.MatchString(d.Host)) {
-			f.invalid(here, "write a host name in lower case, without scheme; *. stands for one label or more", "%q is not a domain", d.Host)
+			f.invalid(here, "write a host name in lower case, without scheme; *. stands for one label", "%q is not a domain", d.Host)
 		}
 		if d.Path != "" && !ValidPath(d.Path) {
 			f.invalid(here, "write it like /webmail: letters, digits, - . _ ~, and no slash at the end", "%q is not a path to serve at", d.Path)
@@ -273,6 +274,39 @@ func (f *finder) domains(at string, s Service) {
 	says, remedies := s.Front.Mistakes()
 	for i := range says {
 		f.invalid(at+".front", remedies[i], "%s", says[i])
+	}
+	f.effects(at+".front.", s)
+}
+
+// effects finds what the ingress is asked to do and never has occasion to: it
+// reads nothing of what goes by a port or is passed through as it is.
+func (f *finder) effects(at string, s Service) {
+	answers := slices.ContainsFunc(s.Domains, func(d Domain) bool { return d.TLS != Passthrough })
+	located := slices.ContainsFunc(s.Domains, func(d Domain) bool { return d.Path != "" })
+	onlyUDP := len(s.Domains) == 0 && len(s.Ports) > 0 && !slices.ContainsFunc(s.Ports, func(p Port) bool { return p.Protocol == TCP })
+	why, remedy := "the service has no domain", "give it a domain, or take %s out"
+	if len(s.Domains) > 0 {
+		why, remedy = "what is passed through to the service's own TLS stays as it is", "leave tls: passthrough out, so that Havre does TLS, or take %s out"
+	}
+	x := s.Front
+	for _, c := range []struct {
+		key         string
+		vain        bool
+		why, remedy string
+	}{
+		{"users", len(x.Users) > 0 && !answers, "a password is asked for over HTTP, and " + why, remedy},
+		{"redirect", x.Redirect && !answers, "plain HTTP is sent to HTTPS at a domain, and " + why, remedy},
+		{"body", x.Body > 0 && !answers, "bodies are those of HTTP requests, and " + why, remedy},
+		{"check", x.Check != (Check{}) && !answers, "replicas are asked for the sake of HTTP requests, and " + why, remedy},
+		{"scheme", x.Scheme != "" && !answers, "the scheme is that of HTTP at a domain, and " + why, remedy},
+		{"compress", x.Plain && !answers, "answers are compressed or not at a domain, and " + why, remedy},
+		{"sticky", x.Sticky == ByCookie && !answers, "cookies are HTTP's, and " + why, "write sticky: address, or take %s out"},
+		{"strip", x.Strip && !located, "no domain of the service has a path", "name the path, or take %s out"},
+		{"proxy", x.Proxy != "" && onlyUDP, "the PROXY protocol begins TCP connections, and the service has UDP ports alone", "take %s out"},
+	} {
+		if c.vain {
+			f.invalid(at+c.key, fmt.Sprintf(c.remedy, c.key), "%s would do nothing: %s", c.key, c.why)
+		}
 	}
 }
 

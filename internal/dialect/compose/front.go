@@ -16,7 +16,8 @@ import (
 // front reads the keys of x-havre that say how the ingress serves a service.
 func (h havreKey) front(key, value *yaml.Node) {
 	f := &h.to.Front
-	h.Origins["services."+h.to.Name+".front"] = placed(h.file, value)
+	at := "services." + h.to.Name + ".front"
+	h.Origins[at], h.Origins[at+"."+key.Value] = placed(h.file, value), placed(h.file, value)
 	switch key.Value {
 	case "strip":
 		f.Strip = h.truth(key, value)

@@ -371,7 +371,14 @@ func (c *Cluster) Follow(ctx context.Context, t route.Table) (problems []route.P
 // Status tells which table is followed and who is connected.
 func (c *Cluster) Status(ctx context.Context) (s route.Status, err error) {
 	err = c.do(ctx, "status", func() error {
-		s.Digest, s.Open = c.table.Digest(), maps.Clone(c.open)
+		s.Digest, s.Open, s.Sick = c.table.Digest(), maps.Clone(c.open), map[string]string{}
+		for _, r := range c.table.HTTP {
+			for _, t := range r.Targets {
+				if r.Front.Check.Path != "" && c.ails != "" && len(s.Sick) < c.ailing {
+					s.Sick[t.Container] = c.ails
+				}
+			}
+		}
 		return nil
 	})
 	return s, err

@@ -18,6 +18,14 @@ func (c *Cluster) Hold(port uint16, who string) {
 	}
 }
 
+// Sicken has the ingress's checks find this of so many containers; "" is that they
+// are well.
+func (c *Cluster) Sicken(says string, most int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ails, c.ailing = says, most
+}
+
 // Change lets an image's containers behave otherwise from now on.
 func (c *Cluster) Change(image string, app App) {
 	c.mu.Lock()

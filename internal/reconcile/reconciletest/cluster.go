@@ -69,6 +69,8 @@ type Cluster struct {
 	pages     map[string]project.Page // of the logbook, by container
 	table     route.Table
 	open      map[string]int // connections, by container
+	ails      string         // what the ingress's checks find
+	ailing    int            // of so many containers
 	crash     Crash
 	calls     []string
 	dead      bool
