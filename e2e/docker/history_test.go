@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,4 +130,63 @@ func TestScaleIsNoRollout(t *testing.T) {
 	}
 	h.must(t, "scale", "many.web=1")
 	h.answers(t, "http://127.0.0.1:18052/", "v1")
+}
+
+// Two that write to one volume ruin it: the program of the test takes a lock
+// and leaves a trace when another one has it.
+func TestWritersAreSeveralOnlyWhereTheyMay(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	const compose = `
+services:
+  db:
+    image: app:1
+    environment: {VERSION: v1, LOCK: /data/lock, WRITE: /data/log, IGNORE_TERM: '1'}
+    stop_grace_period: 2s
+    volumes: ["data:/data"]
+    scale: %d
+    x-havre: {volumes: %s}
+volumes: {data: {}}
+`
+	h.apply(t, "writers", fmt.Sprintf(compose, 1, "null"))
+	if r := h.run(t, "scale", "writers.db=2"); r.code != 2 || !strings.Contains(r.errs, "2 containers of db would write to the same data") {
+		t.Errorf("scale without a word: %d %s", r.code, r.errs)
+	}
+	file := h.write(t, "writers/two.yml", fmt.Sprintf(compose, 2, "null"))
+	if r := h.run(t, "apply", "-f", file, "-p", "writers", "--yes"); r.code != 2 || !strings.Contains(r.errs, "2 containers of db would write to the same data") {
+		t.Errorf("a file without a word: %d %s", r.code, r.errs)
+	}
+	free := strings.Replace(compose, "LOCK: /data/lock, ", "", 1)
+	h.apply(t, "writers", fmt.Sprintf(free, 2, "shared"))
+	if s, err := h.service(t.Context(), "writers.db"); err != nil || s.Healthy != 2 {
+		t.Errorf("two that may write: %+v, %v", s, err)
+	}
+	before := h.alive(t, "writers.db")
+	h.must(t, "scale", "writers.db=1")
+	after := h.alive(t, "writers.db")
+	if len(before) != 2 || len(after) != 1 || slices.Contains(before, after[0]) {
+		t.Errorf("%v, then %v: the one that is left has not started in an empty place", before, after)
+	}
+	h.must(t, "stop", "writers.db")
+	h.apply(t, "writers", fmt.Sprintf(compose, 1, "null"))
+	h.must(t, "stop", "writers.db")
+	h.must(t, "start", "writers.db")
+	if text := h.must(t, "exec", "writers.db", "--", "/app", "ls", "/data"); strings.Contains(text, "lock.broken") {
+		t.Errorf("two wrote at once: %s", text)
+	}
+}
+
+// alive are the containers of a service that run.
+func (h *havre) alive(t *testing.T, name string) (ids []string) {
+	t.Helper()
+	s, err := h.service(t.Context(), name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, task := range s.Tasks {
+		if task.State == "running" {
+			ids = append(ids, task.Container)
+		}
+	}
+	return ids
 }

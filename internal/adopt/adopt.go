@@ -79,6 +79,12 @@ func From(found dockercall.Foreign, wish Wish) Offer {
 			return cmp.Or(cmp.Compare(a.Internal, b.Internal), cmp.Compare(a.External, b.External), cmp.Compare(a.Protocol, b.Protocol))
 		})
 	}
+	for i := range m.Project.Services {
+		if s := &m.Project.Services[i]; s.Crowds() != nil { // so they run already
+			s.Shared = true
+			m.lose("%s: its %d containers write to the same volumes, as they do now; on the way to one all of them stop first", s.Name, s.Replicas)
+		}
+	}
 	for _, wrong := range spec.Validate(m.Project) {
 		m.refuse("%s", wrong.Problem.Says)
 	}

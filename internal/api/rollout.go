@@ -2,6 +2,12 @@ package api
 
 import "time"
 
+// Scale is how many containers a service is to have.
+type Scale struct {
+	Replicas int
+	Shared   bool // they may write to its volumes at once
+}
+
 // Rollout is the numbered record of a deploy of one service.
 type Rollout struct {
 	Number   int       `json:"number"`

@@ -18,12 +18,15 @@ type size struct {
 }
 
 func newScale(c *console) *cobra.Command {
+	shared := false
 	cmd := &cobra.Command{
 		Use:   "scale NAME=N…",
 		Short: "Change how many containers services have",
 		Long: "Gives each service that many containers, 0 to 64, without a new rollout, and waits until they are\n" +
 			"healthy. With 0 it is idle. The declaration says so from then on; a file that is applied afterwards\n" +
-			"says anew.",
+			"says anew. A service that writes to a volume has one container at most, because most programs, and\n" +
+			"every database, ruin their data otherwise; --shared says that this one is made for it. On the way\n" +
+			"back to one all of them stop first.",
 		Example:           "  havre scale web=3 shop.worker=0\n  havre scale web 3",
 		Args:              takes(1, -1, "at least one NAME=N"),
 		ValidArgsFunction: c.names,
@@ -38,7 +41,7 @@ func newScale(c *console) *cobra.Command {
 			}
 			for _, s := range sizes {
 				err := c.following(cmd.Context(), "scale", s.name, func(report func(api.Progress)) error {
-					return cl.Scale(cmd.Context(), s.target, s.replicas, report)
+					return cl.Scale(cmd.Context(), s.target, api.Scale{Replicas: s.replicas, Shared: shared}, report)
 				})
 				if err != nil {
 					return err
@@ -47,6 +50,7 @@ func newScale(c *console) *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&shared, "shared", false, "several containers may write to the services' volumes at once")
 	return c.formats(cmd, "text", "json")
 }
 

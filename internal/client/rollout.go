@@ -39,9 +39,12 @@ func (c *Client) Rollback(ctx context.Context, t api.Target, to int, report Repo
 }
 
 // Scale changes how many containers a service has.
-func (c *Client) Scale(ctx context.Context, t api.Target, replicas int, report Report) error {
+func (c *Client) Scale(ctx context.Context, t api.Target, to api.Scale, report Report) error {
 	k := named(api.PathScale, api.PathScale, t)
-	k.query.Set("replicas", strconv.Itoa(replicas))
+	k.query.Set("replicas", strconv.Itoa(to.Replicas))
+	if to.Shared {
+		k.query.Set("shared", "true")
+	}
 	_, err := c.progress(ctx, k, report)
 	return err
 }

@@ -41,6 +41,11 @@ func Declare(old project.Record, want spec.Project, found Found, now time.Time) 
 	name(services)
 	keepPorts(services, old, found.Taken)
 	wrong := givePorts(services, found.Taken)
+	for _, s := range services {
+		if p := s.Crowds(); p != nil { // its image may have volumes, too
+			wrong = append(wrong, p)
+		}
+	}
 	full := want
 	full.Services = services
 	wrong = append(wrong, nestedVolumes(services)...)

@@ -23,7 +23,8 @@ const MostReplicas = 64
 // so from then on.
 // Errors: NotFound; Invalid; Denied past MostReplicas; Failed when one does
 // not get healthy.
-func (d *Deployer) Scale(ctx context.Context, t api.Target, replicas int, report func(api.Progress)) error {
+func (d *Deployer) Scale(ctx context.Context, t api.Target, to api.Scale, report func(api.Progress)) error {
+	replicas := to.Replicas
 	switch {
 	case replicas < 0:
 		return problem.New(problem.Invalid, "%d is no number of containers", replicas).With("use 0 to %d", MostReplicas)
@@ -32,7 +33,7 @@ func (d *Deployer) Scale(ctx context.Context, t api.Target, replicas int, report
 	}
 	var plan api.Plan
 	ref, err := d.change(ctx, t, func(ref project.Ref) (err error) {
-		plan, err = scale(ref, replicas, time.Now().UTC())
+		plan, err = scale(ref, to, time.Now().UTC())
 		return err
 	})
 	if err != nil {
@@ -47,9 +48,10 @@ func (d *Deployer) Scale(ctx context.Context, t api.Target, replicas int, report
 }
 
 // scale changes the record: the rollouts in use and the declaration.
-// Errors: Conflict when there is nothing to scale.
-func scale(r project.Ref, replicas int, now time.Time) (api.Plan, error) {
-	s := r.Service
+// Errors: Conflict when there is nothing to scale; Invalid when several would
+// write to the same data.
+func scale(r project.Ref, to api.Scale, now time.Time) (api.Plan, error) {
+	s, replicas := r.Service, to.Replicas
 	plan := api.Plan{Environment: r.Record.Environment, Project: r.Record.Name}
 	target := s.Rollout(s.Target)
 	if target == nil {
@@ -63,10 +65,13 @@ func scale(r project.Ref, replicas int, now time.Time) (api.Plan, error) {
 		c.Verb, c.Why = "scale", []string{fmt.Sprintf("replicas %d -> %d", was, replicas)}
 	}
 	for _, ro := range s.Held() { // when an update fails its predecessor has as many
-		ro.Spec.Replicas = replicas
+		ro.Spec.Replicas, ro.Spec.Shared = replicas, ro.Spec.Shared || to.Shared
+		if p := ro.Spec.Crowds(); p != nil {
+			return plan, p.With("leave it at one container; if its program is made for that: havre scale %s=%d --shared", r, replicas)
+		}
 		if ro.Declared != nil {
 			declared := *ro.Declared
-			declared.Replicas = replicas
+			declared.Replicas, declared.Shared = replicas, ro.Spec.Shared
 			ro.Declared = &declared
 		}
 		if c.Verb == "scale" {
@@ -77,7 +82,7 @@ func scale(r project.Ref, replicas int, now time.Time) (api.Plan, error) {
 	r.Record.Declared.Services = slices.Clone(r.Record.Declared.Services)
 	for i := range r.Record.Declared.Services {
 		if declared := &r.Record.Declared.Services[i]; declared.Name == s.Name {
-			declared.Replicas = replicas
+			declared.Replicas, declared.Shared = replicas, target.Spec.Shared
 		}
 	}
 	plan.Changes, plan.Notes = []api.Change{c}, sharing(c, target.Spec)
@@ -90,6 +95,6 @@ func sharing(c api.Change, s spec.Service) []problem.Problem {
 		return nil
 	}
 	p := problem.New(problem.Invalid, "the %d containers of %s share its volumes (%s), and all of them write there", s.Replicas, s.Name, strings.Join(volumesOf(s), ", ")).
-		With("make sure that the program can do that; most databases cannot")
+		With("back at one, all of them stop before it starts, so that no two write meanwhile")
 	return []problem.Problem{*p}
 }

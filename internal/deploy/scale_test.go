@@ -1,6 +1,7 @@
 package deploy_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,8 +13,10 @@ import (
 )
 
 // scale scales, and gives the plan that was reported.
-func (w *world) scale(name string, n int) (plan api.Plan, err error) {
-	err = w.Scale(w.t.Context(), target(name), n, func(p api.Progress) {
+func (w *world) scale(name string, n int) (plan api.Plan, err error) { return w.share(name, n, false) }
+
+func (w *world) share(name string, n int, shared bool) (plan api.Plan, err error) {
+	err = w.Scale(w.t.Context(), target(name), api.Scale{Replicas: n, Shared: shared}, func(p api.Progress) {
 		if p.Plan != nil {
 			plan = *p.Plan
 		}
@@ -71,21 +74,82 @@ func TestScaleRefusesWhatCannotBe(t *testing.T) {
 	})
 }
 
-func TestScaleWarnsOfSharedData(t *testing.T) {
+func TestSeveralWritersNeedAWord(t *testing.T) {
 	in(t, func(t *testing.T, w *world) {
-		w.must("shop", app("db", "data"))
-		plan, err := w.scale("db", 2)
+		w.must("shop", app("db", "data"), app("web", "good"))
+		_, err := w.scale("db", 2)
+		if problem.KindOf(err) != problem.Invalid || !strings.Contains(err.Error(), "2 containers of db would write to the same data (volumes: db.data)") || !strings.Contains(problem.Of(err).Remedy, "havre scale prod.shop.db=2 --shared") {
+			t.Errorf("without a word: %v, %s", err, problem.Of(err).Remedy)
+		}
+		if n := w.record("shop").Service("db").Rollout(1).Spec.Replicas; n != 1 {
+			t.Errorf("and yet %d", n)
+		}
+		// The volume is the image's own, so only the server knows of it.
+		if _, err := w.Plan(t.Context(), api.Apply{Project: shop(app("db", "data", count(3)), app("web", "good"))}); problem.KindOf(err) != problem.Invalid || !strings.Contains(err.Error(), "3 containers of db would write") {
+			t.Errorf("a file without a word: %v", err)
+		}
+		plan, err := w.share("db", 2, true)
 		if err != nil || verbs(plan) != "scale db replicas 1 -> 2" || len(plan.Notes) != 1 || !strings.Contains(plan.Notes[0].Says, "the 2 containers of db share its volumes (db.data)") {
 			t.Errorf("%+v, %v", plan, err)
 		}
 		if plan, err := w.scale("db", 2); err != nil || !plan.Nothing() || len(plan.Notes) != 0 {
 			t.Errorf("once more: %+v, %v", plan, err)
 		}
-		p, err := w.Plan(t.Context(), api.Apply{Project: shop(app("db", "data", count(3)))})
-		if err != nil || len(p.Notes) != 1 {
-			t.Errorf("a plan: %+v, %v", p, err)
+		if r := w.record("shop"); !r.Declared.Services[0].Shared || !r.Service("db").Rollout(1).Declared.Shared {
+			t.Errorf("the declaration does not say so: %+v", r.Declared)
 		}
 	})
+}
+
+func TestPredecessorThatWritesIsNotScaledWithItsSuccessor(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("db", "data"))
+		r := w.record("shop")
+		next := r.Services[0].Rollouts[0].Anew(time.Now())
+		next.Number, next.Spec.Mounts, next.Spec.Image = 2, nil, "app:none"
+		r.Services[0].Rollouts, r.Services[0].Target = append(r.Services[0].Rollouts, next), 2
+		if err := w.Records.SaveProject(t.Context(), *r); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := w.scale("db", 2); problem.KindOf(err) != problem.Invalid {
+			t.Errorf("an update that writes nothing is on its way, and r1 would come back with two: %v", err)
+		}
+	})
+}
+
+func TestBackAtOneNoTwoWriteAtOnce(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("db", "data"))
+		if _, err := w.share("db", 3, true); err != nil {
+			t.Fatal(err)
+		}
+		before := containers(w, "db")
+		if _, err := w.scale("db", 1); err != nil {
+			t.Fatal(err)
+		}
+		st, err := w.Find(t.Context(), target("db"))
+		if err != nil || st.State != "healthy" || st.Healthy != 1 {
+			t.Errorf("it is not back when the command ends: %+v, %v", st, err)
+		}
+		after := containers(w, "db")
+		if len(before) != 3 || len(after) != 1 || slices.Contains(before, after[0]) {
+			t.Errorf("%v, then %v: want a container that started when all others had stopped", before, after)
+		}
+	})
+}
+
+// containers are those of a service that run.
+func containers(w *world, name string) (ids []string) {
+	st, err := w.Find(w.t.Context(), target(name))
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	for _, task := range st.Tasks {
+		if task.State == "running" {
+			ids = append(ids, task.Container)
+		}
+	}
+	return ids
 }
 
 func TestScaleOfOneWhoseUpdateFailedIsDone(t *testing.T) {

@@ -24,7 +24,7 @@ func TestDisabledServiceIsDeclaredAndDoesNotRun(t *testing.T) {
 		for verb, do := range map[string]func() error{
 			"start":   func() error { return w.Start(t.Context(), target("cron"), none) },
 			"restart": func() error { return w.Restart(t.Context(), target("cron"), none) },
-			"scale":   func() error { return w.Scale(t.Context(), target("cron"), 1, none) },
+			"scale":   func() error { return w.Scale(t.Context(), target("cron"), api.Scale{Replicas: 1}, none) },
 		} {
 			if err := do(); problem.KindOf(err) != problem.Conflict || !strings.Contains(err.Error(), "status: disabled") {
 				t.Errorf("%s: %v", verb, err)

@@ -52,6 +52,7 @@ var ownSchemas = map[string]object{
 	"priority":    {"type": "integer"},
 	"certificate": {"type": "string"},
 	"status":      {"enum": []any{"enabled", "disabled"}},
+	"volumes":     {"enum": []any{"shared"}},
 	"init": {"oneOf": []any{
 		object{"type": "string"}, object{"const": false}, object{"type": "array", "items": object{"type": "string"}},
 		object{"type": "object", "properties": object{

@@ -109,7 +109,7 @@ func full() spec.Project {
 				},
 				Needs: []spec.Need{{Service: "db", Condition: spec.Completed}}, Links: []spec.Link{{To: "db", Alias: "data", Ports: []uint16{5432}}, {To: "web"}},
 				Aliases: []string{"www", "api"}, Health: &spec.Health{Test: []string{"CMD", "true", "$x"}, Interval: spec.Duration(90 * time.Second), Timeout: spec.Duration(time.Second), Start: spec.Duration(time.Millisecond), Retries: 2},
-				Replicas: 3, Disabled: true, Limits: spec.Limits{Memory: 64 << 20, CPUs: 0.1, Pids: 100}, Reserve: spec.Limits{Memory: 32 << 20, CPUs: 0.05},
+				Replicas: 3, Shared: true, Disabled: true, Limits: spec.Limits{Memory: 64 << 20, CPUs: 0.1, Pids: 100}, Reserve: spec.Limits{Memory: 32 << 20, CPUs: 0.05},
 				Restart: spec.Restart{Policy: spec.Always}, User: "1000:1000", WorkingDir: "/srv", Hostname: "web-1", ReadOnly: true, Init: true, InitHook: []string{"/seed", "$a b", "no"}, UpgradeHook: []string{"/migrate", "$a b"}, InitTimeout: spec.Duration(90 * time.Second), UpgradeTimeout: spec.Duration(2 * time.Hour),
 				Labels: map[string]string{"a.b": "true", "x-y": "1"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Order: spec.StopFirst, Groups: []string{"100", "video"}, TTY: true, Stdin: true,
 				CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "core", Soft: 0, Hard: spec.Unlimited}, {Name: "nofile", Soft: 10, Hard: 20}},

@@ -51,7 +51,8 @@ func Ended(r Record, s *Service, st api.Step, v View) End {
 	cur := s.Rollout(s.Target)
 	switch {
 	case done && ok && cur != nil && cur.Spec.Runs() && !s.Stopped:
-		return End{Done: st.State == "healthy" || st.State == "completed" || st.State == "failed", OK: st.State != "failed"}
+		told := !cur.Spec.WritesData() || Observed(v.Snapshot, s.ID)[s.Target].Replicas == cur.Spec.Replicas // else all of them stop first
+		return End{Done: st.State == "healthy" && told || st.State == "completed" || st.State == "failed", OK: st.State != "failed"}
 	case done:
 		return End{Done: true, OK: ok}
 	}

@@ -81,8 +81,9 @@ type Rollouts interface {
 // Scaler changes how many containers a service has. It reports its plan first;
 // ctx is as in Deployer.Apply.
 type Scaler interface {
-	// Errors: NotFound; Invalid or Denied for a number that cannot be.
-	Scale(ctx context.Context, t api.Target, replicas int, report Report) error
+	// Errors: NotFound; Invalid or Denied for a number that cannot be, or that
+	// would have several write to one volume.
+	Scale(ctx context.Context, t api.Target, to api.Scale, report Report) error
 }
 
 // Switcher starts and stops what was applied. ctx is as in Deployer.Apply.

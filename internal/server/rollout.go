@@ -82,8 +82,12 @@ func (s *Server) scale(w http.ResponseWriter, r *http.Request) error {
 	if err != nil || n < 0 {
 		return problem.New(problem.Invalid, "parameter replicas is %q", text).With("use a number of containers; 0 is none")
 	}
+	shared, err := truth(r, "shared")
+	if err != nil {
+		return err
+	}
 	return s.progress(w, r, func(ctx context.Context, report Report) (*api.Image, error) {
-		return nil, s.set.Backend.Scaler.Scale(ctx, t, n, report)
+		return nil, s.set.Backend.Scaler.Scale(ctx, t, api.Scale{Replicas: n, Shared: shared}, report)
 	})
 }
 

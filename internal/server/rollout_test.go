@@ -44,7 +44,7 @@ func TestServerWithoutRolloutsSaysSo(t *testing.T) {
 	_, history := c.History(t.Context(), web)
 	_, diff := c.Diff(t.Context(), web, api.DiffOptions{From: 1, To: 2, Secrets: true})
 	back := c.Rollback(t.Context(), web, 1, func(api.Progress) {})
-	scale := c.Scale(t.Context(), web, 1, func(api.Progress) {})
+	scale := c.Scale(t.Context(), web, api.Scale{Replicas: 1}, func(api.Progress) {})
 	for _, err := range []error{history, diff, back, scale} {
 		if problem.KindOf(err) != problem.Unavailable {
 			t.Errorf("got %v", err)

@@ -84,7 +84,8 @@ func (s *Server) routes() []route {
 		{path: api.PathRollback, does: "make a service run like a former rollout", answer: api.Progress{}, stream: true, serve: s.rollback, query: []param{
 			environmentParam(), {"to", "a rollout's number; without it, what served before", "integer"}}},
 		{path: api.PathScale, does: "change how many containers a service has", answer: api.Progress{}, stream: true, serve: s.scale, query: []param{
-			environmentParam(), {"replicas", "how many; 0 is none", "integer"}}},
+			environmentParam(), {"replicas", "how many; 0 is none", "integer"},
+			{"shared", "they may write to its volumes at once", "boolean"}}},
 		{path: api.PathStart, does: "start a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Start, false)},
 		{path: api.PathStop, does: "stop a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Stop, false)},
 		{path: api.PathRestart, does: "restart a service", query: named, answer: api.Progress{}, stream: true, serve: s.turn(Switcher.Restart, false)},

@@ -153,7 +153,7 @@ func (f Facts) keep(n int) []Step {
 	if n == 0 {
 		return nil
 	}
-	if o := f.Observed[n]; o.Replicas == 0 && f.crowded(n) {
+	if f.Observed[n].Replicas == 0 && f.crowded(n) {
 		return nil
 	}
 	if f.Observed[n].SwarmID == "" && !f.Rests[n] {
@@ -164,12 +164,13 @@ func (f Facts) keep(n int) []Step {
 
 // crowded tells whether there may be a container that rollout n excludes: one
 // that runs, that is just stopping, or that the swarm was asked for and has not
-// begun to make. Containers that n itself left when its swarm service went
-// count, too, if it writes or is to be alone.
+// begun to make. Containers of n itself that still stop count, too, if it
+// writes or is to be alone: those that it left when its swarm service went, and
+// those of a time before it was told to have none.
 func (f Facts) crowded(n int) bool {
 	for m, o := range f.Observed {
 		lives := len(o.Live()) > 0
-		if f.excludes(n, m) && (lives || o.SwarmID != "" && o.Replicas > 0) || n == m && o.SwarmID == "" && (f.writes(n) || f.Alone[n]) && lives {
+		if f.excludes(n, m) && (lives || o.SwarmID != "" && o.Replicas > 0) || n == m && o.Replicas == 0 && (f.writes(n) || f.Alone[n]) && lives {
 			return true
 		}
 	}
@@ -180,6 +181,9 @@ func (f Facts) scale(n, replicas int, more ...int) []Step {
 	var steps []Step
 	for _, r := range append([]int{n}, more...) {
 		o, there := f.Observed[r]
+		if o.Replicas > 1 && replicas == 1 && f.writes(r) {
+			replicas = 0 // the one that stays would start again while the others still write
+		}
 		if there && o.SwarmID != "" && o.Replicas != replicas && !slices.ContainsFunc(steps, func(s Step) bool { return s.Rollout == r }) {
 			steps = append(steps, Step{Verb: Scale, Rollout: r, Replicas: replicas, SwarmID: o.SwarmID})
 		}

@@ -67,7 +67,7 @@ func TestNextStep(t *testing.T) {
 		},
 		"a healthy one is switched to": {facts{Active: 1, Target: 2, Replicas: count{2: 1}, Observed: seen{1: up("a", 1), 2: up("b", 1)}, Verdict: done}, steps{activate(2)}},
 		"a healthy one of too many shrinks": {
-			facts{Target: 2, Replicas: count{2: 1}, Observed: seen{2: up("b", 2)}, Verdict: done}, steps{scale(2, "b", 1)},
+			facts{Target: 2, Replicas: count{2: 1}, Observed: seen{2: up("b", 2)}, Writes: flags{2: false}, Verdict: done}, steps{scale(2, "b", 1)},
 		},
 		"the old one goes after the switch": {facts{Active: 2, Target: 2, Replicas: count{2: 1}, Observed: seen{1: up("a", 1), 2: up("b", 1)}}, steps{remove(1, "a")}},
 		"but not while somebody is connected": {
@@ -110,6 +110,26 @@ func TestNextStepOfWriters(t *testing.T) {
 		"who made way does not come back for what is not ready": {
 			facts{Active: 1, Target: 2, Left: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: up("a", 0)}},
 			steps{start(2)},
+		},
+		"writers that become one stop, all of them": {
+			facts{Active: 1, Target: 1, Writes: flags{1: true}, Replicas: count{1: 1}, Observed: seen{1: up("a", 2)}},
+			steps{scale(1, "a", 0)},
+		},
+		"and the one waits for the last of them": {
+			facts{Active: 1, Target: 1, Writes: flags{1: true}, Replicas: count{1: 1}, Observed: seen{1: {SwarmID: "a", Tasks: []service.Task{{State: service.Running}}}}},
+			nil,
+		},
+		"before it starts": {
+			facts{Active: 1, Target: 1, Writes: flags{1: true}, Replicas: count{1: 1}, Observed: seen{1: up("a", 0)}},
+			steps{scale(1, "a", 1)},
+		},
+		"so does one that never served": {
+			facts{Target: 2, Ready: true, Writes: flags{2: true}, Replicas: count{2: 1}, Observed: seen{2: {SwarmID: "b", Tasks: []service.Task{{State: service.Running}}}}},
+			nil,
+		},
+		"a reader's start at once": {
+			facts{Active: 1, Target: 1, Writes: flags{1: false}, Replicas: count{1: 1}, Observed: seen{1: {SwarmID: "a", Tasks: []service.Task{{State: service.Running}}}}},
+			steps{scale(1, "a", 1)},
 		},
 		"a writer waits for the last container": {
 			facts{Active: 1, Target: 2, Ready: true, Writes: flags{1: true, 2: true}, Replicas: count{1: 1, 2: 1}, Observed: seen{1: {SwarmID: "a", Tasks: []service.Task{{State: service.Running}}}}},

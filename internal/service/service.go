@@ -107,7 +107,7 @@ func Digest(s spec.Service, image string, files []spec.File, secrets []Secret) s
 	s.Domains, s.Access, s.Front, s.Keys, s.Priority, s.Needs = nil, "", spec.Front{}, nil, 0, nil
 	s.Pull = ""  // the image counts, not when it came
 	s.Order = "" // of an update; asking for one must not make one
-	s.Replicas, s.Disabled = 0, false
+	s.Replicas, s.Shared, s.Disabled = 0, false, false
 	s.InitHook, s.InitTimeout, s.UpgradeHook, s.UpgradeTimeout = nil, 0, nil, 0
 	s.Ports = innerSide(s.Ports) // health looks at them
 	text, err := json.Marshal(struct {

@@ -40,7 +40,7 @@ func full() spec.Service {
 		Health: &spec.Health{Test: []string{"CMD", "true"}}, Replicas: 2, Limits: spec.Limits{Memory: 1 << 30}, Reserve: spec.Limits{CPUs: 1},
 		Restart: spec.Restart{Policy: spec.OnFailure}, User: "www", WorkingDir: "/srv", Hostname: "web", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, UpgradeHook: []string{"/migrate"}, InitTimeout: 5, UpgradeTimeout: 5,
 		Labels: map[string]string{"a": "b"}, StopSignal: "SIGINT", StopGrace: 3, Order: spec.StopFirst, Domains: []spec.Domain{{Host: "a.example"}},
-		Access: spec.Private, Front: spec.Front{Strip: true}, Priority: 4, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
+		Access: spec.Private, Front: spec.Front{Strip: true}, Priority: 4, Disabled: true, Shared: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
 		Groups: []string{"www"}, TTY: true, Stdin: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"ALL"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 		Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
 		DNS: spec.DNS{Options: []string{"ndots:2"}}, Log: spec.Log{Files: 2},
@@ -48,7 +48,7 @@ func full() spec.Service {
 }
 
 // What a container cannot notice must not make a new one.
-var unnoticed = map[string]bool{"Pull": true, "Order": true, "InitHook": true, "InitTimeout": true, "UpgradeHook": true, "UpgradeTimeout": true, "Needs": true, "Replicas": true, "Disabled": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
+var unnoticed = map[string]bool{"Pull": true, "Order": true, "InitHook": true, "InitTimeout": true, "UpgradeHook": true, "UpgradeTimeout": true, "Needs": true, "Replicas": true, "Disabled": true, "Shared": true, "Domains": true, "Access": true, "Front": true, "Priority": true, "Keys": true}
 
 func TestDigestIsOfWhatAContainerNotices(t *testing.T) {
 	whole := service.Digest(full(), "sha256:a", nil, nil)

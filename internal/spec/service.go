@@ -1,6 +1,11 @@
 package spec
 
-import "strings"
+import (
+	"slices"
+	"strings"
+
+	"havre/internal/problem"
+)
 
 // Service is a container that should always run, as the person declared it.
 type Service struct {
@@ -18,6 +23,7 @@ type Service struct {
 	Aliases        []string          `json:"aliases,omitempty"`        // more names on the project's network
 	Health         *Health           `json:"health,omitempty"`         // nil keeps the image's
 	Replicas       int               `json:"replicas"`                 // how many containers; 0 is declared but not running
+	Shared         bool              `json:"shared,omitempty"`         // several containers of it may write to its volumes at once
 	Limits         Limits            `json:"limits,omitzero"`          // the most it may use
 	Reserve        Limits            `json:"reserve,omitzero"`         // what must be free on the node that runs it
 	Restart        Restart           `json:"restart,omitzero"`         // when a container that ended is started again
@@ -208,6 +214,22 @@ func (s Service) WritesData() bool {
 		}
 	}
 	return false
+}
+
+// Crowds finds several containers that would write to the same data though
+// nobody said that their program can do so; nil when there are none.
+func (s Service) Crowds() *problem.Problem {
+	if s.Replicas < 2 || s.Shared || !s.WritesData() {
+		return nil
+	}
+	var names []string
+	for _, m := range s.Mounts {
+		if m.Kind == Volume && !m.ReadOnly && !slices.Contains(names, m.Source) {
+			names = append(names, m.Source)
+		}
+	}
+	return problem.New(problem.Invalid, "%d containers of %s would write to the same data (volumes: %s), and most programs, every database among them, ruin it so", s.Replicas, s.Name, strings.Join(names, ", ")).
+		With("leave it at one container; if its program is made for that, say so in its file, x-havre: {volumes: shared}, or with: havre scale --shared")
 }
 
 // Excludes tells whether containers of s and of other, two declarations of one

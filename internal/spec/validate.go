@@ -319,6 +319,9 @@ func (f *finder) amounts(at string, s Service) {
 			f.invalid(at+"."+what, "give it 6 MiB or more", "a memory limit of %d bytes is below what the engine takes", l.Memory)
 		}
 	}
+	if p := s.Crowds(); p != nil {
+		f.add(at+".replicas", p)
+	}
 	if h := s.Health; h != nil {
 		if len(h.Test) > 0 && h.Test[0] != "NONE" && h.Test[0] != "CMD" && h.Test[0] != "CMD-SHELL" {
 			f.invalid(at+".health", `begin the test with CMD, CMD-SHELL or NONE`, "the health check has no test the engine understands")

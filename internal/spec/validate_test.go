@@ -213,6 +213,28 @@ func TestWritersAreThoseWithAVolumeToWrite(t *testing.T) {
 	}
 }
 
+func TestSeveralThatWriteAreRefusedWithoutAWord(t *testing.T) {
+	data := []spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/data"}}
+	for says, c := range map[string]struct {
+		service spec.Service
+		want    int
+	}{
+		"one":               {spec.Service{Replicas: 1, Mounts: data}, 0},
+		"two":               {spec.Service{Replicas: 2, Mounts: data}, 1},
+		"two that may":      {spec.Service{Replicas: 2, Mounts: data, Shared: true}, 0},
+		"two without data":  {spec.Service{Replicas: 2}, 0},
+		"two that read":     {spec.Service{Replicas: 2, Mounts: []spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/data", ReadOnly: true}}}, 0},
+		"two that do both":  {spec.Service{Replicas: 2, Mounts: append([]spec.Mount{{Kind: spec.Volume, Source: "data", Target: "/more", ReadOnly: true}}, data...)}, 1},
+		"two in one memory": {spec.Service{Replicas: 2, Mounts: []spec.Mount{{Kind: spec.Tmpfs, Target: "/data"}}}, 0},
+	} {
+		c.service.Name, c.service.Image = "db", "app:1"
+		found := spec.Validate(spec.Project{Name: "shop", Services: []spec.Service{c.service}})
+		if len(found) != c.want || c.want == 1 && (found[0].Path != "services.db.replicas" || !strings.Contains(found[0].Problem.Says, "2 containers of db would write to the same data (volumes: data)")) {
+			t.Errorf("%s: %+v", says, found)
+		}
+	}
+}
+
 func FuzzStartOrderIsCompleteOrARing(f *testing.F) {
 	f.Add([]byte{0, 1, 1, 2})
 	f.Add([]byte{0, 1, 1, 0})

@@ -39,7 +39,7 @@ func example() service.Desired {
 			Restart:     spec.Restart{Policy: spec.OnFailure, Attempts: 5},
 			User:        "33:33", WorkingDir: "/srv", Hostname: "host", ReadOnly: true, Init: true, InitHook: []string{"/seed"}, InitTimeout: 5, UpgradeHook: []string{"/migrate"}, UpgradeTimeout: 5,
 			Labels: map[string]string{"who": "me"}, StopSignal: "SIGINT", StopGrace: spec.Duration(time.Minute), Order: spec.StopFirst,
-			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Disabled: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
+			Domains: []spec.Domain{{Host: "example.com"}}, Access: spec.Private, Priority: 1, Disabled: true, Shared: true, Keys: []spec.Key{{Text: "ssh-ed25519 AAAA"}},
 			Groups: []string{"www"}, TTY: true, Stdin: true, CapAdd: []string{"NET_ADMIN"}, CapDrop: []string{"CHOWN"}, Ulimits: []spec.Ulimit{{Name: "nofile", Soft: 1, Hard: 2}},
 			Sysctls: map[string]string{"net.core.somaxconn": "1024"}, Hosts: []spec.Host{{Name: "a", Address: "192.0.2.1"}},
 			DNS: spec.DNS{Servers: []string{"192.0.2.53"}, Search: []string{"example"}, Options: []string{"ndots:2"}}, Log: spec.Log{Size: 1 << 20, Files: 2},
@@ -66,6 +66,7 @@ var notForSwarm = map[string]string{
 	"Needs":          "the loop",
 	"Priority":       "the loop",
 	"Disabled":       "project, by no replicas",
+	"Shared":         "deploy, before there are several",
 	"Keys":           "the gateway",
 }
 

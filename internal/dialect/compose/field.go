@@ -268,6 +268,7 @@ var reachFields = []Field{
 	{Path: "services.*.x-havre.rate.burst", Verdict: Honoured, Says: "so many at once; absent: as many as the rate says"},
 	{Path: "services.*.x-havre.schedule", Verdict: Refused, Says: nextRelease, Remedy: leaveOut},
 	{Path: "services.*.x-havre.status", Verdict: Honoured, Says: "enabled (default), or disabled: declared, but it does not run"},
+	{Path: "services.*.x-havre.volumes", Verdict: Honoured, Says: "shared: several containers of the service may write to its volumes at once; absent: a service that writes to a volume has one container at most"},
 	{Path: "services.*.x-havre.init", Verdict: Honoured, Says: "a command that fills the service's volumes while they are new, as a list of words; false: none; absent: the image's /dk/container_init, if it has one; or {command, timeout}"},
 	{Path: "services.*.x-havre.init.command", Verdict: Honoured, Says: "the command, in the same forms"},
 	{Path: "services.*.x-havre.init.timeout", Verdict: Honoured, Says: "how long it may take, as 90s or 2h; when it takes longer the deploy has failed, and what it printed so far is shown; absent: 1h"},

@@ -120,6 +120,7 @@ var samples = map[string]m{
 	"services.*.x-havre.priority":        havre("priority", 5),
 	"services.*.x-havre.certificate":     havre("certificate", "mail.example.org"),
 	"services.*.x-havre.status":          havre("status", "disabled"),
+	"services.*.x-havre.volumes":         havre("volumes", "shared"),
 	"services.*.x-havre.init":            havre("init", []any{"/app/seed", "--all"}),
 	"services.*.x-havre.upgrade":         havre("upgrade", []any{"/app/migrate", "--all"}),
 	"services.*.x-havre.init.command":    havre("init", m{"command": []any{"/app/seed", "--all"}}),

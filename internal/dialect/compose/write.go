@@ -290,6 +290,9 @@ func (w *writer) extension(s spec.Service, linked bool) *yaml.Node {
 	if s.Disabled {
 		m.put("status", some("disabled"))
 	}
+	if s.Shared {
+		m.put("volumes", some("shared"))
+	}
 	m.put("init", hook(s.InitHook, s.InitTimeout))
 	m.put("upgrade", hook(s.UpgradeHook, s.UpgradeTimeout))
 	if !linked {

@@ -140,7 +140,8 @@ func (f *Fake) Rollback(ctx context.Context, t api.Target, to int, report server
 }
 
 // Scale changes a number.
-func (f *Fake) Scale(ctx context.Context, t api.Target, replicas int, report server.Report) error {
+func (f *Fake) Scale(ctx context.Context, t api.Target, to api.Scale, report server.Report) error {
+	replicas := to.Replicas
 	if replicas > 64 {
 		return &problem.Problem{Kind: problem.Denied, Rule: "amount", Says: "a service may have 0 to 64 containers", Remedy: "ask for less"}
 	}
@@ -152,10 +153,16 @@ func (f *Fake) Scale(ctx context.Context, t api.Target, replicas int, report ser
 	}
 	c := api.Change{Verb: "scale", Service: k.spec.Name, Rollout: k.rollout, Why: []string{fmt.Sprintf("replicas %d -> %d", k.spec.Replicas, replicas)}}
 	p := api.Plan{Environment: k.env, Project: k.project, Changes: []api.Change{c}}
-	if replicas > 1 && k.spec.WritesData() {
+	want := k.spec
+	want.Replicas, want.Shared = replicas, want.Shared || to.Shared
+	if p := want.Crowds(); p != nil {
+		f.mu.Unlock()
+		return p
+	}
+	if replicas > 1 && want.WritesData() {
 		p.Notes = append(p.Notes, *problem.New(problem.Invalid, "the %d containers of %s share its volumes", replicas, k.spec.Name))
 	}
-	k.spec.Replicas = replicas
+	k.spec = want
 	f.mu.Unlock()
 	report(api.Progress{Plan: &p})
 	return f.start(ctx, k, report)
