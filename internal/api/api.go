@@ -66,7 +66,7 @@ const (
 	PathVolumeClean = "POST /v1/volumes/{name}/clean" // → Cleaned
 	PathFileStat    = "GET /v1/files/{name}/stat"     // of a service or a volume; ?env= &path= → FileStat
 	PathFileGet     = "GET /v1/files/{name}"          // ?env= &path= → tar
-	PathFilePut     = "POST /v1/files/{name}"         // ?env= &path=; body: tar → Copied
+	PathFilePut     = "POST /v1/files/{name}"         // ?env= &path= &fill=; body: tar → Copied
 )
 
 // Version answers who is there.
@@ -99,6 +99,7 @@ type Apply struct {
 	Environment string        `json:"environment"`
 	Project     spec.Project  `json:"project"`
 	Secrets     []SecretValue `json:"secrets,omitempty" doc:"what the project's own secrets hold"`
+	Fills       []Fill        `json:"fills,omitempty" doc:"directories of the caller's that new volumes begin with; it sends those that the plan names"`
 	Building    []string      `json:"building,omitempty" doc:"names of images that the caller is about to build; a plan needs them not to be there"`
 }
 
@@ -115,6 +116,7 @@ type Plan struct {
 	Project     string            `json:"project"`
 	Changes     []Change          `json:"changes" doc:"in the order in which they are carried out"`
 	Notes       []problem.Problem `json:"notes,omitempty" doc:"warnings"`
+	Fills       []Fill            `json:"fills,omitempty" doc:"new volumes that wait for what the caller has to send"`
 	Unbuilt     []string          `json:"unbuilt,omitempty" doc:"those of building that the environment lacks"`
 }
 

@@ -11,6 +11,14 @@ type FileStat struct {
 	Modified time.Time `json:"modified"`
 }
 
+// Fill is a directory on the caller's machine that a new volume begins with.
+type Fill struct {
+	Volume string `json:"volume"`
+	From   string `json:"from" doc:"as the file names it"`
+	Files  int    `json:"files"`
+	Bytes  int64  `json:"bytes"`
+}
+
 // Copied answers an archive that was unpacked.
 type Copied struct {
 	Path string `json:"path" doc:"the directory it was unpacked in"`

@@ -53,6 +53,9 @@ func (c *console) apply(ctx context.Context, cl *client.Client, want wish, yes b
 	if err != nil {
 		return err
 	}
+	if err := want.unreadable(p); err != nil {
+		return err
+	}
 	due := want.due(p)
 	if c.format == "json" {
 		c.building(due, c.note)
@@ -73,7 +76,14 @@ func (c *console) apply(ctx context.Context, cl *client.Client, want wish, yes b
 	}
 	name := known(want.Environment, want.Project.Name)
 	t := c.teller()
-	err = cl.Apply(ctx, want.Apply, func(line api.Progress) {
+	following, leave := context.WithCancelCause(ctx)
+	defer leave(nil)
+	err = cl.Apply(following, want.Apply, func(line api.Progress) {
+		if line.Plan != nil {
+			if err := c.fill(ctx, cl, want, *line.Plan); err != nil {
+				leave(err)
+			}
+		}
 		if line.Service != nil && line.Service.State == "kept" && c.format != "json" {
 			return // the plan has said so
 		}
@@ -82,6 +92,9 @@ func (c *console) apply(ctx context.Context, cl *client.Client, want wish, yes b
 	if ctx.Err() != nil {
 		c.goesOn("the deploy of "+name, name+"/")
 		return err
+	}
+	if cause := context.Cause(following); cause != nil {
+		err = cause
 	}
 	t.done(nil, err)
 	if err == nil && !p.Nothing() && c.format != "json" {

@@ -15,6 +15,7 @@ import (
 type wish struct {
 	api.Apply
 	builds []dialect.Build
+	fills  []dialect.Fill
 	anew   bool // build all of them, there or not
 }
 

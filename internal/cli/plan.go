@@ -69,6 +69,7 @@ func (c *console) plan(to io.Writer, p api.Plan) {
 	}
 	if p.Nothing() {
 		line(to, "nothing to change: project %s in %s is as declared", p.Project, p.Environment)
+		filling(p, to)
 		return
 	}
 	line(to, "project %s in %s:", p.Project, p.Environment)
@@ -80,6 +81,7 @@ func (c *console) plan(to io.Writer, p api.Plan) {
 		text := fmt.Sprintf("  %-6s  %-*s  %s", ch.Verb, widest, ch.Service, details(ch))
 		line(to, "%s", strings.TrimRight(text, " "))
 	}
+	filling(p, to)
 }
 
 // details is all of a change but its verb and service.

@@ -32,6 +32,15 @@ func (c *Client) GetFile(ctx context.Context, t api.Target, at string) (io.ReadC
 	return resp.Body, nil
 }
 
+// Fill makes a new volume, PROJECT/VOLUME, with what a tar holds.
+func (c *Client) Fill(ctx context.Context, t api.Target, archive io.Reader) error {
+	k := fileCall(api.PathFilePut, t, "/")
+	k.query.Set("fill", "true")
+	k.body = archive
+	_, err := get[api.Copied](ctx, c, k)
+	return err
+}
+
 // PutFile unpacks a tar in a directory.
 func (c *Client) PutFile(ctx context.Context, t api.Target, at string, archive io.Reader) error {
 	k := fileCall(api.PathFilePut, t, at)

@@ -61,6 +61,9 @@ type Deployer struct {
 	Disks        Disks              // nil has room enough
 	Environments []string           // those that there are
 	Addresses    *project.Addresses // locked while ports, networks and names are given
+
+	fillings sync.Mutex      // guards filling
+	filling  map[string]bool // volumes by project's id and name
 }
 
 // Plan says what Apply would do, and changes nothing.
@@ -172,6 +175,9 @@ func (d *Deployer) declare(ctx context.Context, want api.Apply, before bool) (Ou
 		return Outcome{}, wrong
 	}
 	o, err := d.free(ctx, old, want.Project, found)
+	if err == nil {
+		err = d.await(ctx, old, want.Fills, &o)
+	}
 	if err == nil {
 		o.Plan.Notes = append(o.Plan.Notes, remade(records, o)...)
 		o.Plan.Notes = append(o.Plan.Notes, retold(records, o)...)

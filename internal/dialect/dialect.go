@@ -45,11 +45,15 @@ type Request struct {
 // Build says how an image is made that a project needs.
 type Build = source.Build
 
+// Fill says with what a new volume begins.
+type Fill = source.Fill
+
 // Result is a project without mistakes.
 type Result struct {
 	Project spec.Project
 	Secrets map[string]secret.Text // what its own secrets hold, by name
 	Builds  []Build                // how images are made that are not there yet, by service
+	Fills   []Fill                 // with what new volumes begin, those of directories that have something
 	Notes   []*problem.Problem     // what the person should know, each with its place
 	Dialect string                 // Compose or Geard
 }
@@ -89,7 +93,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 	if len(r.Mistakes) > 0 {
 		return Result{Notes: result.Notes, Dialect: result.Dialect}, source.Tidy(r.Mistakes)
 	}
-	result.Project, result.Secrets, result.Builds = r.Project, r.Secrets, r.Builds
+	result.Project, result.Secrets, result.Builds, result.Fills = r.Project, r.Secrets, r.Builds, r.Fills
 	return result, nil
 }
 

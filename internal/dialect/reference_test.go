@@ -23,8 +23,10 @@ Of the fields below, %d are honoured, %d warned of and %d refused; what is below
 
 - Several files (-f a.yml -f b.yml) are merged as docker compose does; !reset and !override work, also to take a refused field away.
 - Variables come from the environment, then from .env in the project's directory; one that is not set is a warning with its line.
-- Relative files and directories under volumes: are read when applied and uploaded: at most 1000 KiB for a file, 500 files and 16 MiB for
-  a project. They are read-only in the container. Links must stay inside.
+- A relative directory under volumes: (./data:/data) is kept data: a volume of the project that is named by the path. It begins empty, as
+  docker makes it, or with what the directory has at the first apply. With :ro it is read when applied and uploaded, as a relative file
+  is: at most 1000 KiB for a file, 500 files and 16 MiB for a project; a directory with more is a volume, too. What is uploaded, and all
+  of a directory with :ro, cannot be written in the container. Links must stay inside.
 - A volume without a name is called after its service and target: db_var_lib_data. It is kept like any other.
 - A service without restart: runs always. One that others wait for to complete (service_completed_successfully) is not restarted.
 - x-havre may stand on a service. Other x- keys are for other programs.

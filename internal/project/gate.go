@@ -11,7 +11,7 @@ import (
 // gate is what the target of a service waits for.
 type gate struct {
 	name string // as the service knows it
-	full string // environment.project.service
+	full string // environment.project.service; "" of a volume
 	is   string // how far it must be
 	hard bool   // it is waited for even when it will not come
 	need spec.Need
@@ -41,6 +41,11 @@ func closed(r Record, s *Service, v View) *gate {
 	for _, l := range t.Spec.Links {
 		if g := linkGate(r, s, l, v); g != nil {
 			return g
+		}
+	}
+	for _, a := range r.Awaits {
+		if slices.ContainsFunc(t.Spec.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Volume && m.Source == a.Volume }) {
+			return &gate{name: "the volume " + a.Volume, is: "filled with what " + a.From + " has"}
 		}
 	}
 	return nil

@@ -25,8 +25,21 @@ type Record struct {
 	Removed     bool         // the person removed it; its volumes may still be there
 	Declared    spec.Project // as it was applied last
 	Services    []Service    // sorted by name; removed ones stay, so that their ports and volumes are found again
+	Awaits      []Await      `json:",omitempty"` // new volumes that are not filled yet; no service starts on them
 	Links       []LinkNet    `json:",omitempty"` // networks of links to other projects, for all rollouts that are remembered
 	Version     int          // counts its changes; a store refuses to save over a newer one
+}
+
+// Await is a new volume that waits for what a directory has, on the machine of
+// the person who applied the project.
+type Await struct {
+	Volume string
+	From   string // as the person's file names it
+}
+
+// Awaiting tells whether a volume is not filled yet.
+func (r *Record) Awaiting(volume string) bool {
+	return slices.ContainsFunc(r.Awaits, func(a Await) bool { return a.Volume == volume })
 }
 
 // Service is what is remembered of a service.

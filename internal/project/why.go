@@ -137,6 +137,9 @@ func LastLines(s *Service) []string {
 func trouble(ref Ref, cur *Rollout, v View) (from, remedy string) {
 	full := ref.String()
 	if g := closed(*ref.Record, ref.Service, v); g != nil && (ref.Service.Active == 0 || ref.Service.Target == ref.Service.Active) {
+		if g.full == "" {
+			return "", "the command that applied it sends that; when it broke off, apply again from where the directory is"
+		}
 		return "", "see why that takes so long: havre why " + g.full
 	}
 	o := Observed(v.Snapshot, ref.Service.ID)[cur.Number]

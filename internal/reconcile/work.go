@@ -281,7 +281,7 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 		case spec.Volume:
 			source, fresh, err := w.loop.hands.EnsureVolume(ctx, service.Volume{
 				Environment: r.Environment, Project: r.ID, Name: m.Source,
-				Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User, Kept: r.Holds(m.Source),
+				Image: ro.Image.ID, Path: m.Target, User: ro.Spec.User, Kept: r.Holds(m.Source), Bare: m.From != "",
 			})
 			if err != nil {
 				return fmt.Errorf("volume %s: %w", m.Source, err)

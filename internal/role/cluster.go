@@ -19,7 +19,14 @@ import (
 // cluster puts swarm's methods into the words the domain asks in.
 type cluster struct{ engine *swarm.Swarm }
 
+// nothing is a path that no image has: a volume that begins with it is empty,
+// and belongs to the service's user.
+const nothing = "/.havre-nothing"
+
 func (c cluster) EnsureVolume(ctx context.Context, v service.Volume) (string, bool, error) {
+	if v.Bare {
+		v.Path = nothing
+	}
 	return c.engine.EnsureVolume(ctx, swarm.VolumeUse{
 		Volume: swarm.Volume{Environment: v.Environment, Project: v.Project, Name: v.Name},
 		Image:  v.Image, Path: v.Path, User: v.User, Kept: v.Kept,
@@ -195,6 +202,28 @@ func (f files) Get(ctx context.Context, t api.Target, path string, to io.Writer)
 	defer archive.Close()
 	_, err = io.Copy(to, archive)
 	return err
+}
+
+// Fill makes a new volume with what a tar holds. What a try before this one
+// left is taken away first: nothing has started on it.
+func (f files) Fill(ctx context.Context, t api.Target, from io.Reader) error {
+	return f.Deployer.Fill(ctx, t, func(ctx context.Context, l deploy.Filling) error {
+		if err := (cluster{f.engine}).RemoveVolume(ctx, l.Environment, l.Project, l.Volume.Name); err != nil {
+			return err
+		}
+		if _, _, err := (cluster{f.engine}).EnsureVolume(ctx, l.Volume); err != nil {
+			return err
+		}
+		id, let, err := f.reach(ctx, l.Shelf)
+		if err != nil {
+			return err
+		}
+		defer let()
+		if err := f.engine.PutArchive(ctx, id, l.Path, from); err != nil {
+			return err
+		}
+		return (cluster{f.engine}).SettleVolume(ctx, l.Environment, l.Project, l.Volume.Name) // an init would write over it
+	})
 }
 
 // Put unpacks a tar in a directory.

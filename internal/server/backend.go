@@ -140,6 +140,9 @@ type Files interface {
 	// Put unpacks a tar in a directory.
 	// Errors: NotFound; Invalid or Denied for what may not be copied.
 	Put(ctx context.Context, t api.Target, path string, from io.Reader) error
+	// Fill makes a volume that waits to be filled, and lets its services start.
+	// Errors: NotFound; Conflict when it does not wait for that.
+	Fill(ctx context.Context, t api.Target, from io.Reader) error
 }
 
 // Images are those of an environment.

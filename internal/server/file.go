@@ -75,6 +75,16 @@ func (s *Server) putFile(w http.ResponseWriter, r *http.Request) error {
 	}
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
+	fill, err := truth(r, "fill")
+	if err != nil {
+		return err
+	}
+	if fill {
+		if err := s.set.Backend.Files.Fill(ctx, t, r.Body); err != nil {
+			return err
+		}
+		return answer(w, api.Copied{Path: "/"})
+	}
 	if err := s.set.Backend.Files.Put(ctx, t, at, r.Body); err != nil {
 		return err
 	}

@@ -98,7 +98,7 @@ func (s *Server) routes() []route {
 		{path: api.PathPLogs, does: "what the services of a project printed", query: lines, answer: api.Line{}, stream: true, serve: s.logs(true)},
 		{path: api.PathFileStat, does: "what stands at a path of a service or volume", query: inside, answer: api.FileStat{}, serve: s.statFile},
 		{path: api.PathFileGet, does: "read a file or directory of a service or volume", query: inside, answer: api.ContentTar, serve: s.getFile},
-		{path: api.PathFilePut, does: "unpack an archive in a directory of a service or volume", query: inside, body: api.ContentTar, answer: api.Copied{}, serve: s.putFile},
+		{path: api.PathFilePut, does: "unpack an archive in a directory of a service or volume", query: append(slices.Clone(inside), param{"fill", "make a new volume with it that the plan says waits for it", "boolean"}), body: api.ContentTar, answer: api.Copied{}, serve: s.putFile},
 		{path: api.PathVolumes, does: "list volumes", answer: []api.Volume{}, serve: s.volumes, query: []param{
 			{"env", "only this environment", "string"}, {"project", "only this project", "string"}, {"whole", "count big ones to their end", "boolean"}}},
 		{path: api.PathVolumeClean, does: "empty a volume that is cache or log", query: named, answer: api.Cleaned{}, serve: s.cleanVolume},

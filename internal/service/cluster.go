@@ -103,4 +103,5 @@ type Volume struct {
 	Path        string // where the image has it
 	User        string // whose it is; "" is the image's user
 	Kept        bool   // a service had it before: it is not made anew when it is gone
+	Bare        bool   // it begins empty, whatever its image has there
 }

@@ -116,6 +116,7 @@ type Mount struct {
 	UID      uint32    `json:"uid,omitempty"`  // of a secret's or config's file
 	GID      uint32    `json:"gid,omitempty"`  // of a secret's or config's file
 	Mode     uint32    `json:"mode,omitempty"` // of a secret's file: permission bits; 0 means 0444
+	From     string    `json:"from,omitempty"` // of a volume: the directory beside the file that it stands for, "./data"; it begins empty, or with what that has
 }
 
 // Condition is how far a needed service must be.

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"unicode"
 
 	"havre/internal/pattern"
 	"havre/internal/problem"
@@ -235,6 +236,9 @@ func (f *finder) source(here string, p Project, m Mount) {
 	case Volume:
 		if !ValidVolume(m.Source) {
 			f.invalid(here, "use letters, digits, . - and _", "%q cannot name a volume", m.Source)
+		}
+		if len(m.From) > 1000 || strings.ContainsFunc(m.From, unicode.IsControl) {
+			f.invalid(here, "rename it", "%.100q cannot be a directory that a volume stands for", m.From)
 		}
 	case Config:
 		if _, ok := p.File(m.Source); !ok {

@@ -76,7 +76,7 @@ func (s *Store) load(ctx context.Context, where string, args []any) ([]project.R
 }
 
 func projects(ctx context.Context, tx *sql.Tx, where string, args []any) ([]project.Record, error) {
-	rows, err := tx.QueryContext(ctx, `SELECT p.id, p.environment, p.name, p.subnet, p.removed, p.version, p.declared, p.links FROM project p `+where+` ORDER BY p.environment, p.name`, args...)
+	rows, err := tx.QueryContext(ctx, `SELECT p.id, p.environment, p.name, p.subnet, p.removed, p.version, p.declared, p.links, p.awaits FROM project p `+where+` ORDER BY p.environment, p.name`, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -84,11 +84,14 @@ func projects(ctx context.Context, tx *sql.Tx, where string, args []any) ([]proj
 	var records []project.Record
 	for rows.Next() {
 		var r project.Record
-		var declared, links []byte
-		if err := rows.Scan(&r.ID, &r.Environment, &r.Name, &r.Subnet, &r.Removed, &r.Version, &declared, &links); err != nil {
+		var declared, links, awaits []byte
+		if err := rows.Scan(&r.ID, &r.Environment, &r.Name, &r.Subnet, &r.Removed, &r.Version, &declared, &links, &awaits); err != nil {
 			return nil, err
 		}
 		if err := json.Unmarshal(links, &r.Links); err != nil {
+			return nil, fmt.Errorf("project %s.%s: %w", r.Environment, r.Name, err)
+		}
+		if err := json.Unmarshal(awaits, &r.Awaits); err != nil {
 			return nil, fmt.Errorf("project %s.%s: %w", r.Environment, r.Name, err)
 		}
 		if err := json.Unmarshal(declared, &r.Declared); err != nil {
@@ -163,9 +166,13 @@ func saveHead(ctx context.Context, tx *sql.Tx, r project.Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, `INSERT INTO project (id, environment, name, subnet, removed, version, declared, links) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-		ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet = excluded.subnet, removed = excluded.removed, version = excluded.version, declared = excluded.declared, links = excluded.links`,
-		r.ID, r.Environment, r.Name, r.Subnet, r.Removed, version+1, declared, links)
+	awaits, err := json.Marshal(r.Awaits)
+	if err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, `INSERT INTO project (id, environment, name, subnet, removed, version, declared, links, awaits) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (id) DO UPDATE SET name = excluded.name, subnet = excluded.subnet, removed = excluded.removed, version = excluded.version, declared = excluded.declared, links = excluded.links, awaits = excluded.awaits`,
+		r.ID, r.Environment, r.Name, r.Subnet, r.Removed, version+1, declared, links, awaits)
 	return err
 }
 

@@ -28,7 +28,7 @@ func example() service.Desired {
 			Environment: map[string]string{"A": "b"},
 			Ports:       []spec.Port{{Internal: 80, External: 8080, Protocol: spec.TCP, Access: spec.Public}},
 			Expose:      []uint16{9000},
-			Mounts:      []spec.Mount{{Kind: spec.Tmpfs, Target: "/run", Size: 1 << 20, ReadOnly: true}},
+			Mounts:      []spec.Mount{{Kind: spec.Tmpfs, Target: "/run", Size: 1 << 20, ReadOnly: true, From: "./run"}},
 			Needs:       []spec.Need{{Service: "db", Condition: spec.Healthy}},
 			Links:       []spec.Link{{To: "db"}},
 			Aliases:     []string{"www"},
@@ -127,7 +127,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		d.Secrets = []service.SecretFile{s}
 		return d
 	})
-	arrive(t, example().Spec.Mounts[0], map[string]string{"Source": "a tmpfs has none", "UID": "Desired.Secrets", "GID": "Desired.Secrets", "Mode": "Desired.Secrets"}, func(m spec.Mount) service.Desired {
+	arrive(t, example().Spec.Mounts[0], map[string]string{"Source": "a tmpfs has none", "From": "the loop, when the volume is made", "UID": "Desired.Secrets", "GID": "Desired.Secrets", "Mode": "Desired.Secrets"}, func(m spec.Mount) service.Desired {
 		d := example()
 		d.Spec.Mounts = []spec.Mount{m}
 		return d

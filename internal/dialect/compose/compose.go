@@ -72,6 +72,7 @@ func Read(ctx context.Context, q Request) *source.Reading {
 	}
 	e.prune(p)
 	rd := &reader{checker: c, dir: dir, project: p, uploads: newUploads(r, dir), awaited: awaited(p)}
+	rd.uploads.look(p)
 	rd.services()
 	r.Project.Files = rd.uploads.files
 	return r

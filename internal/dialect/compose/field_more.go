@@ -8,15 +8,15 @@ import (
 
 // dataFields say what is mounted.
 var dataFields = []Field{
-	{Path: "services.*.volumes", Verdict: Honoured, Says: "named and anonymous volumes, relative files and directories (uploaded, read-only), tmpfs; other paths of the machine are refused"},
+	{Path: "services.*.volumes", Verdict: Honoured, Says: "named and anonymous volumes; a relative directory, which is kept as a volume of the project named by its path; a relative file, or a directory with :ro, which is uploaded; tmpfs; other paths of the machine are refused"},
 	{Path: "services.*.volumes[].type", Verdict: Honoured, Says: "volume, bind (relative) or tmpfs; npipe, cluster and image are refused"},
 	{Path: "services.*.volumes[].source", Verdict: Honoured, Says: "a volume of the file or a relative path"},
 	{Path: "services.*.volumes[].target", Verdict: Honoured, Says: "an absolute path in the container"},
-	{Path: "services.*.volumes[].read_only", Verdict: Honoured, Says: "uploaded files are always read-only; a warning where it is not said"},
+	{Path: "services.*.volumes[].read_only", Verdict: Honoured, Says: "a directory that is only read is uploaded; an uploaded file is always read-only, with a warning where it is not said"},
 	{Path: "services.*.volumes[].consistency", Verdict: Warned, Says: "without effect on Linux", Remedy: leaveOut},
 	{Path: "services.*.volumes[].bind", Verdict: Honoured, Says: "options of a bind"},
 	{Path: "services.*.volumes[].bind.propagation", Verdict: Refused, Says: "uploaded files are no mounts of the machine", Remedy: leaveOut, Fine: []string{"rprivate", "private"}},
-	{Path: "services.*.volumes[].bind.create_host_path", Verdict: Warned, Says: "a missing path is an error", Remedy: "use a volume for data", Fine: []string{"false"}},
+	{Path: "services.*.volumes[].bind.create_host_path", Verdict: Warned, Says: "a path that is not there is an empty directory", Remedy: leaveOut, Fine: []string{"true"}},
 	{Path: "services.*.volumes[].bind.recursive", Verdict: Refused, Says: "uploaded files are no mounts of the machine", Remedy: leaveOut, Fine: []string{"enabled"}},
 	{Path: "services.*.volumes[].bind.selinux", Verdict: Warned, Says: "uploaded files need no label", Remedy: leaveOut},
 	{Path: "services.*.volumes[].volume", Verdict: Honoured, Says: "options of a volume"},

@@ -79,10 +79,9 @@ func (h havreKey) read(key, value *yaml.Node) {
 			h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.status cannot be %q", shorten(word)), "write enabled or disabled")
 		}
 	case "volumes":
-		if word := h.scalar(key, value); word != "shared" {
-			h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.volumes cannot be %q", shorten(word)), "write shared, or leave it out")
+		if h.to.Shared = !empty(value); h.to.Shared && h.scalar(key, value) != "shared" {
+			h.Refuse(placed(h.file, value), fmt.Sprintf("x-havre.volumes cannot be %q", shorten(value.Value)), "write shared, or leave it out")
 		}
-		h.to.Shared = true
 	case "domains":
 		h.to.Domains = nil
 		for _, item := range h.list(key, value) {

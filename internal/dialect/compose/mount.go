@@ -18,11 +18,20 @@ import (
 // mounts are the volumes, files and memory of a service.
 func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
 	var mounts []spec.Mount
+	inside := map[string]bool{} // targets of files that only their directory names
 	add := func(at problem.Place, more ...spec.Mount) {
-		for _, m := range more {
+		for i, m := range more {
 			m.Target = clean(m.Target)
-			r.Origins[fmt.Sprintf("services.%s.mounts[%d]", name, len(mounts))] = at
-			mounts = append(mounts, m)
+			n := slices.IndexFunc(mounts, func(o spec.Mount) bool { return o.Target == m.Target })
+			switch {
+			case n >= 0 && i > 0: // what is named by itself goes before what its directory has there
+				continue
+			case n < 0 || !inside[m.Target]:
+				n = len(mounts)
+				mounts = append(mounts, m)
+			}
+			mounts[n], inside[m.Target] = m, i > 0
+			r.Origins[fmt.Sprintf("services.%s.mounts[%d]", name, n)] = at
 		}
 	}
 	r.options(name)
@@ -140,9 +149,10 @@ func (r *reader) anonymous(service, target string) string {
 	}
 }
 
-// bind uploads relative files; everything else on the machine is out of reach.
+// bind takes what is beside the file; everything else on the machine is out of
+// reach.
 func (r *reader) bind(at problem.Place, v types.ServiceVolumeConfig) []spec.Mount {
-	const kept = "use a named volume for data, or a path that begins with ./ for small files"
+	const kept = "use a named volume, or a path beside the file that begins with ./"
 	switch {
 	case strings.HasSuffix(v.Source, "docker.sock") || strings.HasSuffix(v.Source, "podman.sock"):
 		r.Refuse(at, "the engine's socket is the guard's alone: whoever holds it is root on the machine", "take it out")

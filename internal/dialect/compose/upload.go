@@ -24,41 +24,177 @@ const (
 	maxUploadSize = 16 << 20
 )
 
-// uploads reads small files that services mount.
+// uploads reads what services mount of the directory that the files are in:
+// files, and directories that are only read, travel with the project; what a
+// service writes is a volume.
 type uploads struct {
 	*source.Reading
-	dir   string
-	files []spec.File
-	size  int
-	full  bool // the bounds were passed, and that was said
+	dir     string
+	files   []spec.File
+	size    int
+	full    bool              // the bounds were passed, and that was said
+	written map[string]bool   // directories that some service mounts to write
+	taken   map[string]string // names of volumes, and what they stand for: a directory, or "" for one that is declared
 }
 
-func newUploads(r *source.Reading, dir string) *uploads { return &uploads{Reading: r, dir: dir} }
+func newUploads(r *source.Reading, dir string) *uploads {
+	return &uploads{Reading: r, dir: dir, written: map[string]bool{}, taken: map[string]string{}}
+}
 
-// mount uploads a file, or each file of a directory.
+// look finds the names of volumes, and which directories are written: where
+// one service only reads what another one writes, both have the volume.
+func (u *uploads) look(p *types.Project) {
+	for name := range p.Volumes {
+		u.taken[name] = ""
+	}
+	for _, s := range p.Services {
+		for _, v := range s.Volumes {
+			if v.Type == types.VolumeTypeBind && !v.ReadOnly && v.Source != "" && !filepath.IsAbs(v.Source) {
+				u.written[beside(v.Source)] = true
+			}
+		}
+	}
+}
+
+// beside is a path from the directory that the files are in.
+func beside(source string) string { return filepath.ToSlash(filepath.Clean(source)) }
+
+// mount takes a file or a directory. One that is not there is an empty
+// directory, as docker makes it.
 func (u *uploads) mount(at problem.Place, v types.ServiceVolumeConfig) []spec.Mount {
-	name := filepath.Clean(v.Source)
-	where := filepath.Join(u.dir, name)
+	where := filepath.Join(u.dir, beside(v.Source))
 	info, err := os.Stat(where)
-	if err != nil {
+	if _, there := os.Lstat(where); err != nil && !errors.Is(there, fs.ErrNotExist) {
 		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", v.Source, reason(err)), "create it; for data that is kept use a named volume")
 		return nil
 	}
-	if !u.inside(at, v.Source, where) {
+	if err == nil && !u.inside(at, v.Source, where) {
 		return nil
 	}
-	if !v.ReadOnly {
-		u.Warn(at, fmt.Sprintf("%s is uploaded and read-only in the container: changes made inside are not kept", v.Source), "write :ro behind it, or use a named volume for data")
+	if err == nil && !info.IsDir() {
+		return u.file(at, v)
 	}
-	if !info.IsDir() {
-		content, mode, ok := u.read(at, v.Source)
-		if !ok {
-			return nil
+	if real, err := filepath.EvalSymlinks(where); err == nil {
+		where = real // what a link is counts as what it leads to
+	}
+	n, size, fits, err := u.measure(where)
+	switch {
+	case u.written[beside(v.Source)] || !fits:
+		f := source.Fill{Dir: where, Files: n, Bytes: size, Where: at}
+		if err != nil {
+			f.Broken = reason(err)
 		}
-		kept := u.keep(spec.File{Name: filepath.ToSlash(name), Content: content, Mode: mode})
-		return []spec.Mount{{Kind: spec.Config, Source: kept, Target: v.Target, ReadOnly: true}}
+		return u.volume(at, v, f)
+	case err != nil:
+		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", v.Source, reason(err)), "name a readable directory")
+		return nil
 	}
 	return u.directory(at, v, where)
+}
+
+func (u *uploads) file(at problem.Place, v types.ServiceVolumeConfig) []spec.Mount {
+	if !v.ReadOnly {
+		u.Warn(at, fmt.Sprintf("%s is uploaded and read-only in the container: changes made inside are not kept", v.Source), "write :ro behind it; for data mount a directory, or a named volume")
+	}
+	content, mode, ok := u.read(at, v.Source)
+	if !ok {
+		return nil
+	}
+	kept := u.keep(spec.File{Name: beside(v.Source), Content: content, Mode: mode})
+	return []spec.Mount{{Kind: spec.Config, Source: kept, Target: v.Target, ReadOnly: true}}
+}
+
+// mostCounted bounds how many files of a directory are looked at.
+const mostCounted = 1_000_000
+
+// measure counts what a directory has, and tells whether that fits beside what
+// is uploaded already. One that is not there has nothing.
+func (u *uploads) measure(where string) (n int, size int64, fits bool, err error) {
+	fits = true
+	err = filepath.WalkDir(where, func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case name == where && errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil || entry.IsDir():
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		if n++; n > mostCounted {
+			return fs.SkipAll
+		}
+		if info.Mode().IsRegular() {
+			size += info.Size()
+			fits = fits && info.Size() <= spec.MaxFile
+		}
+		return nil
+	})
+	return n, size, fits && len(u.files)+n <= maxUploads && int64(u.size)+size <= maxUploadSize, err
+}
+
+// volume keeps a directory as a volume of the project that is named by its
+// path.
+func (u *uploads) volume(at problem.Place, v types.ServiceVolumeConfig, f source.Fill) []spec.Mount {
+	from := beside(v.Source)
+	for other := range u.written {
+		if within, err := filepath.Rel(other, from); err == nil && within != "." && within != ".." && !strings.HasPrefix(within, "../") {
+			u.Warn(at, fmt.Sprintf("%s lies in %s, and each is a volume of its own: what changes in one does not show in the other", v.Source, other), "mount only one of them")
+		}
+	}
+	f.Volume = directoryVolume(from)
+	for stands, taken := u.taken[f.Volume]; taken && stands == ""; stands, taken = u.taken[f.Volume] {
+		f.Volume += "_directory" // a volume that is declared has its own name
+	}
+	if stands := u.taken[f.Volume]; stands != "" && stands != from {
+		u.Refuse(at, fmt.Sprintf("%s and %s would both be the volume %s", stands, from, f.Volume), "rename one of the directories, or use a named volume")
+		return nil
+	}
+	_, known := u.taken[f.Volume]
+	u.taken[f.Volume] = from
+	if f.From = from; from != "." && !strings.HasPrefix(from, "../") && from != ".." {
+		f.From = "./" + from
+	}
+	if f.Files > 0 && !known || f.Broken != "" && !known {
+		u.Fills = append(u.Fills, f)
+	}
+	u.Warn(at, u.keeps(v, f), fmt.Sprintf("copy files in or out with: havre cp %s/. %s/%s:/", f.From, u.Project.Name, f.Volume))
+	return []spec.Mount{{Kind: spec.Volume, Source: f.Volume, Target: v.Target, ReadOnly: v.ReadOnly, From: f.From}}
+}
+
+// keeps says what becomes of a directory that is a volume.
+func (u *uploads) keeps(v types.ServiceVolumeConfig, f source.Fill) string {
+	why := "is kept as"
+	if !u.written[beside(v.Source)] {
+		why = fmt.Sprintf("is larger than what travels with a project (%d files of %d KiB each, %d MiB), so it is kept as", maxUploads, spec.MaxFile/1024, maxUploadSize>>20)
+	}
+	if f.Files == 0 {
+		return fmt.Sprintf("%s %s the volume %s of the project, which begins empty", v.Source, why, f.Volume)
+	}
+	return fmt.Sprintf("%s %s the volume %s of the project, which begins with what the directory has at the first apply; later changes here do not reach it", v.Source, why, f.Volume)
+}
+
+// directoryVolume names a volume by a path: ./data/db is data_db.
+func directoryVolume(from string) string {
+	var words []string
+	for part := range strings.SplitSeq(from, "/") {
+		switch part {
+		case ".":
+			part = "project"
+		case "..":
+			part = "up"
+		}
+		words = append(words, part)
+	}
+	name := notInKeys.ReplaceAllString(strings.Join(words, "_"), "_")
+	for strings.Contains(name, "..") {
+		name = strings.ReplaceAll(name, "..", ".")
+	}
+	if name = strings.TrimLeft(name, "._-"); name == "" {
+		name = "directory"
+	}
+	return name[:min(len(name), 100)]
 }
 
 // inside refuses links that lead out of the project's directory from a path
@@ -163,15 +299,21 @@ func (u *uploads) keep(f spec.File) string {
 	return f.Name
 }
 
-// directory uploads the files below a directory.
+// directory uploads the files below a directory that is only read. They lie in
+// a memory that cannot be written, so that whatever else is written there is
+// refused and not lost.
 func (u *uploads) directory(at problem.Place, v types.ServiceVolumeConfig, where string) []spec.Mount {
 	root, err := os.OpenRoot(where)
+	if errors.Is(err, fs.ErrNotExist) {
+		u.Warn(at, v.Source+" is not there: it is an empty directory, which nothing can be written to", "create it, or take the mount out")
+		return []spec.Mount{{Kind: spec.Tmpfs, Target: v.Target, ReadOnly: true}}
+	}
 	if err != nil {
 		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", v.Source, reason(err)), "name a readable directory")
 		return nil
 	}
 	defer root.Close()
-	var mounts []spec.Mount
+	mounts := []spec.Mount{{Kind: spec.Tmpfs, Target: v.Target, ReadOnly: true}}
 	seen := 0
 	err = fs.WalkDir(root.FS(), ".", func(name string, entry fs.DirEntry, err error) error {
 		if err != nil || entry.IsDir() {
@@ -188,9 +330,6 @@ func (u *uploads) directory(at problem.Place, v types.ServiceVolumeConfig, where
 	})
 	if err != nil {
 		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", v.Source, reason(err)), "name a readable directory")
-	}
-	if seen == 0 && err == nil {
-		u.Refuse(at, v.Source+" is empty: there is nothing to upload", "for data that is kept use a named volume")
 	}
 	return mounts
 }

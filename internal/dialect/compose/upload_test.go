@@ -5,11 +5,13 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
 	"havre/internal/dialect/compose"
 	"havre/internal/dialect/source"
+	"havre/internal/spec"
 )
 
 // mounted reads a service with one mount, in a directory that prepare fills.
@@ -20,7 +22,7 @@ func mounted(t *testing.T, mount string, prepare func(dir string)) *source.Readi
 		t.Fatal(err)
 	}
 	prepare(dir)
-	text := fmt.Sprintf("services:\n  web:\n    image: web\n    volumes: [%q]\n", mount)
+	text := fmt.Sprintf("name: shop\nservices:\n  web:\n    image: web\n    volumes: [%q]\n", mount)
 	return compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: "c.yml", Content: []byte(text)}}, Dir: dir})
 }
 
@@ -45,23 +47,12 @@ func TestUploadsStayInTheirBounds(t *testing.T) {
 		says    string // of the mistake; "" when it is taken
 	}{
 		"a file as large as allowed": {"./conf:/c:ro", func(d string) { write(t, d+"/conf/a", 1000*1024) }, ""},
-		"a file too large":           {"./conf:/c:ro", func(d string) { write(t, d+"/conf/a", 1000*1024+1) }, "larger than 1000 KiB"},
+		"a file too large":           {"./conf/a:/c:ro", func(d string) { write(t, d+"/conf/a", 1000*1024+1) }, "larger than 1000 KiB"},
 		"as many files as allowed": {"./conf:/c:ro", func(d string) {
 			for i := range 500 {
 				write(t, fmt.Sprintf("%s/conf/%d", d, i), 1)
 			}
 		}, ""},
-		"too many files": {"./conf:/c:ro", func(d string) {
-			for i := range 501 {
-				write(t, fmt.Sprintf("%s/conf/%d", d, i), 1)
-			}
-		}, "more than 500 files"},
-		"too much in all": {"./conf:/c:ro", func(d string) {
-			for i := range 17 {
-				write(t, fmt.Sprintf("%s/conf/%d", d, i), 1000*1024)
-			}
-		}, "16 MiB"},
-		"an empty directory": {"./conf:/c", func(string) {}, "is empty"},
 		"a link inside":      {"./conf:/c:ro", func(d string) { write(t, d+"/conf/a", 1); link(t, "a", d+"/conf/b") }, ""},
 		"a link out":         {"./conf:/c:ro", func(d string) { link(t, "/etc/hostname", d+"/conf/b") }, "leads out of"},
 		"a link up":          {"./conf:/c:ro", func(d string) { write(t, d+"/a", 1); link(t, "../a", d+"/conf/b") }, "leads out of"},
@@ -106,5 +97,83 @@ func TestWhatOnlyRootCanReadIsSaid(t *testing.T) {
 	})
 	if !strings.Contains(r.Notes.Error(), "only root can read it") || r.Project.Files[0].Mode != 0o600 {
 		t.Errorf("notes %v, files %v", r.Notes, r.Project.Files)
+	}
+}
+
+func TestDirectoriesAreVolumesWhereTheyAreWrittenOrTooLarge(t *testing.T) {
+	many := func(n, size int) func(string) {
+		return func(d string) {
+			for i := range n {
+				write(t, fmt.Sprintf("%s/conf/%d", d, i), size)
+			}
+		}
+	}
+	volume := func(name, from string, readOnly bool) []spec.Mount {
+		return []spec.Mount{{Kind: spec.Volume, Source: name, Target: "/c", ReadOnly: readOnly, From: from}}
+	}
+	file := func(name string) spec.Mount {
+		return spec.Mount{Kind: spec.Config, Source: "conf/" + name, Target: "/c/" + name, ReadOnly: true}
+	}
+	memory := spec.Mount{Kind: spec.Tmpfs, Target: "/c", ReadOnly: true}
+	cases := map[string]struct {
+		mount   string
+		prepare func(dir string)
+		want    []spec.Mount
+		fill    int    // files that the volume begins with
+		says    string // of the note
+	}{
+		"it is written":             {"./conf:/c", many(2, 3), volume("conf", "./conf", false), 2, "begins with what the directory has"},
+		"it is written and empty":   {"./conf:/c", many(0, 0), volume("conf", "./conf", false), 0, "begins empty"},
+		"it is not there":           {"./conf/of it/.d:/c", many(0, 0), volume("conf_of_it_.d", "./conf/of it/.d", false), 0, "begins empty"},
+		"it is outside":             {"../conf:/c", many(0, 0), volume("up_conf", "../conf", false), 0, "begins empty"},
+		"it is hidden":              {"./.conf:/c", many(0, 0), volume("conf", "./.conf", false), 0, "begins empty"},
+		"it is the whole project":   {".:/c", many(1, 1), volume("project", ".", false), 1, "begins with"},
+		"it is only read":           {"./conf:/c:ro", many(2, 3), []spec.Mount{memory, file("0"), file("1")}, 0, ""},
+		"it is empty and only read": {"./conf:/c:ro", many(0, 0), []spec.Mount{memory}, 0, ""},
+		"only read, and not there":  {"./none:/c:ro", many(0, 0), []spec.Mount{memory}, 0, "is not there"},
+		"it has too many files":     {"./conf:/c:ro", many(501, 1), volume("conf", "./conf", true), 501, "is larger than what travels"},
+		"it has too much":           {"./conf:/c:ro", many(17, 1000*1024), volume("conf", "./conf", true), 17, "is larger than what travels"},
+		"it has a large file":       {"./conf:/c:ro", many(1, 1000*1024+1), volume("conf", "./conf", true), 1, "is larger than what travels"},
+		"it is a link to another":   {"./link:/c", func(d string) { many(2, 1)(d); link(t, "conf", d+"/link") }, volume("link", "./link", false), 2, "begins with"},
+	}
+	for says, c := range cases {
+		t.Run(says, func(t *testing.T) {
+			r := mounted(t, c.mount, c.prepare)
+			if len(r.Mistakes) > 0 || !reflect.DeepEqual(r.Project.Services[0].Mounts, c.want) {
+				t.Errorf("%v: %+v", r.Mistakes, r.Project.Services[0].Mounts)
+			}
+			files := 0
+			for _, f := range r.Fills {
+				files += f.Files
+			}
+			if files != c.fill || (len(r.Notes) == 0) != (c.says == "") || !strings.Contains(r.Notes.Error(), c.says) {
+				t.Errorf("%d files to fill with; %v", files, r.Notes)
+			}
+		})
+	}
+}
+
+func TestVolumeOfADirectoryIsNeverAnothers(t *testing.T) {
+	for text, want := range map[string]string{
+		"services:\n  web: {image: a, volumes: ['./data:/a', 'data:/b']}\nvolumes: {data: {}}": "data_directory data",
+		"services:\n  web: {image: a, volumes: ['./my/data:/a', './my_data:/b']}":              "refused",
+		"services:\n  web: {image: a, volumes: ['./data:/a', './data/sub:/b:ro']}":             "data ",
+		"services:\n  web: {image: a, volumes: ['./data:/a', './data/sub:/b']}":                "data data_sub",
+	} {
+		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: "c.yml", Content: []byte("name: shop\n" + text)}}, Dir: t.TempDir()})
+		var names []string
+		for _, m := range r.Project.Services[0].Mounts {
+			names = append(names, m.Source)
+		}
+		got := strings.Join(names, " ")
+		if strings.Contains(r.Mistakes.Error(), "would both be the volume my_data") {
+			got = "refused"
+		}
+		if got != want {
+			t.Errorf("%s: %q, %v", text, got, r.Mistakes)
+		}
+		if want == "data data_sub" && !strings.Contains(r.Notes.Error(), "lies in data, and each is a volume of its own") {
+			t.Errorf("nobody is told: %v", r.Notes)
+		}
 	}
 }

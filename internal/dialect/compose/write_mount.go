@@ -32,6 +32,12 @@ func (w *writer) mounts(to *mapping, s spec.Service) {
 			secrets = append(secrets, secretMount(m))
 		case m.Kind == spec.Tmpfs && m.Target == "/dev/shm" && m.Size > 0 && !m.ReadOnly:
 			to.put("shm_size", text(strconv.FormatInt(int64(m.Size), 10)))
+		case m.From != "":
+			one.put("type", text("bind"))
+			one.put("source", text(m.From))
+			one.put("target", text(m.Target))
+			one.put("read_only", yes(m.ReadOnly))
+			volumes = append(volumes, one.node())
 		default:
 			one.put("type", text(string(m.Kind)))
 			one.put("source", some(m.Source))
@@ -62,7 +68,7 @@ func (w *writer) volumes() *yaml.Node {
 	var names []string
 	for _, s := range w.project.Services {
 		for _, m := range s.Mounts {
-			if m.Kind == spec.Volume {
+			if m.Kind == spec.Volume && m.From == "" {
 				names = append(names, m.Source)
 			}
 		}

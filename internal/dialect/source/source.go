@@ -40,6 +40,7 @@ type Reading struct {
 	Project  spec.Project
 	Secrets  map[string]secret.Text // what the project's own secrets hold, by name
 	Builds   []Build                // by service
+	Fills    []Fill                 // with what new volumes begin
 	Origins  Origins
 	Notes    problem.List // the person should know, but it goes on
 	Mistakes problem.List // it does not go on

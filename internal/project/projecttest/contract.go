@@ -44,7 +44,7 @@ func Example(name string) project.Record {
 	at := time.Unix(100, 200).UTC()
 	img := service.Image{ID: "sha256:a", Ports: []uint16{80}, Volumes: []string{"/data"}, User: "www", Health: true, Created: at}
 	return project.Record{
-		ID: spec.ProjectID("p-" + name), Environment: "prod", Name: name, Subnet: "10.87.0.0/24", Links: []project.LinkNet{{To: "other/db", Subnet: "10.87.1.0/24"}},
+		ID: spec.ProjectID("p-" + name), Environment: "prod", Name: name, Subnet: "10.87.0.0/24", Links: []project.LinkNet{{To: "other/db", Subnet: "10.87.1.0/24"}}, Awaits: []project.Await{{Volume: "data", From: "./data"}},
 		Declared: spec.Project{Name: name, Services: []spec.Service{web}, Files: []spec.File{file}},
 		Services: []project.Service{
 			{ID: spec.ServiceID("d-" + name), Name: "db", Stopped: true, Removed: true},

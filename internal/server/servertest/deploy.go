@@ -35,6 +35,11 @@ func (f *Fake) plan(want api.Apply) (api.Plan, error) {
 		s, _ := want.Project.Service(name)
 		p.Changes = append(p.Changes, f.change(want, s))
 	}
+	for _, fill := range want.Fills {
+		if !f.volumes[want.Environment+"."+want.Project.Name+"."+fill.Volume] {
+			p.Fills = append(p.Fills, fill)
+		}
+	}
 	for _, k := range f.kept {
 		if _, wanted := want.Project.Service(k.spec.Name); !wanted && k.env == want.Environment && k.project == want.Project.Name {
 			p.Changes = append(p.Changes, api.Change{Verb: "remove", Service: k.spec.Name})

@@ -88,6 +88,13 @@ func (x files) Get(ctx context.Context, t api.Target, at string, to io.Writer) e
 	return w.Close()
 }
 
+// Fill makes a volume of what a tar holds.
+func (x files) Fill(ctx context.Context, t api.Target, from io.Reader) error {
+	project, name, _ := strings.Cut(t.Name, "/")
+	x.f.AddVolume(project, name, "data", "")
+	return x.Put(ctx, t, "/", from)
+}
+
 // Put unpacks a tar in a directory.
 func (x files) Put(ctx context.Context, t api.Target, at string, from io.Reader) error {
 	st, err := x.Stat(ctx, t, at)
