@@ -276,14 +276,20 @@ func (d *Deployer) former(records []project.Record, want api.Apply) (project.Rec
 	return project.Record{ID: spec.ProjectID(project.NewID()), Environment: want.Environment, Name: want.Project.Name, Subnet: subnet}, nil
 }
 
-// held finds ports that are new to the project and that some other program has.
+// held finds ports that are new to the project and that some other program has,
+// or Havre itself.
 func (d *Deployer) held(ctx context.Context, old project.Record, p spec.Project) problem.List {
-	ours := project.Ports([]project.Record{old}, "")
+	ours, out := project.Ports([]project.Record{old}, ""), d.Loop.Outside()
 	var wrong problem.List
 	for _, s := range p.Services {
 		for _, want := range s.Ports {
 			port := project.Port{Number: want.External, Protocol: want.Protocol}
 			if _, mine := ours[port]; mine || want.External == 0 {
+				continue
+			}
+			if flag := out.Serves(port); flag != "" {
+				wrong = append(wrong, problem.New(problem.Conflict, "port %d/%s, which %s wants, is Havre's own: it serves the domains of all projects there", port.Number, port.Protocol, s.Name).
+					With("write a domain in place of the port: x-havre: {domains: [\"%s.example.org:%d\"]}; or choose another port, like \"%d:%d\"; or move Havre's: havre up %s PORT", strings.ToLower(s.Name), want.Internal, 8000+int(port.Number), want.Internal, flag))
 				continue
 			}
 			if who, taken := d.Machine.Holder(ctx, port); taken {

@@ -36,7 +36,7 @@ type world struct {
 type looking struct{ *reconcile.Loop }
 
 func (l looking) Outside() project.Outside {
-	return project.Outside{Listeners: l.Sight().Listeners, Sick: l.Sight().Sick, HTTPSPort: 443, Suffix: "localhost"}
+	return project.Outside{Listeners: l.Sight().Listeners, Sick: l.Sight().Sick, HTTPPort: 80, HTTPSPort: 443, Suffix: "localhost"}
 }
 
 func apps() map[string]reconciletest.App {
@@ -180,6 +180,8 @@ func TestApplyRefusesWithAllReasons(t *testing.T) {
 		w.fails(problem.Invalid, "port 4789/udp is the engine's own", udp)
 		w.fails(problem.Invalid, "4789/udp", udp, app("web", "Bad Name"))
 		w.fails(problem.NotFound, "service web: no image none", app("web", "none"))
+		w.fails(problem.Conflict, "port 80/tcp, which web wants, is Havre's own: it serves the domains of all projects there", app("web", "good", projecttest.Port(8080, 80)))
+		w.fails(problem.Conflict, "port 443/tcp, which web wants, is Havre's own", app("web", "good", projecttest.Port(443, 443)))
 		w.fails(problem.Conflict, "port 25/tcp, which web wants, is taken by exim4", app("web", "good", projecttest.Port(25, 25)))
 		err := w.Apply(t.Context(), api.Apply{Environment: "dev", Project: shop(app("web", "good"))}, none)
 		if problem.KindOf(err) != problem.NotFound || !strings.Contains(problem.Of(err).Remedy, "prod, test") {

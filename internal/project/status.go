@@ -15,10 +15,24 @@ import (
 type Outside struct {
 	Listeners map[Port]string   // outside ports that could not be bound, and why
 	Sick      map[string]string // containers that the ingress's check takes out, by id, and why
+	HTTPPort  uint16            // where the ingress serves domains; 0: nobody knows
 	HTTPSPort uint16
 	Suffix    string // of default domains; "" is none
 
 	Certificates map[string]string // hosts that should have a public certificate and have none, and why
+}
+
+// Serves tells whether the ingress serves domains at a port, by the flag that
+// moves it; "" when it does not.
+func (o Outside) Serves(p Port) string {
+	switch {
+	case p.Protocol != spec.TCP || p.Number == 0:
+	case p.Number == o.HTTPPort:
+		return "--http-port"
+	case p.Number == o.HTTPSPort:
+		return "--https-port"
+	}
+	return ""
 }
 
 // Status says how a service is.

@@ -174,7 +174,7 @@ func runServer(ctx context.Context, l Layout) error {
 	if certs.public, err = c.ACME.open(l, ing, loop.Poke, log); err != nil {
 		return err
 	}
-	b, err := newBackend(l, c, db, engine, ing, loopView{loop, uint16(c.HTTPSPort), c.Suffix, certs})
+	b, err := newBackend(l, c, db, engine, ing, loopView{loop, uint16(c.HTTPSPort), c.Suffix, certs, uint16(c.HTTPPort)})
 	if err != nil {
 		return err
 	}
@@ -204,11 +204,12 @@ type loopView struct {
 	https  uint16
 	suffix string
 	certs  *leaves
+	http   uint16
 }
 
 func (v loopView) Outside() project.Outside {
 	s := v.Sight()
-	return project.Outside{Listeners: s.Listeners, Sick: s.Sick, HTTPSPort: v.https, Suffix: v.suffix, Certificates: v.certs.Troubles(time.Now())}
+	return project.Outside{Listeners: s.Listeners, Sick: s.Sick, HTTPPort: v.http, HTTPSPort: v.https, Suffix: v.suffix, Certificates: v.certs.Troubles(time.Now())}
 }
 
 // defaultDirectory is Let's Encrypt's.

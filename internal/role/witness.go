@@ -30,7 +30,7 @@ func (w *witness) Saw(ctx context.Context, p reconcile.Passed) error {
 	if p.Blind != nil || p.Failed != nil {
 		w.failures.Add(1)
 	}
-	e := event.Passed{Records: p.Records, View: p.View, Outside: loopView{w.loop, w.https, w.suffix, w.certs}.Outside(), Certificates: w.certs.Ends()}
+	e := event.Passed{Records: p.Records, View: p.View, Outside: loopView{w.loop, w.https, w.suffix, w.certs, 0}.Outside(), Certificates: w.certs.Ends()}
 	if p.Blind != nil {
 		e.Trouble = problem.Of(p.Blind).Error()
 	}
