@@ -176,6 +176,7 @@ type Service struct {
 	Rollout     int       `json:"rollout" doc:"the one that serves, or that is on its way when none serves"`
 	Replicas    int       `json:"replicas" doc:"as declared"`
 	Healthy     int       `json:"healthy" doc:"containers that are well"`
+	LastEnd     *End      `json:"lastEnd,omitempty" doc:"how a container ended badly last, as far as is remembered"`
 	Restarts    int       `json:"restarts" doc:"containers that ended badly, as far as is remembered"`
 	Ports       []string  `json:"ports,omitempty" doc:"as 25->25/tcp public"`
 	URLs        []string  `json:"urls,omitempty"`
@@ -192,6 +193,12 @@ type Trouble struct {
 	Reason  string    `json:"reason" doc:"how that was"`
 	Rests   int       `json:"rests,omitempty" doc:"how often it was left without containers for a while"`
 	Until   time.Time `json:"until,omitzero" doc:"it rests, without containers, and is tried again then; absent: it does not rest"`
+}
+
+// End is how a container ended.
+type End struct {
+	At   time.Time `json:"at"`
+	Says string    `json:"says" doc:"a clause: it exited with code 3"`
 }
 
 // Task is one container of a service.

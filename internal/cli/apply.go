@@ -14,12 +14,12 @@ func newApply(c *console) *cobra.Command {
 	var yes, anew bool
 	var only planOnly
 	cmd := &cobra.Command{
-		Use:   "apply -f FILE…",
+		Use:   "apply [-f FILE…]",
 		Short: "Make a project as its files declare",
 		Long: "Reads the files here, shows the plan, asks, builds the images that they say how to build and that the\n" +
 			"environment lacks, has the plan carried out, and waits until every service is healthy or one is not.\n" +
 			"With -o json each line of the output is one step. Ctrl-C only stops the waiting: the deploy goes on.",
-		Example: "  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes\n  havre apply -f compose.yml --plan-only --exit-code",
+		Example: "  havre apply\n  havre apply -f compose.yml\n  havre apply -f deployment.json -p mail --port-offset 10000 --yes\n  havre apply -f compose.yml --plan-only --exit-code",
 		Args:    takes(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			want, err := c.read(cmd, d)

@@ -70,7 +70,7 @@ func TestEveryListTakesAllForms(t *testing.T) {
 		if cmd.Name() != "ls" && cmd.Name() != "ps" {
 			return
 		}
-		if f := cmd.Flags().Lookup("output"); f == nil || f.Value.Type() != "table|json|name" {
+		if f := cmd.Flags().Lookup("output"); f == nil || f.Value.Type() != "table|wide|json|name" {
 			t.Errorf("%s: %+v", cmd.CommandPath(), f)
 		}
 	})

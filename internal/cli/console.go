@@ -23,6 +23,7 @@ type console struct {
 	getenv func(string) string
 	env    string // --env
 	format string // -o
+	wide   bool   // a table as wide as it is, also on a terminal
 }
 
 // client makes a client for the server that is meant.
@@ -107,6 +108,12 @@ func (c *console) formats(cmd *cobra.Command, forms ...string) *cobra.Command {
 		if c.format == "" {
 			c.format = forms[0]
 		}
+		if c.format == "wide" {
+			c.format, c.wide = "table", true
+		}
+	}
+	if forms[0] == "table" {
+		forms = slices.Insert(forms, 1, "wide")
 	}
 	cmd.Flags().VarP(choice{&c.format, forms}, "output", "o", "form of the output; "+forms[0]+" when it is not given")
 	return cmd

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"os/signal"
 	"strings"
@@ -22,10 +23,10 @@ func newExec(c *console) *cobra.Command {
 		Use:   "exec [-it] NAME -- COMMAND…",
 		Short: "Run a command in a container of a service",
 		Long: "Runs a command in a container of a service and ends with its exit code; 125 says that it could not be\n" +
-			"run. Typed input is passed on (-i) when standard input is a terminal, and the command gets a terminal\n" +
-			"(-t) when standard input and output both are one; say -i to pipe something in, and -i=false or\n" +
-			"-t=false for less.",
-		Example: "  havre exec mail -- bash\n  havre exec -i shop.db -- psql < dump.sql",
+			"run. Standard input is passed on (-i) when it is a terminal, a file or a pipe, and the command gets a\n" +
+			"terminal (-t) when standard input and output both are one; say -i=false or -t=false for less: in a\n" +
+			"loop that reads lines (while read …) exec takes them otherwise.",
+		Example: "  havre exec mail -- bash\n  havre exec shop.db -- psql < dump.sql",
 		Args:    takes(2, -1, "a NAME and a COMMAND"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			command := args[1:]
@@ -49,7 +50,7 @@ func newExec(c *console) *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.SetInterspersed(false) // what follows NAME belongs to the command
-	f.BoolVarP(&start.Stdin, "interactive", "i", false, "pass standard input on (default: when it is a terminal)")
+	f.BoolVarP(&start.Stdin, "interactive", "i", false, "pass standard input on (default: when it is a terminal, a file or a pipe)")
 	f.BoolVarP(&start.TTY, "tty", "t", false, "give the command a terminal (default: when input and output are terminals)")
 	f.StringVarP(&start.User, "user", "u", "", "run it as USER or USER:GROUP")
 	f.StringVarP(&start.Dir, "workdir", "w", "", "run it in this directory")
@@ -94,7 +95,7 @@ func (c *console) execEnv(env []string) []string {
 func (c *console) ends(cmd *cobra.Command, start *api.ExecStart) error {
 	in, out := terminal(c.in), terminal(c.out)
 	if !cmd.Flags().Changed("interactive") {
-		start.Stdin = in
+		start.Stdin = in || given(c.in)
 	}
 	switch {
 	case !cmd.Flags().Changed("tty"):
@@ -103,6 +104,13 @@ func (c *console) ends(cmd *cobra.Command, start *api.ExecStart) error {
 		return usage(cmd, "-t needs a terminal, and standard input is none").With("leave -t out")
 	}
 	return nil
+}
+
+// given tells whether standard input is a file, a pipe or a connection, and not
+// /dev/null or nothing at all.
+func given(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && (info.Mode().IsRegular() || info.Mode()&(fs.ModeNamedPipe|fs.ModeSocket) != 0)
 }
 
 // exec runs the command and ends as it ends.

@@ -42,3 +42,6 @@ func Target(name, flag, variable string) (environment, plain string, project boo
 
 // Few is what a table shows of many addresses.
 func Few(all []string) string { return few(all) }
+
+// Fit is what a table shows on a terminal of a width.
+func Fit(rows [][]string, width int) [][]string { return fit(rows, width) }

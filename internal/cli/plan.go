@@ -16,7 +16,7 @@ func newPlan(c *console) *cobra.Command {
 	var d declaration
 	var only planOnly
 	cmd := &cobra.Command{
-		Use:   "plan -f FILE…",
+		Use:   "plan [-f FILE…]",
 		Short: "Show what apply would do",
 		Args:  takes(0, 0, "nothing"),
 		RunE: func(cmd *cobra.Command, _ []string) error {

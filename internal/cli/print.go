@@ -9,6 +9,9 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
+
+	"golang.org/x/term"
 
 	"havre/internal/problem"
 	"havre/internal/spec"
@@ -71,6 +74,11 @@ func (c *console) table(rows [][]string) error {
 			// A cell of someone else's words must not begin a new one.
 			r[i] = oneCell.Replace(clean(cell))
 		}
+	}
+	if width := c.width(); width > 0 {
+		rows = fit(rows, width)
+	}
+	for _, r := range rows {
 		if _, err := fmt.Fprintln(w, strings.TrimRight(strings.Join(r, "\t"), "\t")); err != nil {
 			return problem.New(problem.Failed, "write the output").Because(err)
 		}
@@ -79,6 +87,72 @@ func (c *console) table(rows [][]string) error {
 		return problem.New(problem.Failed, "write the output").Because(err)
 	}
 	return nil
+}
+
+// width is how wide a table may be; 0 is as wide as it is: nothing is cut in a
+// pipe.
+func (c *console) width() int {
+	if c.wide || !terminal(c.out) {
+		return 0
+	}
+	cols, _, err := term.GetSize(int(c.out.Fd()))
+	if err != nil {
+		return 0
+	}
+	return cols
+}
+
+// narrow is as far as a cell is cut before whole columns are left out.
+const narrow = 10
+
+// fit cuts the widest cells until rows fit, and then leaves columns out, the
+// last ones first. The first column is what a row is called, and stays whole.
+func fit(rows [][]string, width int) [][]string {
+	for columns := len(rows[0]); ; columns-- {
+		widths, least, sum := make([]int, columns), make([]int, columns), 2*(columns-1)
+		for n, r := range rows {
+			for i, cell := range r[:min(columns, len(r))] {
+				widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+				if n == 0 {
+					least[i] = max(narrow, widths[i])
+				}
+			}
+		}
+		for _, w := range widths {
+			sum += w
+		}
+		for sum > width {
+			widest := 0
+			for i := 1; i < columns; i++ {
+				if widths[i] > least[i] && (widest == 0 || widths[i] > widths[widest]) {
+					widest = i
+				}
+			}
+			if widest == 0 {
+				break
+			}
+			widths[widest]--
+			sum--
+		}
+		if sum <= width || columns == 1 {
+			return cutCells(rows, widths)
+		}
+	}
+}
+
+func cutCells(rows [][]string, widths []int) [][]string {
+	var all [][]string
+	for _, r := range rows {
+		var short []string
+		for i, cell := range r[:min(len(widths), len(r))] {
+			if runes := []rune(cell); i > 0 && len(runes) > widths[i] {
+				cell = string(runes[:widths[i]-1]) + "…"
+			}
+			short = append(short, cell)
+		}
+		all = append(all, short)
+	}
+	return all
 }
 
 // known is a name without the environment that everybody means.

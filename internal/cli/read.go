@@ -4,6 +4,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -24,7 +25,7 @@ type declaration struct {
 }
 
 func (d *declaration) flags(cmd *cobra.Command) {
-	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "Compose file or deployment JSON; - is standard input; several Compose files are merged")
+	cmd.Flags().StringArrayVarP(&d.files, "file", "f", nil, "Compose file or deployment JSON, or a directory with one; - is standard input; several Compose files are merged (default: the Compose file of this directory, with its override)")
 	cmd.Flags().StringVarP(&d.project, "project", "p", "", "name of the project, in place of the file's")
 	cmd.Flags().IntVar(&d.offset, "port-offset", 0, "add this to every port of the machine")
 }
@@ -40,11 +41,12 @@ func (c *console) read(cmd *cobra.Command, d declaration) (wish, error) {
 	if err != nil {
 		return wish{}, err
 	}
-	if len(d.files) == 0 {
-		return wish{}, usage(cmd, "no file is named").With("name one: %s -f compose.yml", cmd.CommandPath())
+	files, err := d.named(cmd)
+	if err != nil {
+		return wish{}, err
 	}
-	request := dialect.Request{Files: d.files, Project: d.project, PortOffset: d.offset, Env: variables(os.Environ())}
-	if slices.Contains(d.files, "-") {
+	request := dialect.Request{Files: files, Project: d.project, PortOffset: d.offset, Env: variables(os.Environ())}
+	if slices.Contains(files, "-") {
 		if request.Stdin, err = io.ReadAll(c.in); err != nil {
 			return wish{}, problem.New(problem.Invalid, "read standard input").Because(err)
 		}
@@ -62,6 +64,57 @@ func (c *console) read(cmd *cobra.Command, d declaration) (wish, error) {
 		want.Secrets = append(want.Secrets, api.SecretValue{Name: name, Value: secret.Sent(result.Secrets[name].Reveal())})
 	}
 	return want, nil
+}
+
+// usual are the names that docker compose looks for, in its order, and those
+// of the file that is merged into one of them.
+var (
+	usual     = []string{"compose.yaml", "compose.yml", "docker-compose.yml", "docker-compose.yaml"}
+	overrides = []string{"compose.override.yml", "compose.override.yaml", "docker-compose.override.yml", "docker-compose.override.yaml"}
+)
+
+// named are the files that are meant: without any those of this directory, and
+// for a directory those in it.
+// Errors: Invalid when there are none.
+func (d declaration) named(cmd *cobra.Command) ([]string, error) {
+	if len(d.files) == 0 {
+		if files := composed("."); len(files) > 0 {
+			return files, nil
+		}
+		return nil, usage(cmd, "no file is named, and this directory has none that is called %s", strings.Join(usual, " or ")).With("name one: %s -f FILE", cmd.CommandPath())
+	}
+	var all []string
+	for _, name := range d.files {
+		info, err := os.Stat(name)
+		if name == "-" || err != nil || !info.IsDir() {
+			all = append(all, name)
+			continue
+		}
+		files := composed(name)
+		if len(files) == 0 {
+			return nil, usage(cmd, "the directory %s has no file that is called %s", name, strings.Join(usual, " or ")).With("name the file: %s -f FILE", cmd.CommandPath())
+		}
+		all = append(all, files...)
+	}
+	return all, nil
+}
+
+// composed are the Compose files of a directory.
+func composed(dir string) []string {
+	var found []string
+	for _, names := range [][]string{usual, overrides} {
+		for _, name := range names {
+			info, err := os.Stat(filepath.Join(dir, name))
+			if err == nil && !info.IsDir() {
+				found = append(found, filepath.Join(dir, name))
+				break
+			}
+		}
+		if len(found) == 0 { // nothing to merge into
+			break
+		}
+	}
+	return found
 }
 
 // noted shows a warning.

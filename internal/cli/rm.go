@@ -3,10 +3,12 @@ package cli
 import (
 	"context"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
 	"havre/internal/api"
+	"havre/internal/problem"
 )
 
 func newRm(c *console) *cobra.Command {
@@ -15,7 +17,7 @@ func newRm(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rm NAME…",
 		Short: "Remove services",
-		Long: "Stops services and forgets them. Their volumes stay, and are there again when a service of this name\n" +
+		Long: "Stops services and forgets them, all that are named at once. Their volumes stay, and are there again when a service of this name\n" +
 			"is applied to the same project, unless --volumes is given: then the data is gone for good.",
 		Args:              takes(1, -1, "at least one NAME or PROJECT/"),
 		ValidArgsFunction: c.names,
@@ -36,25 +38,53 @@ func newRm(c *console) *cobra.Command {
 	return c.formats(cmd, "text", "json")
 }
 
+// atOnce is how many removals go on at a time: each waits for containers to stop.
+const atOnce = 8
+
+// remove removes all of names at once, and tells of each in their order. What
+// is refused because of another one of them is tried again after that.
+// Errors: a problem.List, one for each that is not gone.
 func (c *console) remove(ctx context.Context, names []string, how api.Removal) error {
 	cl, err := c.client()
 	if err != nil {
 		return err
 	}
-	for _, name := range names {
-		t, err := c.target(name)
-		if err != nil {
-			return err
-		}
-		gone, err := cl.Remove(ctx, t, how)
-		if err != nil {
-			return err
-		}
-		if err := c.removed(gone); err != nil {
+	targets := make([]api.Target, len(names))
+	for i, name := range names { // all are read before any is removed
+		if targets[i], err = c.target(name); err != nil {
 			return err
 		}
 	}
-	return nil
+	gone, failed := make([]api.Removed, len(names)), make([]error, len(names))
+	var work sync.WaitGroup
+	places := make(chan struct{}, atOnce)
+	for i := range names {
+		places <- struct{}{}
+		work.Go(func() {
+			gone[i], failed[i] = cl.Remove(ctx, targets[i], how)
+			<-places
+		})
+	}
+	work.Wait()
+	var wrong problem.List
+	for i := range names {
+		if len(names) > 1 && problem.KindOf(failed[i]) == problem.Conflict {
+			gone[i], failed[i] = cl.Remove(ctx, targets[i], how)
+		}
+		if failed[i] != nil {
+			for _, p := range api.Flat(failed[i]) {
+				wrong = append(wrong, &p)
+			}
+			continue
+		}
+		if err := c.removed(gone[i]); err != nil {
+			return err
+		}
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return wrong.AsError()
 }
 
 // removed tells what is gone and what is not.

@@ -54,6 +54,7 @@ func apps() map[string]reconciletest.App {
 		"sha256:refused": {Refused: "No such image: sha256:refused"},
 		"sha256:unbound": {Refused: `invalid mount config for type "bind": bind source path does not exist: /vol`},
 		"sha256:once":    {Lives: time.Second},
+		"sha256:nine":    {Lives: 9 * time.Second, Exit: 3, Says: []string{"too much"}},
 	}
 }
 

@@ -36,6 +36,8 @@ func TestWhyNamesTheReason(t *testing.T) {
 	}{
 		"a crash loop":               {app("web", "crash"), time.Minute, "it exited with code 3", "havre logs prod.shop.web", "no database"},
 		"a crash loop after a while": {app("web", "late"), 2 * time.Minute, "the last time because it exited with code 4; it rests and is tried again at ", "havre logs prod.shop.web", "too much"},
+		"one that ended once":        {app("web", "nine"), 15 * time.Second, "runs: 1 of 1 containers are healthy; containers of it ended badly, 1 in all, the last at ", "", ""},
+		"one that ends every 9 s":    {app("web", "nine"), 25 * time.Second, "fails: it starts again and again: it exited with code 3", "havre logs prod.shop.web", "too much"},
 		"one that ends well, always": {app("web", "zero"), time.Minute, "exit code 0", "havre logs prod.shop.web", "bye"},
 		"memory":                     {app("web", "oom", func(s *spec.Service) { s.Limits.Memory = 64 << 20 }), time.Minute, "OOM, exit code 137", "now 64 MiB", ""},
 		"a failing check, soon":      {app("web", "ill"), 10 * time.Second, "is not healthy yet: its health check fails: curl: connection refused", "havre exec prod.shop.web", ""},
@@ -212,6 +214,22 @@ func TestContainerThatIsReplacedHasItsTime(t *testing.T) {
 			}
 			if got := project.Status(*ref.Record, ref.Service, v, project.Outside{}); got.State != c.state {
 				t.Errorf("%s: %s (%s), not %s", what, got.State, got.Says, c.state)
+			}
+		}
+	})
+}
+
+// A service that crashes every few seconds is up most of the time, and not well.
+func TestWhatCrashesEveryNineSecondsIsNotHealthy(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "nine"))
+		time.Sleep(15 * time.Second)
+		for range 120 {
+			w.loop.Poke() // as the engine's events do
+			time.Sleep(time.Second)
+			st := w.state("web")
+			if st.State != "failing" || st.Healthy != 0 || st.Restarts < 2 || st.LastEnd == nil || st.LastEnd.Says != "it exited with code 3" {
+				t.Fatalf("%+v, %+v", st, st.LastEnd)
 			}
 		}
 	})

@@ -52,6 +52,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	for _, t := range o.Tasks {
 		if service.Bad(cur.Spec, t) {
 			a.Restarts++
+			a.LastEnd = latest(a.LastEnd, t)
 		}
 		a.Tasks = append(a.Tasks, task(t))
 		if says, sick := out.Sick[t.Container]; sick && t.State == service.Running {
@@ -59,7 +60,7 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 		}
 	}
 	if t := cur.Trouble; t != nil {
-		a.Restarts = max(a.Restarts, t.Crashes)
+		a.Restarts, a.LastEnd = max(a.Restarts, t.Crashes), latest(a.LastEnd, t.End)
 		a.Trouble = &api.Trouble{Since: t.Since, Crashes: t.Crashes, Reason: service.Ending(t.End), Last: t.End.Since, Rests: t.Rests, Until: t.Until}
 	}
 	if live := o.Live(); len(live) > 0 {
@@ -68,6 +69,9 @@ func Status(r Record, s *Service, v View, out Outside) api.Service {
 	verdict := judge(cur, o, v)
 	a.Healthy = verdict.Healthy
 	a.State, a.Says = state(Ref{&r, s}, verdict, v)
+	if a.State == "failing" && a.LastEnd != nil {
+		a.Healthy = lasting(cur, o, v)
+	}
 	if says := portTrouble(cur.Spec, out); says != "" && a.State != "stopped" && a.State != "idle" {
 		a.State, a.Says = "failing", says
 	}
@@ -98,6 +102,26 @@ func checkTrouble(o service.Observed, out Outside) (says string, sick int) {
 
 func unwell(sick, of int, says string) string {
 	return fmt.Sprintf("the ingress sends nobody to %d of %d containers, since its check finds them unwell: %s", sick, of, says)
+}
+
+// latest is the newer of two bad ends.
+func latest(e *api.End, t service.Task) *api.End {
+	if e != nil && !t.Since.After(e.At) {
+		return e
+	}
+	return &api.End{At: t.Since, Says: service.Ending(t)}
+}
+
+// lasting counts the containers that are well and have lived on: of those that
+// end again and again one that just began is not.
+func lasting(cur *Rollout, o service.Observed, v View) int {
+	n, at := 0, moment(cur, v)
+	for _, t := range o.Live() {
+		if service.Healthy(t, at.Accepts, v.Now) && v.Now.Sub(t.Since) >= loopRest {
+			n++
+		}
+	}
+	return n
 }
 
 func task(t service.Task) api.Task {
@@ -169,11 +193,11 @@ func lastFailure(s *Service) string {
 	return ""
 }
 
-// So many bad ends of one container in so short a time are a crash loop. It
-// counts as over when the container has lived on for loopRest.
+// So many bad ends of one container in so short a time are a crash loop: once
+// may be an accident. It counts as over when the container has lived on for loopRest.
 const (
 	loopWindow = 2 * time.Minute
-	loopCount  = 3
+	loopCount  = 2
 	loopRest   = 30 * time.Second
 )
 

@@ -20,6 +20,9 @@ func Why(ref Ref, v View, out Outside) (why api.Why, from string) {
 	switch a.State {
 	case "healthy":
 		why.Says = fmt.Sprintf("%s runs: %d of %d containers are healthy", full, a.Healthy, a.Replicas)
+		if a.LastEnd != nil {
+			why.Says += fmt.Sprintf("; containers of it ended badly, %d in all, the last at %s because %s", a.Restarts, clock(a.LastEnd.At), a.LastEnd.Says)
+		}
 		if a.Says != "" {
 			why.Says += "; " + a.Says
 			why.Lines = LastLines(ref.Service)

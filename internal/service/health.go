@@ -92,13 +92,13 @@ func Judge(want spec.Service, o Observed, at Moment) Verdict {
 		v.Failed, v.Reason = true, Ending(*last)
 		return v
 	}
-	v.Reason = waitsFor(o)
+	v.Reason = waitsFor(o, at)
 	if limit := patience(want); at.Now.Sub(at.Started) > limit {
 		v.Failed = true
 		v.Reason = fmt.Sprintf("not healthy after %s: %s", limit, v.Reason)
-		if last != nil {
-			v.Reason += "; before that, " + Ending(*last)
-		}
+	}
+	if last != nil {
+		v.Reason += "; before that, " + Ending(*last)
 	}
 	return v
 }
@@ -181,12 +181,15 @@ func Ending(t Task) string {
 // why in words only (agent/exec, ExitError).
 func plainExit(words string) bool { return strings.HasPrefix(words, "task: non-zero exit") }
 
-func waitsFor(o Observed) string {
+func waitsFor(o Observed, at Moment) string {
 	live := o.Live()
 	if len(live) == 0 {
 		return "no container of it runs yet"
 	}
 	t := live[0]
+	if i := slices.IndexFunc(live, func(t Task) bool { return !Healthy(t, at.Accepts, at.Now) }); i > 0 {
+		t = live[i]
+	}
 	switch {
 	case t.Duty != "" && t.State == Waiting && t.Error != "":
 		return "the swarm has not placed its " + string(t.Duty) + ": " + oneLine(t.Error)
@@ -205,6 +208,8 @@ func waitsFor(o Observed) string {
 		return "its container is being started"
 	case t.State == Starting:
 		return "its health check has not passed yet"
+	case at.Accepts(t):
+		return fmt.Sprintf("it runs, and counts as healthy when it has lived for %s", Settle)
 	default:
 		return "it runs, but its ports do not accept connections yet"
 	}

@@ -72,7 +72,8 @@ func TestJudgeSaysWhetherARolloutGetsThere(t *testing.T) {
 		"check runs":               {one, []service.Task{{State: service.Starting, Health: "starting"}}, time.Minute, false, "", "has not passed yet"},
 		"check fails":              {one, []service.Task{{State: service.Starting, Health: "starting", HealthLog: "a\nno database\n"}}, time.Minute, false, "", "its health check fails: no database"},
 		"ports closed":             {one, []service.Task{at(service.Running, 1)}, time.Minute, false, "", "ports do not accept"},
-		"one bad end":              {one, []service.Task{at(service.Failed, 1)}, time.Minute, false, "", "no container"},
+		"one bad end":              {one, []service.Task{at(service.Failed, 1)}, time.Minute, false, "", "no container of it runs yet; before that, it exited with code 3"},
+		"one bad end, and again":   {one, []service.Task{at(service.Running, 0), at(service.Failed, 1)}, time.Minute, false, "", "; before that, it exited with code 3"},
 		"a crash loop":             {one, []service.Task{at(service.Running, 1), at(service.Failed, 2), at(service.Failed, 3), at(service.Failed, 4)}, time.Minute, false, "it exited with code 3", ""},
 		"one bad end of each":      {spec.Service{Replicas: 3}, []service.Task{slot(1, at(service.Failed, 1)), slot(2, at(service.Failed, 1)), slot(3, at(service.Failed, 1))}, time.Minute, false, "", "no container"},
 		"bad ends before it began": {one, []service.Task{at(service.Failed, 70), at(service.Failed, 70), at(service.Failed, 70)}, time.Minute, false, "", "no container"},
@@ -129,5 +130,16 @@ func TestPortsAreTCPAndOnce(t *testing.T) {
 	}})
 	if len(got) != 2 || got[0] != 80 || got[1] != 25 {
 		t.Errorf("got %v", got)
+	}
+}
+
+func TestServiceWithoutPortsIsNotSaidToHaveClosedOnes(t *testing.T) {
+	moment := service.Moment{Now: noon, Started: noon.Add(-time.Minute), Accepts: func(service.Task) bool { return true }}
+	young := service.Task{Slot: 1, State: service.Running, Since: noon.Add(-time.Second)}
+	old := service.Task{Slot: 2, State: service.Running, Since: noon.Add(-time.Minute)}
+	oom := service.Task{Slot: 1, State: service.Failed, OOM: true, ExitCode: 137, Since: noon.Add(-2 * time.Second)}
+	v := service.Judge(spec.Service{Replicas: 2}, service.Observed{SwarmID: "a", Replicas: 2, Tasks: []service.Task{old, young, oom}}, moment)
+	if want := "it runs, and counts as healthy when it has lived for 5s; before that, it was killed for using more memory than its limit (OOM, exit code 137)"; v.Reason != want {
+		t.Errorf("%q, want %q", v.Reason, want)
 	}
 }
