@@ -23,7 +23,7 @@ services:
     image: app:1
     environment: {VERSION: %s, TCP: '2525'}
     ports: ["%d:2525"]
-    healthcheck: {test: ["CMD", "/app", "healthcheck"], interval: 1s, retries: 2}
+    healthcheck: {test: ["CMD", "/app", "healthcheck"], interval: 1s, retries: 2, start_period: 1s}
     deploy: {replicas: %d}
     x-havre: {domains: ["%s:8080"]}
 `

@@ -60,7 +60,7 @@ services:
   s:
     image: app:1
     environment: {UNHEALTHY: "1"}
-    healthcheck: {test: [CMD, /app, healthcheck], interval: 1s, retries: 2, timeout: 2s}
+    healthcheck: {test: [CMD, /app, healthcheck], interval: 1s, retries: 2, timeout: 2s, start_period: 1s}
 `)
 	has(t, "apply", r.out+r.errs, "health check")
 	h.whySays(t, "ill.s", "health check", "503")
@@ -153,5 +153,22 @@ services:
 	webs, _ := h.service(t.Context(), "order.web")
 	if !webs.Since.After(db.Since) {
 		t.Errorf("web runs since %s, before db was healthy at %s", webs.Since, db.Since)
+	}
+}
+
+// A published file's check says nothing of how long the app takes to start:
+// Compose ends nothing for it.
+func TestSlowStartIsWaitedForWhateverItsCheckSays(t *testing.T) {
+	t.Parallel()
+	h := up(t)
+	h.apply(t, "slow", `
+services:
+  web:
+    image: app:1
+    environment: {START_DELAY: 15s}
+    healthcheck: {test: [CMD, /app, healthcheck], interval: 1s, timeout: 1s, retries: 2}
+`)
+	if s, err := h.service(t.Context(), "slow.web"); err != nil || s.State != "healthy" || s.Restarts != 0 {
+		t.Errorf("%+v, %v", s, err)
 	}
 }

@@ -17,7 +17,7 @@ type Rollout struct {
 	Image    string    `json:"image" doc:"the name it was declared with"`
 	ImageID  string    `json:"imageId,omitempty" doc:"what the name meant then"`
 	Replicas int       `json:"replicas"`
-	Changes  []string  `json:"changes,omitempty" doc:"what differs from the one before"`
+	Changes  []string  `json:"changes,omitempty" doc:"what differs from the one that served before"`
 	Back     int       `json:"back,omitempty" doc:"the rollout that a rollback made it like"`
 	Created  time.Time `json:"created,omitzero"`
 	Started  time.Time `json:"started,omitzero" doc:"when its first container was asked for"`

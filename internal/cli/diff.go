@@ -11,8 +11,9 @@ func newDiff(c *console) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "diff NAME [A [B]]",
 		Short: "Compare two rollouts of a service, field by field",
-		Long: "Compares rollout A with rollout B. Without B that is the newest, without A the one before B. Values\n" +
-			"of variables whose names end in PASSWORD, SECRET, TOKEN or KEY are hidden; of files a digest is shown.",
+		Long: "Compares rollout A with rollout B. Without B that is the newest, without A the one that served before\n" +
+			"B. Values of variables whose names end in PASSWORD, SECRET, TOKEN or KEY are hidden; of files a digest\n" +
+			"is shown.",
 		Example:           "  havre diff web\n  havre diff web r3 r5 --show-secrets",
 		Args:              takes(1, 3, "one NAME and up to two rollouts"),
 		ValidArgsFunction: c.names,

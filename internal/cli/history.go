@@ -16,8 +16,8 @@ func newHistory(c *console) *cobra.Command {
 		Use:   "history NAME",
 		Short: "List the rollouts of a service, newest first",
 		Long: "Lists the rollouts that are remembered: the newest twenty, the one that serves among them. IMAGE is\n" +
-			"the name it was declared with and the id that the name meant then; CHANGED is what differs from the\n" +
-			"rollout before. With -o json a failed one has the last lines it printed.",
+			"the name it was declared with and the id that the name meant then; CHANGED is what differs from\n" +
+			"what served before. With -o json a failed one has the last lines it printed.",
 		Args:              takes(1, 1, "one NAME"),
 		ValidArgsFunction: c.names,
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -18,8 +18,8 @@ import (
 	"havre/internal/spec"
 )
 
-// Diff compares two rollouts of a service: the newest with the one before it
-// unless o names others.
+// Diff compares two rollouts of a service: the newest with the one that served
+// before it unless o names others.
 // Errors: NotFound; Conflict when the name could mean several, or when there
 // is nothing to compare with.
 func (d *Deployer) Diff(ctx context.Context, t api.Target, o api.DiffOptions) (api.Diff, error) {
@@ -33,10 +33,9 @@ func (d *Deployer) Diff(ctx context.Context, t api.Target, o api.DiffOptions) (a
 		return api.Diff{}, err
 	}
 	if o.From == 0 {
-		for _, ro := range s.Rollouts {
-			if ro.Number < next.Number {
-				o.From = ro.Number
-			}
+		i := slices.IndexFunc(s.Rollouts, func(ro project.Rollout) bool { return ro.Number == next.Number })
+		if had := former(s, i); had != nil {
+			o.From = had.Number
 		}
 	}
 	if o.From == 0 {

@@ -82,3 +82,24 @@ func TestDiffChoosesTheNewestAndTheOneBefore(t *testing.T) {
 		}
 	})
 }
+
+// After a failed update what counts is what serves.
+func TestHistoryAndDiffCompareWithWhatServed(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "good", variable("V", "1")))
+		if _, err := w.apply("shop", app("web", "crash", variable("V", "2"))); err == nil {
+			t.Fatal("it runs")
+		}
+		w.must("shop", app("web", "good", variable("V", "3")))
+		all, err := w.History(t.Context(), target("web"))
+		if err != nil || len(all) != 3 || !slices.Equal(all[0].Changes, []string{"environment"}) || !slices.Equal(all[1].Changes, []string{"image", "environment", "image content"}) {
+			t.Errorf("%+v, %v", all, err)
+		}
+		for o, want := range map[api.DiffOptions]string{{}: "1 3", {To: 2}: "1 2", {From: 2}: "2 3"} {
+			d, err := w.Diff(t.Context(), target("web"), o)
+			if got := fmt.Sprint(d.From, " ", d.To); err != nil || got != want {
+				t.Errorf("%+v: %s, %v; want %s", o, got, err, want)
+			}
+		}
+	})
+}

@@ -156,13 +156,27 @@ func History(s *project.Service) []api.Rollout {
 			Number: ro.Number, State: string(fate(ro)), Reason: ro.Reason, Lines: ro.Lines, Back: ro.Back,
 			Image: ro.Spec.Image, ImageID: ro.Image.ID, Replicas: ro.Spec.Replicas, Created: ro.Created, Started: ro.Started,
 		}
-		if i > 0 {
-			shown.Changes = changes(&s.Rollouts[i-1], ro)
+		if had := former(s, i); had != nil {
+			shown.Changes = changes(had, ro)
 		}
 		all = append(all, shown)
 	}
 	slices.Reverse(all)
 	return all
+}
+
+// former is what the i-th rollout is compared with: the newest one before it
+// that served, for one that failed changed nothing; when none did the one before.
+func former(s *project.Service, i int) *project.Rollout {
+	for j := range slices.Backward(s.Rollouts[:i]) {
+		if s.Rollouts[j].Served() {
+			return &s.Rollouts[j]
+		}
+	}
+	if i == 0 {
+		return nil
+	}
+	return &s.Rollouts[i-1]
 }
 
 // changes names what differs between two rollouts.

@@ -264,7 +264,7 @@ func (w *work) start(ctx context.Context, r *project.Record, a project.Action, n
 	ro := s.Rollout(a.Rollout)
 	d := service.Desired{
 		Environment: r.Environment, Project: r.ID, ID: s.ID, Rollout: ro.Number,
-		Network: network, Image: ro.Image.ID, Spec: ro.Spec,
+		Network: network, Image: ro.Image.ID, Spec: ro.Spec, CheckStart: service.CheckStart(ro.Spec, ro.Image),
 	}
 	joins, err := w.join(ctx, ro.Joins)
 	if err != nil {

@@ -78,7 +78,7 @@ func (s *Server) routes() []route {
 		{path: api.PathHistory, does: "list a service's rollouts, newest first", query: named, answer: []api.Rollout{}, serve: s.history},
 		{path: api.PathDiff, does: "compare two rollouts of a service", answer: api.Diff{}, serve: s.diff, query: []param{
 			environmentParam(),
-			{"from", "a rollout's number; without it, the one before the other", "integer"},
+			{"from", "a rollout's number; without it, the one that served before the other", "integer"},
 			{"to", "a rollout's number; without it, the newest", "integer"},
 			{"secrets", "show values of variables that are named like secrets", "boolean"}}},
 		{path: api.PathRollback, does: "make a service run like a former rollout", answer: api.Progress{}, stream: true, serve: s.rollback, query: []param{

@@ -88,6 +88,7 @@ type Image struct {
 	Init     string            // the program that fills new volumes; "" is none
 	User     string            // "" is root
 	Health   bool              // it brings a health check
+	Start    time.Duration     `json:",omitempty"` // in which failures of that do not count, as it says; 0: it does not
 	Labels   map[string]string // its labels
 	Size     int64             // in bytes
 	Created  time.Time

@@ -138,6 +138,23 @@ func spent(want spec.Service, o Observed, failed int) bool {
 	return false
 }
 
+// CheckStart is how long failed checks of a new container do not count: as its
+// declaration or image says, else for as long as a start may take. The swarm
+// ends what its check finds ill, and published files, whose authors know Compose,
+// which never does, say nothing of it. 0 is no check.
+func CheckStart(s spec.Service, i Image) time.Duration {
+	own := s.Health != nil && len(s.Health.Test) > 0
+	switch {
+	case own && s.Health.Test[0] == "NONE", !own && !i.Health:
+		return 0
+	case s.Health != nil && s.Health.Start > 0:
+		return s.Health.Start.Std()
+	case !own && i.Start > 0:
+		return i.Start
+	}
+	return Patience
+}
+
 // Moment is when and how Judge looks.
 type Moment struct {
 	Now     time.Time

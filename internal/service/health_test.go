@@ -143,3 +143,28 @@ func TestServiceWithoutPortsIsNotSaidToHaveClosedOnes(t *testing.T) {
 		t.Errorf("%q, want %q", v.Reason, want)
 	}
 }
+
+func TestCheckThatSaysNothingOfTheStartIsAsPatientAsTheStart(t *testing.T) {
+	check := func(start time.Duration) *spec.Health {
+		return &spec.Health{Test: []string{"CMD", "x"}, Retries: 1, Start: spec.Duration(start)}
+	}
+	for says, c := range map[string]struct {
+		health *spec.Health
+		image  service.Image
+		want   time.Duration
+	}{
+		"its own":                      {check(0), service.Image{}, 90 * time.Second},
+		"its own, with a time":         {check(time.Second), service.Image{Health: true, Start: time.Hour}, time.Second},
+		"the image's":                  {nil, service.Image{Health: true}, 90 * time.Second},
+		"the image's, with a time":     {nil, service.Image{Health: true, Start: time.Hour}, time.Hour},
+		"the image's, otherwise":       {&spec.Health{Start: spec.Duration(time.Minute)}, service.Image{Health: true, Start: time.Hour}, time.Minute},
+		"its own, not the image's":     {check(0), service.Image{Health: true, Start: time.Hour}, 90 * time.Second},
+		"none":                         {nil, service.Image{}, 0},
+		"none in place of the image's": {&spec.Health{Test: []string{"NONE"}}, service.Image{Health: true}, 0},
+		"numbers without a check":      {&spec.Health{Retries: 1}, service.Image{}, 0},
+	} {
+		if got := service.CheckStart(spec.Service{Health: c.health}, c.image); got != c.want {
+			t.Errorf("%s: %s, want %s", says, got, c.want)
+		}
+	}
+}

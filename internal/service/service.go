@@ -23,14 +23,15 @@ type Desired struct {
 	Project     spec.ProjectID
 	ID          spec.ServiceID
 	Rollout     int
-	Network     string       // id of the project's network
-	Joins       []Join       // link networks it is on besides
-	Image       string       // id of the image, sha256:…
-	Spec        spec.Service // as declared; Ports hold their final external numbers
-	Variables   []string     // NAME=value, sorted: the declared ones and those of links
-	Binds       []Bind       // where volumes are on this machine
-	Files       []File       // the configs that carry the declared files
-	Secrets     []SecretFile // the swarm's secrets that carry the declared ones
+	Network     string        // id of the project's network
+	Joins       []Join        // link networks it is on besides
+	Image       string        // id of the image, sha256:…
+	Spec        spec.Service  // as declared; Ports hold their final external numbers
+	Variables   []string      // NAME=value, sorted: the declared ones and those of links
+	Binds       []Bind        // where volumes are on this machine
+	CheckStart  time.Duration // in which failed checks do not count; 0: it has no check
+	Files       []File        // the configs that carry the declared files
+	Secrets     []SecretFile  // the swarm's secrets that carry the declared ones
 }
 
 // Join is a service's end of a link network.

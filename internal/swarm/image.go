@@ -147,6 +147,9 @@ func imageOf(i image.InspectResponse) service.Image {
 	}
 	out.User, out.Labels = c.User, c.Labels
 	out.Health = c.Healthcheck != nil && len(c.Healthcheck.Test) > 0 && c.Healthcheck.Test[0] != "NONE"
+	if out.Health {
+		out.Start = c.Healthcheck.StartPeriod
+	}
 	for path := range c.Volumes {
 		out.Volumes = append(out.Volumes, path)
 	}

@@ -79,7 +79,7 @@ func translateContainer(d service.Desired) *swarm.ContainerSpec {
 		ReadOnly:        s.ReadOnly,
 		Mounts:          translateMounts(d),
 		StopGracePeriod: &grace,
-		Healthcheck:     translateHealth(s.Health),
+		Healthcheck:     translateHealth(d),
 		Configs:         translateFiles(d.Files),
 		Secrets:         translateSecrets(d.Secrets),
 		CapabilityAdd:   prefixed(s.CapAdd),
@@ -222,15 +222,21 @@ func translateSecrets(secrets []service.SecretFile) []*swarm.SecretReference {
 	return all
 }
 
-func translateHealth(h *spec.Health) *container.HealthConfig {
-	if h == nil {
+// translateHealth leaves what is not said to the image (Docker API 1.41,
+// HealthConfig: zero values inherit).
+func translateHealth(d service.Desired) *container.HealthConfig {
+	h := d.Spec.Health
+	switch {
+	case h == nil && d.CheckStart == 0:
 		return nil
+	case h == nil:
+		h = &spec.Health{}
 	}
 	return &container.HealthConfig{
 		Test:        h.Test,
 		Interval:    h.Interval.Std(),
 		Timeout:     h.Timeout.Std(),
-		StartPeriod: h.Start.Std(),
+		StartPeriod: d.CheckStart,
 		Retries:     h.Retries,
 	}
 }

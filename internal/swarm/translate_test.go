@@ -19,10 +19,10 @@ func example() service.Desired {
 	return service.Desired{
 		Environment: "prod", Project: "aaaaaaa2", ID: "bbbbbbb2", Rollout: 3,
 		Network: "nnnnnnnnnnnnnnnnnnnnnnnnn", Joins: []service.Join{{Network: "mmmmmmmmmmmmmmmmmmmmmmmmm", Aliases: []string{"db"}}}, Image: "sha256:1234",
-		Variables: []string{"A=b"},
-		Binds:     []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
-		Files:     []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, UID: 33, GID: 34, Content: []byte("x")}},
-		Secrets:   []service.SecretFile{{SecretID: "ddddddddddddddddddddddddd", SecretName: "h-aaaaaaa2-y", Target: "/run/secrets/y", UID: 33, GID: 34, Mode: 0o400}},
+		Variables:  []string{"A=b"},
+		CheckStart: time.Minute, Binds: []service.Bind{{Source: "/volume/data", Target: "/vol/rw", ReadOnly: true}},
+		Files:   []service.File{{ConfigID: "ccccccccccccccccccccccccc", ConfigName: "h-aaaaaaa2-x", Target: "/etc/x", Mode: 0o400, UID: 33, GID: 34, Content: []byte("x")}},
+		Secrets: []service.SecretFile{{SecretID: "ddddddddddddddddddddddddd", SecretName: "h-aaaaaaa2-y", Target: "/run/secrets/y", UID: 33, GID: 34, Mode: 0o400}},
 		Spec: spec.Service{
 			Name: "web", Image: "web:1", Entrypoint: []string{"/init"}, Command: []string{"run"},
 			Environment: map[string]string{"A": "b"},
@@ -77,7 +77,7 @@ func TestEveryFieldArrives(t *testing.T) {
 		return d
 	})
 	arrive(t, example(), nil, func(d service.Desired) service.Desired { return d })
-	arrive(t, *example().Spec.Health, nil, func(h spec.Health) service.Desired {
+	arrive(t, *example().Spec.Health, map[string]string{"Start": "Desired.CheckStart"}, func(h spec.Health) service.Desired {
 		d := example()
 		d.Spec.Health = &h
 		return d

@@ -200,7 +200,7 @@ var runFields = []Field{
 	{Path: "services.*.healthcheck.interval", Verdict: Honoured, Says: "absent: 30 s"},
 	{Path: "services.*.healthcheck.timeout", Verdict: Honoured, Says: "absent: 30 s"},
 	{Path: "services.*.healthcheck.retries", Verdict: Honoured, Says: "absent: 3"},
-	{Path: "services.*.healthcheck.start_period", Verdict: Honoured, Says: "failures do not count in this first time"},
+	{Path: "services.*.healthcheck.start_period", Verdict: Honoured, Says: "failures do not count in this first time; absent: the image's own, else 90s, as long as a start may take"},
 	{Path: "services.*.healthcheck.start_interval", Verdict: Warned, Says: "checks come at the interval from the start on", Remedy: "use a shorter interval"},
 	{Path: "services.*.healthcheck.disable", Verdict: Honoured, Says: "true: no check, not even the image's"},
 	{Path: "services.*.tty", Verdict: Honoured, Says: "its output is a terminal"},
