@@ -65,7 +65,7 @@ func newLogs(c *console) *cobra.Command {
 	cmd.Flags().BoolVar(&access, "access", false, "show who came to the service instead: time, client, request, status, bytes, seconds, replica")
 	cmd.Flags().BoolVarP(&shown.times, "timestamps", "t", false, "show when each line was printed")
 	cmd.Flags().BoolVar(&shown.raw, "raw", false, "also on a terminal show lines as they are, with what steers it")
-	cmd.Flags().StringVarP(&tail, "tail", "n", "all", "only so many of the last lines of each container")
+	cmd.Flags().StringVarP(&tail, "tail", "n", "all", "only so many of the last lines of each replica")
 	cmd.Flags().IntVar(&o.Rollout, "rollout", 0, "only lines of this rollout; of one that ended the last ones are kept for some days")
 	return c.formats(cmd, "text", "json")
 }

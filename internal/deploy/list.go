@@ -12,11 +12,16 @@ import (
 )
 
 // List says how services are: all, or those of an environment or a project.
-// Errors: NotFound when there is no such project.
+// Errors: NotFound when there is no such project or environment.
 func (d *Deployer) List(ctx context.Context, environment, name string) ([]api.Service, error) {
 	records, err := d.Records.Projects(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if environment != "" {
+		if err := d.there(environment); err != nil {
+			return nil, err
+		}
 	}
 	view, out := d.view(records), d.Loop.Outside()
 	list := []api.Service{}

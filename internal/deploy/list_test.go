@@ -3,7 +3,10 @@ package deploy_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"havre/internal/problem"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +119,55 @@ func TestListFindsProjectsInAnyCase(t *testing.T) {
 		}
 		if all, err := w.List(t.Context(), "test", ""); err != nil || len(all) != 0 {
 			t.Errorf("of another environment: %v, %v", all, err)
+		}
+	})
+}
+
+// A replica may have had many containers: the last lines are those of all of
+// them together.
+func TestLastLinesAreOfAReplicaAndNotOfEachContainerItHad(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		w.must("shop", app("web", "nine"))
+		time.Sleep(20 * time.Second)
+		w.loop.Poke() // as the engine's events do
+		time.Sleep(time.Second)
+		all, err := w.Containers(t.Context(), target("web"), true)
+		if err != nil || len(all) < 2 {
+			t.Fatalf("%d containers, %v", len(all), err)
+		}
+		zero := time.Now()
+		read := func(_ context.Context, container string, r project.Reading, yield func(api.Line) error) error {
+			age := slices.IndexFunc(all, func(c deploy.Container) bool { return c.ID == container }) // newest first
+			for i := range 5 {
+				if err := yield(api.Line{Time: zero.Add(time.Duration(i)*time.Millisecond - time.Duration(age)*time.Second), Text: fmt.Sprint(age, i)}); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		for tail, want := range map[int]string{2: "0 3,0 4", 6: "1 4,0 0,0 1,0 2,0 3,0 4"} {
+			var got []string
+			err = w.Logs(t.Context(), target("web"), api.LogOptions{Tail: tail}, read, func(l api.Line) error {
+				got = append(got, l.Text)
+				return nil
+			})
+			if err != nil || strings.Join(got, ",") != want {
+				t.Errorf("%d: %q, %v; want %s", tail, got, err, want)
+			}
+		}
+	})
+}
+
+func TestEnvironmentThatIsNotThereHasNoServicesToList(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		if _, err := w.List(t.Context(), "staging", ""); problem.KindOf(err) != problem.NotFound || !strings.Contains(err.Error(), "no environment is named staging") {
+			t.Errorf("services: %v", err)
+		}
+		if _, err := w.VolumeList(t.Context(), "staging", "", false); problem.KindOf(err) != problem.NotFound {
+			t.Errorf("volumes: %v", err)
+		}
+		if all, err := w.List(t.Context(), "test", ""); err != nil || len(all) != 0 {
+			t.Errorf("one that is there and empty: %v, %v", all, err)
 		}
 	})
 }

@@ -42,6 +42,7 @@ func (d *Deployer) Logs(ctx context.Context, t api.Target, o api.LogOptions, rea
 		return err
 	}
 	until := time.Now()
+	last := &lastOf{most: o.Tail}
 	err = merge(ctx, here, func(ctx context.Context, c Container, give func(api.Line) error) error {
 		from := read
 		if c.kept != nil {
@@ -55,11 +56,54 @@ func (d *Deployer) Logs(ctx context.Context, t api.Target, o api.LogOptions, rea
 			}
 			return give(named(l, c))
 		})
-	}, yield)
+	}, last.keep(yield))
+	if err == nil {
+		err = last.give(yield)
+	}
 	if err != nil || !o.Follow {
 		return err
 	}
 	return d.followLogs(ctx, following{t, o.Rollout, until}, read, yield)
+}
+
+// lastOf keeps the last lines of each replica: it may have had many containers,
+// and what those before the last printed is older.
+type lastOf struct {
+	most  int // 0 is all
+	lines []api.Line
+	count map[replica]int
+}
+
+// replica is one of a service's containers and those before it.
+type replica struct {
+	service string
+	slot    int
+}
+
+// keep takes lines in order of time, or hands them on when all are wanted.
+func (l *lastOf) keep(yield func(api.Line) error) func(api.Line) error {
+	if l.most == 0 {
+		return yield
+	}
+	l.count = map[replica]int{}
+	return func(line api.Line) error {
+		l.lines = append(l.lines, line)
+		l.count[replica{line.Service, line.Slot}]++
+		return nil
+	}
+}
+
+func (l *lastOf) give(yield func(api.Line) error) error {
+	for _, line := range l.lines {
+		r := replica{line.Service, line.Slot}
+		if l.count[r]--; l.count[r] >= l.most {
+			continue
+		}
+		if err := yield(line); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // sources are the containers whose lines are wanted, of one rollout if it is named.

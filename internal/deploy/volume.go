@@ -21,11 +21,16 @@ const fewFiles = 20_000
 
 // VolumeList tells of all volumes, or those of an environment or a project:
 // who has them, and how much they hold. Unless whole, counting ends soon.
-// Errors: NotFound when there is no such project.
+// Errors: NotFound when there is no such project or environment.
 func (d *Deployer) VolumeList(ctx context.Context, environment, project string, whole bool) ([]api.Volume, error) {
 	records, err := d.Records.Projects(ctx)
 	if err != nil {
 		return nil, err
+	}
+	if environment != "" {
+		if err := d.there(environment); err != nil {
+			return nil, err
+		}
 	}
 	list := []api.Volume{}
 	hit := project == ""

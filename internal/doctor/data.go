@@ -163,6 +163,14 @@ func roles(f Facts) []Check {
 	return orWell(found, "roles", fmt.Sprintf("all %d processes run", len(f.Roles)))
 }
 
+// serverUnseen is the check of what only a server that runs can tell.
+func (f Facts) serverUnseen(name string) []Check {
+	if !f.Root {
+		return skipped(name, needsRoot)
+	}
+	return skipped(name, "the server does not run")
+}
+
 // Health is what a part of a running Havre says about itself.
 type Health struct {
 	Name string
@@ -172,7 +180,7 @@ type Health struct {
 
 func health(f Facts) []Check {
 	if !f.role("server") {
-		return skipped("parts", "the server does not run")
+		return f.serverUnseen("parts")
 	}
 	var found []Check
 	for _, h := range f.Health {
@@ -187,7 +195,7 @@ func health(f Facts) []Check {
 // trusts those that there are.
 func certificates(f Facts) []Check {
 	if !f.role("server") {
-		return skipped("certificates", "the server does not run")
+		return f.serverUnseen("certificates")
 	}
 	for _, h := range f.Health {
 		if h.Name == "certificates" && h.Says != "" {

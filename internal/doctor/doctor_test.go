@@ -195,6 +195,16 @@ func TestOtherDataDirectoryIsNamedInRemedies(t *testing.T) {
 	}
 }
 
+func TestWhoIsNotRootIsNotToldThatHavreDoesNotRun(t *testing.T) {
+	f := sound()
+	f.Root, f.Parts, f.Roles, f.Tables, f.Health = false, nil, nil, nil, nil
+	for _, c := range doctor.Examine(f) {
+		if strings.Contains(c.Says, "does not run") {
+			t.Errorf("%+v", c)
+		}
+	}
+}
+
 func TestMachineWithoutHavreIsNotSick(t *testing.T) {
 	f := sound()
 	f.SetUp, f.Parts, f.Roles, f.Tables, f.Health = false, nil, nil, nil, nil

@@ -42,6 +42,7 @@ type reader struct {
 // Read reads Compose files into a project. Mistakes of spec.Validate are not
 // looked for.
 func Read(ctx context.Context, q Request) *source.Reading {
+	quiet()
 	r := source.NewReading(q.Texts[0].Name)
 	dir := q.Dir
 	if dir == "" {

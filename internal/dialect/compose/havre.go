@@ -198,7 +198,14 @@ func (h havreKey) port(n *yaml.Node, text string) uint16 {
 func (h havreKey) domain(n *yaml.Node) spec.Domain {
 	var d spec.Domain
 	if n.Kind == yaml.ScalarNode {
-		at, path, _ := strings.Cut(n.Value, "/")
+		value := n.Value
+		if scheme, rest, url := strings.Cut(value, "://"); url {
+			value = strings.TrimSuffix(rest, "/")
+			h.Refuse(placed(h.file, n), fmt.Sprintf("%q is an address and not a domain", shorten(n.Value)),
+				fmt.Sprintf("write it without %s://, like %s: a domain is served over HTTP and HTTPS alike, and redirect: true sends people to HTTPS", scheme, shorten(value)))
+			value, _, _ = strings.Cut(value, ":")
+		}
+		at, path, _ := strings.Cut(value, "/")
 		if path != "" {
 			d.Path = "/" + path
 		}

@@ -28,7 +28,7 @@ func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 		case !here && !d.Required:
 			continue
 		case !here && !disabled:
-			r.Refuse(places.at(other), fmt.Sprintf("%s needs %s, which is not declared", name, other), r.meant("services", other, "declare it, or leave it out of depends_on"))
+			r.Refuse(places.at(other), fmt.Sprintf("%s needs %s, which is not declared", name, other), r.meant("services", other, "declare it, or leave it out of depends_on", name))
 			continue
 		}
 		condition, ok := conditions[d.Condition]

@@ -272,11 +272,13 @@ func (r *reader) twice(name, field string) {
 }
 
 // meant begins a remedy with the name of a section that was probably meant.
-func (r *reader) meant(section, name, remedy string) string {
+func (r *reader) meant(section, name, remedy string, but ...string) string {
 	var declared []string
 	for _, t := range r.forest.all(section) {
 		for _, p := range pairs(t.root) {
-			declared = append(declared, p[0].Value)
+			if !slices.Contains(but, p[0].Value) {
+				declared = append(declared, p[0].Value)
+			}
 		}
 	}
 	return source.Meant(name, declared, remedy)

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -174,6 +175,31 @@ func TestVolumeOfADirectoryIsNeverAnothers(t *testing.T) {
 		}
 		if want == "data data_sub" && !strings.Contains(r.Notes.Error(), "lies in data, and each is a volume of its own") {
 			t.Errorf("nobody is told: %v", r.Notes)
+		}
+	}
+}
+
+func TestMessagesHitThePoint(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "a.env"), []byte("A=$NOWHERE\nB=${OTHER:-x}\nC=$A\nD='$QUOTED'\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{
+		"web: {image: a, depends_on: [wab]}":                                    "did you mean",
+		"web: {image: a, x-havre: {domains: ['http://www.example.org/mail/']}}": "write it without http://, like www.example.org/mail:",
+		"web: {image: a, x-havre: {domains: ['https://www.example.org']}}":      `"https://www.example.org" is an address and not a domain`,
+		"web: {image: a, env_file: a.env}":                                      "nothing is known of $NOWHERE, so that is empty",
+	} {
+		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: "c.yml", Content: []byte("name: shop\nservices:\n  " + text + "\n")}}, Dir: dir})
+		said := ""
+		for _, p := range slices.Concat(r.Mistakes, r.Notes) {
+			said += p.Says + "; " + p.Remedy + "\n"
+		}
+		if got := strings.Contains(said, want); got == (want == "did you mean") { // there is nothing else to mean than the service itself
+			t.Errorf("%s: %s", text, said)
+		}
+		if strings.Contains(said, "OTHER") || strings.Contains(said, "QUOTED") || strings.Contains(said, "$A") {
+			t.Errorf("%s: %s", text, said)
 		}
 	}
 }
