@@ -25,7 +25,7 @@ Of the fields below, %d are honoured, %d warned of and %d refused; what is below
 - Variables come from the environment, then from .env in the project's directory; one that is not set is a warning with its line.
 - A relative directory under volumes: (./data:/data) is kept data: a volume of the project that is named by the path. It begins empty, as
   docker makes it, or with what the directory has at the first apply. With :ro it is read when applied and uploaded, as a relative file
-  is: at most 1000 KiB for a file, 500 files and 16 MiB for a project; a directory with more is a volume, too. What is uploaded, and all
+  is: at most 1000 KiB for a file, 200 files in a directory, 500 and 16 MiB in a project; a directory with more is a volume, too. What is uploaded, and all
   of a directory with :ro, cannot be written in the container. Links must stay inside.
 - A volume without a name is called after its service and target: db_var_lib_data. It is kept like any other.
 - A service without restart: runs always. One that others wait for to complete (service_completed_successfully) is not restarted.

@@ -180,7 +180,14 @@ func (f *finder) ports(at string, s Service) {
 	}
 }
 
+// MaxMounts is how much a service mounts, files too. The guard says the same
+// (policy.MaxMounts), and has the last word.
+const MaxMounts = 256
+
 func (f *finder) mounts(at string, p Project, s Service) {
+	if len(s.Mounts) > MaxMounts {
+		f.invalid(at+".mounts", "mount a directory that is a volume in place of many files", "%s mounts %d things, files of directories among them, and may mount %d", s.Name, len(s.Mounts), MaxMounts)
+	}
 	targets := map[string]bool{}
 	for i, m := range s.Mounts {
 		here := fmt.Sprintf("%s.mounts[%d]", at, i)

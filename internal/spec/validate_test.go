@@ -290,3 +290,15 @@ func TestMountsThatLinksCouldLeadAstrayAreFound(t *testing.T) {
 		}
 	}
 }
+
+func TestServiceDoesNotMountMoreThanTheGuardTakes(t *testing.T) {
+	for n, want := range map[int]int{spec.MaxMounts: 0, spec.MaxMounts + 1: 1} {
+		s := spec.Service{Name: "a", Image: "a", Replicas: 1}
+		for i := range n {
+			s.Mounts = append(s.Mounts, spec.Mount{Kind: spec.Tmpfs, Target: fmt.Sprintf("/m%d", i)})
+		}
+		if wrong := spec.Validate(spec.Project{Name: "a", Services: []spec.Service{s}}); len(wrong) != want {
+			t.Errorf("%d: %v", n, wrong)
+		}
+	}
+}

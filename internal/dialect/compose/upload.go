@@ -21,6 +21,7 @@ import (
 // Bounds on what is uploaded with one project.
 const (
 	maxUploads    = 500
+	maxInOne      = 200 // files of one directory: each is a mount, and a container has spec.MaxMounts
 	maxUploadSize = 16 << 20
 )
 
@@ -131,7 +132,7 @@ func (u *uploads) measure(where string) (n int, size int64, fits bool, err error
 		}
 		return nil
 	})
-	return n, size, fits && len(u.files)+n <= maxUploads && int64(u.size)+size <= maxUploadSize, err
+	return n, size, fits && n <= maxInOne && len(u.files)+n <= maxUploads && int64(u.size)+size <= maxUploadSize, err
 }
 
 // volume keeps a directory as a volume of the project that is named by its
@@ -167,7 +168,7 @@ func (u *uploads) volume(at problem.Place, v types.ServiceVolumeConfig, f source
 func (u *uploads) keeps(v types.ServiceVolumeConfig, f source.Fill) string {
 	why := "is kept as"
 	if !u.written[beside(v.Source)] {
-		why = fmt.Sprintf("is larger than what travels with a project (%d files of %d KiB each, %d MiB), so it is kept as", maxUploads, spec.MaxFile/1024, maxUploadSize>>20)
+		why = fmt.Sprintf("is larger than what travels with a project (%d files of %d KiB each, %d MiB in all), so it is kept as", maxInOne, spec.MaxFile/1024, maxUploadSize>>20)
 	}
 	if f.Files == 0 {
 		return fmt.Sprintf("%s %s the volume %s of the project, which begins empty", v.Source, why, f.Volume)
