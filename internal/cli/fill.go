@@ -50,7 +50,9 @@ func (c *console) fill(ctx context.Context, cl *client.Client, want wish, p api.
 		if i < 0 {
 			continue
 		}
-		x := &copying{console: c, cl: cl, archive: true}
+		tells := *c
+		tells.format = "text" // with -o json the output is one step a line, and this is none
+		x := &copying{console: &tells, cl: cl, archive: true}
 		t := api.Target{Name: p.Project + "/" + due.Volume, Environment: p.Environment}
 		err := x.send(func(w *tar.Writer) error { return x.pack(w, want.fills[i].Dir, "") }, func(r io.Reader) error { return cl.Fill(ctx, t, r) }, copyEnd{t.Name, "/"})
 		if err != nil {
