@@ -94,6 +94,18 @@ func (d *Deployer) holdFilling(f Filling) (release func(), err error) {
 	}, nil
 }
 
+// fills tells whether a volume of a project is being filled.
+func (d *Deployer) fills(p spec.ProjectID) bool {
+	d.fillings.Lock()
+	defer d.fillings.Unlock()
+	for key := range d.filling {
+		if strings.HasPrefix(key, string(p)+"/") {
+			return true
+		}
+	}
+	return false
+}
+
 // awaiting finds a volume that waits to be filled, and the service that it is
 // made for: the first that writes to it, else the first that mounts it.
 func (d *Deployer) awaiting(ctx context.Context, t api.Target) (*project.Record, Filling, error) {

@@ -147,3 +147,26 @@ func TestVolumeThatHoldsDataIsNotFilled(t *testing.T) {
 		}
 	})
 }
+
+func TestNobodyWaitsForEverForWhatNobodySends(t *testing.T) {
+	in(t, func(t *testing.T, w *world) {
+		began := time.Now()
+		_, ended := w.begin(t.Context())
+		err := <-ended
+		if problem.KindOf(err) != problem.Failed || !strings.Contains(err.Error(), "it waits for the volume data to be filled with what ./data has, and nobody sends it") || time.Since(began) > 6*time.Minute {
+			t.Errorf("after %s: %v", time.Since(began), err)
+		}
+		_, ended = w.begin(t.Context())
+		err = w.Fill(t.Context(), api.Target{Name: "shop/data"}, func(ctx context.Context, f deploy.Filling) error {
+			time.Sleep(time.Hour) // much to send
+			_, _, err := w.cluster.EnsureVolume(ctx, f.Volume)
+			return err
+		})
+		if err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err != nil {
+			t.Errorf("while it is sent: %v", err)
+		}
+	})
+}

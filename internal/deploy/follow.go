@@ -22,6 +22,7 @@ type watch struct {
 	since    time.Time        // the loop must have looked after it
 	view     project.View     // what there is to see just now
 	until    time.Time        // what serves and is not well by then has failed
+	sent     time.Time        // a volume that nobody fills by then is not filled
 }
 
 // recovery is how long what serves may take to be well after a change.
@@ -33,6 +34,7 @@ const recovery = 5 * time.Minute
 func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress)) error {
 	told := map[string]api.Step{}
 	w.until = time.Now().Add(recovery)
+	w.sent = w.until
 	tick := time.NewTicker(step)
 	defer tick.Stop()
 	for {
@@ -44,6 +46,9 @@ func (d *Deployer) follow(ctx context.Context, w watch, report func(api.Progress
 			return err
 		}
 		w.view = d.view(records)
+		if d.fills(r.ID) {
+			w.sent = time.Now().Add(recovery)
+		}
 		if done, wrong := d.progress(w, r, told, report); done {
 			return wrong.AsError()
 		}
@@ -90,6 +95,9 @@ func (d *Deployer) progress(w watch, r project.Record, told map[string]api.Step,
 		e := project.Ended(r, s, st, view)
 		if settled, _ := s.Settled(); settled && !e.Done && time.Now().After(w.until) {
 			e = project.End{Done: true}
+		}
+		if !e.Done && r.Unfilled(s) && time.Now().After(w.sent) {
+			e = project.End{Done: true, Why: st.Says + ", and nobody sends it"}
 		}
 		all = all && e.Done
 		if e.Done && !e.OK {

@@ -42,6 +42,12 @@ func (r *Record) Awaiting(volume string) bool {
 	return slices.ContainsFunc(r.Awaits, func(a Await) bool { return a.Volume == volume })
 }
 
+// Unfilled tells whether the target of s waits for a volume to be filled.
+func (r *Record) Unfilled(s *Service) bool {
+	t := s.Rollout(s.Target)
+	return t != nil && s.Target != s.Active && slices.ContainsFunc(t.Spec.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Volume && r.Awaiting(m.Source) })
+}
+
 // Service is what is remembered of a service.
 type Service struct {
 	ID       spec.ServiceID
