@@ -411,13 +411,10 @@ type inTurn struct{ front *front }
 // or of the one that took its place while the request was held.
 func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r)
-	for held := (holding{}); ; {
+	for held := (holding{began: v.began, most: t.front.set.Hold}); ; {
 		answer, err := once(r, v)
 		if err == nil || !errors.As(err, new(unreached)) {
 			return answer, err
-		}
-		if held.began.IsZero() {
-			held = t.front.hold()
 		}
 		now, status := t.front.find(v.asked)
 		if status != 0 || now == v.way && !held.wait(r.Context(), v.way) {
