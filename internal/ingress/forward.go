@@ -404,7 +404,7 @@ func cookieOf(r *http.Request, name string) string {
 
 // inTurn is the transport to a way's containers. Another one is tried only
 // where a container did not take the connection at all: what may have reached
-// an app is sent to nobody else, and not to the same one again.
+// an app is sent again only where wire says that this does no harm.
 type inTurn struct{ front *front }
 
 // RoundTrip sends r to one of the containers of the way that its visit goes,
