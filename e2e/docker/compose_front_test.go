@@ -80,6 +80,19 @@ func TestWhatTheIngressShallDoIsPassedOn(t *testing.T) {
 		}
 		return nil
 	})
+	lab.Eventually(t, "that to be told", func(ctx context.Context) error {
+		ill, err := h.service(ctx, "fronted.ill")
+		if err == nil && (ill.State != "failing" || ill.Healthy != 0) {
+			err = fmt.Errorf("%+v", ill)
+		}
+		return err
+	})
+	has(t, "why", h.must(t, "why", "fronted.ill"), "GET /health is answered with 503")
+	has(t, "the events", h.must(t, "events", "fronted.ill"), "GET /health is answered with 503")
+	h.must(t, "stop", "fronted.below")
+	if got := h.posts(t, "http://below.fronted.test/at/", ""); got.StatusCode != http.StatusServiceUnavailable || got.Header.Get("Retry-After") == "" {
+		t.Errorf("at a stopped service's name: %s, %v", got.Status, got.Header)
+	}
 	h.hearsWhoCalls(t, 18272)
 	if got := h.says(t, 18273, "a word"); got != "v1 a word" {
 		t.Errorf("over UDP it says %q", got)

@@ -104,6 +104,10 @@ func TestWhomTheIngressSendsNobodyToIsTold(t *testing.T) {
 		}
 		w.cluster.Sicken(found, 2)
 		time.Sleep(2 * time.Second)
+		checked.Environment = map[string]string{"ANOTHER": "rollout"}
+		w.must("shop", checked) // what the check finds is no failure of a deploy
+		time.Sleep(2 * time.Second)
+		w.why("web", "fails: the ingress sends nobody to it", "", "")
 		checked.Front.Check = spec.Check{}
 		w.must("shop", checked)
 		w.why("web", "runs: 2 of 2", "", "")

@@ -404,20 +404,17 @@ func cookieOf(r *http.Request, name string) string {
 
 // inTurn is the transport to a way's containers. Another one is tried only
 // where a container did not take the connection at all: what may have reached
-// an app is sent to nobody else, and not to the same one again.
+// an app is sent again only where wire says that this does no harm.
 type inTurn struct{ front *front }
 
 // RoundTrip sends r to one of the containers of the way that its visit goes,
 // or of the one that took its place while the request was held.
 func (t inTurn) RoundTrip(r *http.Request) (*http.Response, error) {
 	v := visitOf(r)
-	for held := (holding{}); ; {
+	for held := (holding{began: v.began, most: t.front.set.Hold}); ; {
 		answer, err := once(r, v)
 		if err == nil || !errors.As(err, new(unreached)) {
 			return answer, err
-		}
-		if held.began.IsZero() {
-			held = t.front.hold()
 		}
 		now, status := t.front.find(v.asked)
 		if status != 0 || now == v.way && !held.wait(r.Context(), v.way) {

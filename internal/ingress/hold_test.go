@@ -2,8 +2,10 @@ package ingress_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"testing"
@@ -107,5 +109,56 @@ func TestStoppedServiceKeepsItsNames(t *testing.T) {
 	if err == nil {
 		c.Close()
 		t.Error("another one answers for a name that is passed through")
+	}
+}
+
+// Its predecessor took its time to leave, and it takes its own until it listens:
+// who was held for the one has not used up the patience for the other.
+func TestWhoWasHeldLongWaitsForWhatHasJustStarted(t *testing.T) {
+	t.Parallel()
+	w, port := open(t, func(s *ingress.Settings) { s.Hold = 25 * time.Second }), freePort(t)
+	table := web(t)
+	table.TCP = onlyTCP(port).TCP
+	w.must(table)
+	answered := make(chan error, 2)
+	go func() {
+		r, err := browser(t, table.HTTPPort).Get("http://www.example/")
+		if err == nil && r.StatusCode != http.StatusOK {
+			err = errors.New(r.Status)
+		}
+		answered <- err
+	}()
+	go func() {
+		c := dial(t, port)
+		fmt.Fprint(c, "GET / HTTP/1.1\r\nHost: www.example\r\n\r\n")
+		_, err := c.Read(make([]byte, 1))
+		answered <- err
+	}()
+	still := func(d time.Duration) {
+		t.Helper()
+		select {
+		case err := <-answered:
+			t.Fatalf("answered too soon: %v", err)
+		case <-time.After(d):
+		}
+	}
+	still(6 * time.Second)
+	at := netip.MustParseAddr("127.0.1.99")
+	inside := freePort(t)
+	target := w.placed(at, inside)
+	table.HTTP[0].Targets, table.TCP[0].Targets = []route.Target{target}, []route.Target{target}
+	w.must(table)
+	still(time.Second)
+	l, err := net.Listen("tcp", netip.AddrPortFrom(at, inside).String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: says("hi")}
+	go server.Serve(l)
+	defer server.Close()
+	for range 2 {
+		if err := <-answered; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -242,7 +242,7 @@ func (v *visit) judge(r *http.Request) (status int) {
 	}
 	escapeOdd(r.URL)
 	client := v.from.client.Addr()
-	for held, first := (holding{v.began, v.front.set.Hold}), true; ; first = false {
+	for held, first := (holding{began: v.began, most: v.front.set.Hold}), true; ; first = false {
 		w, status := v.front.find(r)
 		if status != 0 {
 			if status == http.StatusBadRequest {

@@ -415,7 +415,7 @@ func clientOf(a net.Addr) netip.Addr {
 // A connection that no container takes is held: while there is none, as when
 // one that writes is stopped before its successor starts, for Settings.Hold;
 // while there are some that refuse, as when one starts again, for at most
-// refusing. It is asked again each pause. Nothing was sent, so nothing repeats.
+// refusing of that time. It is asked again each pause. Nothing was sent, so nothing repeats.
 const (
 	refusing = 5 * time.Second
 	pause    = 50 * time.Millisecond
@@ -423,23 +423,25 @@ const (
 
 // holding is one connection's patience.
 type holding struct {
-	began time.Time
-	most  time.Duration
+	began   time.Time
+	most    time.Duration
+	refused time.Time // since when there are containers, and all refuse
 }
 
-func (f *front) hold() holding { return holding{time.Now(), f.set.Hold} }
+func (f *front) hold() holding { return holding{began: time.Now(), most: f.set.Hold} }
 
 // wait waits a moment before the next try; it is false when patience has ended,
 // as it has at once for what is not to run.
-func (h holding) wait(ctx context.Context, w *way) bool {
-	if w.stopped {
+func (h *holding) wait(ctx context.Context, w *way) bool {
+	now := time.Now()
+	switch {
+	case w.stopped || now.Sub(h.began) >= h.most:
 		return false
-	}
-	most := h.most
-	if len(w.backends) > 0 {
-		most = min(most, refusing)
-	}
-	if time.Since(h.began) >= most {
+	case len(w.backends) == 0:
+		h.refused = time.Time{}
+	case h.refused.IsZero(): // one that has just started may not listen yet
+		h.refused = now
+	case now.Sub(h.refused) >= refusing:
 		return false
 	}
 	t := time.NewTimer(pause)

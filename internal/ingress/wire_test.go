@@ -91,7 +91,7 @@ func TestRequestThatIsAnsweredInPartIsNotAskedAgain(t *testing.T) {
 			if request == 1 {
 				return fine
 			}
-			return "HTTP/1.1 200 OK\r\nContent-Le"
+			return "HTTP/1.1 200 OK\r\nX: y\r\n"
 		},
 		"a new connection": func(int, int) string { return "" },
 	} {

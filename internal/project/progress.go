@@ -9,6 +9,7 @@ import (
 
 // Progress says how far a service is, for who waits for it.
 func Progress(r Record, s *Service, v View, out Outside) api.Step {
+	out.Sick = nil // a deploy is done when its containers are well; an app may answer the ingress's check later
 	a := Status(r, s, v, out)
 	st := api.Step{Name: s.Name, State: a.State, Says: a.Says}
 	switch a.State {
