@@ -16,6 +16,7 @@ import (
 
 	"havre/internal/dialect/compose"
 	"havre/internal/dialect/geard"
+	"havre/internal/dialect/normal"
 	"havre/internal/dialect/source"
 	"havre/internal/problem"
 	"havre/internal/secret"
@@ -97,7 +98,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 // Read makes of the text is the project again. beyond says what plain Compose
 // has no words for.
 func Write(p spec.Project) (text []byte, beyond []string, err error) {
-	w, err := compose.Write(p)
+	w, err := normal.Write(p)
 	return w.Text, w.Beyond, err
 }
 

@@ -1,4 +1,5 @@
-package compose
+// Package normal writes a project as Compose with x-havre in its normal form.
+package normal
 
 import (
 	"bytes"
@@ -14,6 +15,19 @@ import (
 
 	"havre/internal/spec"
 )
+
+// extension is Havre's own key.
+const extension = "x-havre"
+
+// inMemory is where secrets are unless the person says otherwise.
+const inMemory = "/run/secrets"
+
+// conditions in our words and Compose's.
+var conditions = map[spec.Condition]string{
+	spec.Started:   "service_started",
+	spec.Healthy:   "service_healthy",
+	spec.Completed: "service_completed_successfully",
+}
 
 // Written is a project as a Compose file.
 type Written struct {
@@ -168,13 +182,9 @@ func aliases(names []string) *yaml.Node {
 func dependsOn(needs []spec.Need) *yaml.Node {
 	m := mapping{}
 	for _, n := range needs {
-		for words, condition := range conditions {
-			if condition == n.Condition && words != "" {
-				one := mapping{}
-				one.put("condition", text(words))
-				m.put(n.Service, one.node())
-			}
-		}
+		one := mapping{}
+		one.put("condition", text(conditions[n.Condition]))
+		m.put(n.Service, one.node())
 	}
 	return m.some()
 }
