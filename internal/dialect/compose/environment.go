@@ -4,11 +4,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 
+	"havre/internal/dialect/source"
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
@@ -76,7 +76,7 @@ func (r *reader) envFile(at problem.Place, f types.EnvFile, env map[string]strin
 		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, reason(err)), remedy)
 		return
 	}
-	if err := dotenv.ParseWithFormat(strings.NewReader(string(content)), path, env, lookup, ""); err != nil {
+	if err := assign(r.Reading, source.Text{Name: path, Content: content}, env, lookup); err != nil {
 		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, plain(err, path)), remedy)
 	}
 }

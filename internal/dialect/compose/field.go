@@ -20,6 +20,7 @@ type Field struct {
 	Says    string   // honoured: how it is read; otherwise why it is not
 	Remedy  string   // what to do instead
 	Fine    []string // values that ask for what happens anyway
+	Mild    []string // values without which the app runs all the same, with a warning
 	own     bool     // the code that reads it says what there is to say
 }
 
@@ -127,7 +128,7 @@ var topFields = []Field{
 	{Path: "networks.*.driver_opts", Verdict: Refused, Says: "the network's options are not free to choose", Remedy: ownNetwork},
 	{Path: "networks.*.ipam", Verdict: Warned, Says: "Havre chooses the addresses itself", Remedy: "take it out, and use names in place of addresses"},
 	{Path: "networks.*.external", Verdict: Refused, Says: "a network that several projects share would let all of them meet", Remedy: "link to the services that are needed: x-havre: {links: [project/service]}", Fine: []string{"false"}},
-	{Path: "networks.*.internal", Verdict: Refused, Says: "a network without a way out comes in a later release", Remedy: leaveOut, Fine: []string{"false"}},
+	{Path: "networks.*.internal", Verdict: Warned, Says: "the project's network has a way out; one without comes in a later release", Remedy: leaveOut, Fine: []string{"false"}},
 	{Path: "networks.*.attachable", Verdict: Warned, Says: "nothing else is attached to a project's network", Remedy: leaveOut},
 	{Path: "networks.*.labels", Verdict: Warned, Says: "networks get no labels", Remedy: leaveOut},
 	{Path: "networks.*.enable_ipv4", Verdict: Refused, Says: "the project's network has IPv4", Remedy: ownNetwork, Fine: []string{"true"}},
@@ -230,7 +231,7 @@ var reachFields = []Field{
 	{Path: "services.*.networks.*.gw_priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
 	{Path: "services.*.networks.*.priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
 	{Path: "services.*.networks.*.use_service_name_alias", Verdict: Refused, Says: "a service is always reached by its name", Remedy: leaveOut, Fine: []string{"true"}},
-	{Path: "services.*.network_mode", Verdict: Refused, Says: "a service is on its project's network and nowhere else", Remedy: "take it out, and publish ports with ports:"},
+	{Path: "services.*.network_mode", Verdict: Refused, Says: "a service is on its project's network and nowhere else", Remedy: "take it out, and publish ports with ports:", Mild: []string{"bridge", "default", "none"}},
 	{Path: "services.*.net", Verdict: Refused, Says: "this old form of network_mode is gone from Compose too", Remedy: leaveOut},
 	{Path: "services.*.mac_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: leaveOut},
 	{Path: "services.*.dns", Verdict: Honoured, Says: "servers for names from outside the project; not those on loopback"},

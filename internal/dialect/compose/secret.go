@@ -158,28 +158,21 @@ func (c *checker) hold() {
 	}
 }
 
-// names are those of a section, in the order of the files. One that is reset
-// or overridden somewhere is the library's to judge.
+// names are those of a section, in the order of the files.
 func (f forest) names(section string) []string {
-	var all, open []string
+	var all []string
 	for _, t := range f {
 		_, n := child(t.root, section)
-		if n == nil || n.Kind != yaml.MappingNode || resets(n) {
+		if n == nil || n.Kind != yaml.MappingNode {
 			continue
 		}
 		for _, p := range pairs(n) {
-			if strings.HasPrefix(p[0].Value, "x-") {
-				continue
-			}
-			if resets(p[1]) || p[1].Kind == yaml.MappingNode && slices.ContainsFunc(p[1].Content, resets) {
-				open = append(open, p[0].Value)
-			}
-			if !slices.Contains(all, p[0].Value) {
+			if !strings.HasPrefix(p[0].Value, "x-") && !slices.Contains(all, p[0].Value) {
 				all = append(all, p[0].Value)
 			}
 		}
 	}
-	return slices.DeleteFunc(all, func(name string) bool { return slices.Contains(open, name) })
+	return all
 }
 
 // holder is a field that says what something holds.

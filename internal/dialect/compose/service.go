@@ -293,9 +293,9 @@ func (r *reader) restart(name string, s types.ServiceConfig) spec.Restart {
 			attempts = int(min(*p.MaxAttempts, 1<<30))
 		}
 		switch p.Condition {
-		case "none":
+		case "none", "no":
 			return spec.Restart{Policy: spec.Never}
-		case "any":
+		case "any", "always", "unless-stopped": // docker compose takes the words of restart:, too
 			return spec.Restart{Policy: spec.Always}
 		case "on-failure":
 			return spec.Restart{Policy: spec.OnFailure, Attempts: attempts}
