@@ -14,6 +14,7 @@ import (
 // wish is what files declare, and how images are made that it needs.
 type wish struct {
 	api.Apply
+	read   dialect.Result
 	builds []dialect.Build
 	anew   bool // build all of them, there or not
 }
@@ -44,7 +45,7 @@ func (w wish) due(p api.Plan) []dialect.Build {
 // building shows what is to be built.
 func (c *console) building(due []dialect.Build, say func(format string, args ...any)) {
 	for _, b := range due {
-		say("build image %s from %s", b.Image, b.Dir)
+		say("build image %s from %s", b.Image, b.Context())
 	}
 }
 

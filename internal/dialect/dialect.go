@@ -52,7 +52,16 @@ type Result struct {
 	Secrets map[string]secret.Text // what its own secrets hold, by name
 	Builds  []Build                // how images are made that are not there yet, by service
 	Notes   []*problem.Problem     // what the person should know, each with its place
+	LeftOut []string               // services of the files of which no profile is chosen
 	Dialect string                 // Compose or Geard
+	held    map[string]source.Held // where the secrets have what they hold from
+}
+
+// Normal writes the project of files as Write does. What only the files know
+// is in it: how images are built, and where secrets have their values from.
+func (r Result) Normal() (text []byte, beyond []string, err error) {
+	w, err := normal.Write(r.Project, normal.Files{Builds: r.Builds, Held: r.held})
+	return w.Text, w.Beyond, err
 }
 
 // Read reads files into a project.
@@ -90,7 +99,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 	if len(r.Mistakes) > 0 {
 		return Result{Notes: result.Notes, Dialect: result.Dialect}, source.Tidy(r.Mistakes)
 	}
-	result.Project, result.Secrets, result.Builds = r.Project, r.Secrets, r.Builds
+	result.Project, result.Secrets, result.Builds, result.LeftOut, result.held = r.Project, r.Secrets, r.Builds, r.LeftOut, r.Held
 	return result, nil
 }
 
@@ -98,7 +107,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 // Read makes of the text is the project again. beyond says what plain Compose
 // has no words for.
 func Write(p spec.Project) (text []byte, beyond []string, err error) {
-	w, err := normal.Write(p)
+	w, err := normal.Write(p, normal.Files{})
 	return w.Text, w.Beyond, err
 }
 

@@ -176,6 +176,7 @@ func (r *reader) services() {
 		disabled = append(disabled, name)
 	}
 	slices.Sort(disabled)
+	r.LeftOut = disabled
 	for _, name := range disabled {
 		r.Warn(r.at(name, "profiles"), fmt.Sprintf("service %s is left out: none of its profiles is chosen", name),
 			"choose one: COMPOSE_PROFILES="+strings.Join(r.project.DisabledServices[name].Profiles, ","))

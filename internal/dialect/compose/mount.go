@@ -76,7 +76,9 @@ func (m placedMount) under(other placedMount) bool {
 	return m.whole != other.whole && below(other.whole, m.whole) && (m.Target == other.whole || below(m.Target, other.whole))
 }
 
-func below(target, dir string) bool { return strings.HasPrefix(target, strings.TrimSuffix(dir, "/")+"/") }
+func below(target, dir string) bool {
+	return strings.HasPrefix(target, strings.TrimSuffix(dir, "/")+"/")
+}
 
 // clean drops the slash that people like to end a directory with.
 func clean(target string) string {
