@@ -81,7 +81,7 @@ const (
 
 // buildFields say how an image is made, by the engine's classic builder.
 var buildFields = []Field{
-	{Path: "services.*.build.context", Verdict: Honoured, Says: "a directory of this machine; absent: the file's"},
+	{Path: "services.*.build.context", Verdict: Honoured, Says: "a directory of this machine; absent: the file's; or a repository, https://….git#REF:DIR, that git fetches where havre apply runs"},
 	{Path: "services.*.build.dockerfile", Verdict: Honoured, Says: "a file in the context; absent: Dockerfile"},
 	{Path: "services.*.build.args", Verdict: Honoured, Says: "what ARG stands for; without a value: the variable of this name of whoever applies"},
 	{Path: "services.*.build.target", Verdict: Honoured, Says: "the stage to stop at"},
@@ -114,7 +114,7 @@ var topFields = []Field{
 	{Path: "name", Verdict: Honoured, Says: "the project's name; absent: the name of the directory, in lower case"},
 	{Path: "services", Verdict: Honoured, Says: "the services"},
 	{Path: "services.*", Verdict: Honoured, Says: "a service; its name is how others reach it"},
-	{Path: "include", Verdict: Honoured, Says: "files below the project's directory; a service is declared in one of them only"},
+	{Path: "include", Verdict: Honoured, Says: "files of this machine; what the file itself says goes before what it includes"},
 	{Path: "include[].path", Verdict: Honoured, Says: "a file, or several that are merged"},
 	{Path: "include[].project_directory", Verdict: Honoured, Says: "where its relative paths start; absent: beside the file"},
 	{Path: "include[].env_file", Verdict: Honoured, Says: "variables for it; absent: .env in its directory"},
@@ -188,9 +188,9 @@ var runFields = []Field{
 	{Path: "services.*.init", Verdict: Honoured, Says: "a small init process reaps children"},
 	{Path: "services.*.restart", Verdict: Honoured, Says: "absent: always, except for a service that others wait for to complete; unless-stopped is always"},
 	{Path: "services.*.profiles", Verdict: Honoured, Says: "left out with a warning unless COMPOSE_PROFILES names one of them"},
-	{Path: "services.*.extends", Verdict: Honoured, Says: "another service of this file or of one below the project's directory"},
+	{Path: "services.*.extends", Verdict: Honoured, Says: "another service of this file, of one that it includes, or of another one of this machine"},
 	{Path: "services.*.extends.service", Verdict: Honoured, Says: "its name"},
-	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file below the project's directory; its relative paths start beside it"},
+	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file; its relative paths start beside it"},
 	{Path: "services.*.container_name", Verdict: Warned, Says: "honoured as one more name on the network; containers get other names in the engine", Remedy: "use networks: {default: {aliases: […]}}", own: true},
 	{Path: "services.*.build", Verdict: Honoured, Says: "havre apply builds the image when the environment lacks it, at each apply with pull_policy: build, and all with --build; without image: it is PROJECT-SERVICE"},
 	{Path: "services.*.pull_policy", Verdict: Honoured, Says: "at an apply, before anything stops: always, never, missing, if_not_present; daily, weekly, refresh and every_… are always, build is never; absent: missing, with build: never"},
