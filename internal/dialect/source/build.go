@@ -6,8 +6,8 @@ import "havre/internal/problem"
 // makes it; the project itself knows the image by its name only.
 type Build struct {
 	Service    string
-	Image      string   // name of what is made
-	Dir        string   // the context, a directory of this machine, or in the repository
+	Image      string // name of what is made
+	Dir        string // the context, a directory of this machine, or in the repository
 	Repository Repository
 	Dockerfile string   // path from Dir; "" is Dockerfile
 	Target     string   // stage to stop at; "" is the last one
