@@ -24,7 +24,7 @@ var tongues = map[string][]string{
 	"github.com/containerd/errdefs":          {"swarm"},
 	"github.com/moby/patternmatcher/":        {"cli"},
 	"github.com/compose-spec/compose-go/v2/": {"dialect/compose"},
-	"go.yaml.in/yaml/v4":                     {"dialect/compose"},
+	"go.yaml.in/yaml/v4":                     {"dialect/compose", "dialect/normal"},
 	"github.com/danielgtaylor/huma/v2/":      {"server"},
 	"github.com/coder/websocket":             {"server", "client"},
 	"net/http/httputil":                      {"ingress"},

@@ -53,6 +53,9 @@ func (c *console) apply(ctx context.Context, cl *client.Client, want wish, yes b
 	if err != nil {
 		return err
 	}
+	if err := want.kept(p); err != nil {
+		return err
+	}
 	if err := want.unreadable(p); err != nil {
 		return err
 	}

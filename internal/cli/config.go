@@ -5,7 +5,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"havre/internal/dialect"
 	"havre/internal/role"
 )
 
@@ -49,7 +48,7 @@ func newConfigShow(c *console) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		text, _, err := dialect.Write(want.Project)
+		text, _, err := want.read.Normal()
 		if err == nil {
 			_, err = c.out.Write(text)
 		}

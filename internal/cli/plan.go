@@ -46,6 +46,9 @@ func (p *planOnly) flags(cmd *cobra.Command) {
 // planned asks for a plan and shows it.
 func (c *console) planned(ctx context.Context, cl *client.Client, want wish, exit bool) error {
 	p, err := cl.Plan(ctx, want.draft())
+	if err == nil {
+		err = want.kept(p)
+	}
 	if err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func (c *console) read(cmd *cobra.Command, d declaration) (wish, error) {
 	if err != nil {
 		return wish{}, coded{exitInput, err}
 	}
-	want := wish{Apply: api.Apply{Environment: env, Project: result.Project, Fills: offered(result.Fills)}, builds: result.Builds, fills: result.Fills}
+	want := wish{Apply: api.Apply{Environment: env, Project: result.Project, Fills: offered(result.Fills)}, read: result, builds: result.Builds, fills: result.Fills}
 	for _, name := range slices.Sorted(maps.Keys(result.Secrets)) {
 		want.Secrets = append(want.Secrets, api.SecretValue{Name: name, Value: secret.Sent(result.Secrets[name].Reveal())})
 	}

@@ -16,6 +16,7 @@ import (
 
 	"havre/internal/dialect/compose"
 	"havre/internal/dialect/geard"
+	"havre/internal/dialect/normal"
 	"havre/internal/dialect/source"
 	"havre/internal/problem"
 	"havre/internal/secret"
@@ -55,7 +56,16 @@ type Result struct {
 	Builds  []Build                // how images are made that are not there yet, by service
 	Fills   []Fill                 // with what new volumes begin, those of directories that have something
 	Notes   []*problem.Problem     // what the person should know, each with its place
+	LeftOut []string               // services of the files of which no profile is chosen
 	Dialect string                 // Compose or Geard
+	held    map[string]source.Held // where the secrets have what they hold from
+}
+
+// Normal writes the project of files as Write does. What only the files know
+// is in it: how images are built, and where secrets have their values from.
+func (r Result) Normal() (text []byte, beyond []string, err error) {
+	w, err := normal.Write(r.Project, normal.Files{Builds: r.Builds, Held: r.held})
+	return w.Text, w.Beyond, err
 }
 
 // Read reads files into a project.
@@ -94,6 +104,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 		return Result{Notes: result.Notes, Dialect: result.Dialect}, source.Tidy(r.Mistakes)
 	}
 	result.Project, result.Secrets, result.Builds, result.Fills = r.Project, r.Secrets, r.Builds, r.Fills
+	result.LeftOut, result.held = r.LeftOut, r.Held
 	return result, nil
 }
 
@@ -101,7 +112,7 @@ func Read(ctx context.Context, q Request) (Result, error) {
 // Read makes of the text is the project again. beyond says what plain Compose
 // has no words for.
 func Write(p spec.Project) (text []byte, beyond []string, err error) {
-	w, err := compose.Write(p)
+	w, err := normal.Write(p, normal.Files{})
 	return w.Text, w.Beyond, err
 }
 

@@ -24,7 +24,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 var outputs = []string{"project.json", "notes", "errors"}
 
 // TestFilesReadAsRecorded reads each archive of testdata. Its comment tells a
-// story and may have lines "files:", "env:", "project:", "offset:", "stdin:".
+// story and may have lines "files:", "env:", "variable:", "project:", "offset:",
+// "stdin:".
 func TestFilesReadAsRecorded(t *testing.T) {
 	archives, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(archives) == 0 {
@@ -109,6 +110,9 @@ func unpack(t *testing.T, a *txtar.Archive) dialect.Request {
 				name, value, _ := strings.Cut(pair, "=")
 				q.Env[name] = value
 			}
+		case "variable":
+			name, value, _ := strings.Cut(value, "=")
+			q.Env = map[string]string{name: value}
 		}
 	}
 	return q

@@ -81,6 +81,9 @@ func composeReference() string {
 		if len(f.Fine) > 0 {
 			verdict += " unless " + strings.Join(f.Fine, ", ")
 		}
+		if len(f.Mild) > 0 {
+			verdict += "; warned with " + strings.Join(f.Mild, ", ")
+		}
 		fmt.Fprintf(&table, "| `%s` | %s | %s | %s |\n", name, verdict, cell(f.Says), cell(f.Remedy))
 	}
 	return fmt.Sprintf(composeIntro, count[compose.Honoured], count[compose.Warned], count[compose.Refused]) + table.String()

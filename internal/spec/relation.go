@@ -27,8 +27,8 @@ func (f *finder) relations(at string, p Project, s Service) {
 		} else if _, ok := p.Service(l.To); !ok {
 			f.invalid(here, "declare it, or remove the link; a service of another project is written as project/"+l.To, "target %s not found for source %s", l.To, s.Name)
 		}
-		if l.Alias != "" && !ValidName(l.Alias) {
-			f.invalid(here, nameRemedy, "%q cannot be an alias", l.Alias)
+		if l.Alias != "" && !ValidAlias(l.Alias) {
+			f.invalid(here, aliasRemedy, "%q cannot be an alias", l.Alias)
 		}
 	}
 }

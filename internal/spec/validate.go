@@ -20,6 +20,7 @@ type Mistake struct {
 
 var (
 	nameForm     = pattern.New(`^[a-zA-Z0-9]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9])?$`)
+	aliasForm    = pattern.New(`^[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?(\.[a-zA-Z0-9_]([a-zA-Z0-9_-]{0,61}[a-zA-Z0-9_])?)*$`)
 	environForm  = pattern.New(`^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$`)
 	volumeForm   = pattern.New(`^[a-zA-Z0-9][a-zA-Z0-9_.-]{0,127}$`)
 	variableForm = pattern.New(`^[^=\x00\s]+$`)
@@ -36,6 +37,13 @@ func LooksLikeID(name string) bool { return idLike.MatchString(name) }
 
 // ValidName tells whether name can name a project or a service.
 func ValidName(name string) bool { return nameForm.MatchString(name) && !LooksLikeID(name) }
+
+// ValidAlias tells whether name can be one more name of a service on a network.
+// The engine's DNS answers names with dots, too.
+func ValidAlias(name string) bool {
+	like := func(label string) bool { return LooksLikeID(strings.ToLower(label)) }
+	return len(name) <= 253 && aliasForm.MatchString(name) && !slices.ContainsFunc(strings.Split(name, "."), like)
+}
 
 // ValidEnvironment tells whether name can name an environment.
 func ValidEnvironment(name string) bool { return environForm.MatchString(name) && !LooksLikeID(name) }
@@ -58,6 +66,8 @@ func (f *finder) add(where string, p *problem.Problem) {
 func (f *finder) invalid(where, remedy, format string, args ...any) {
 	f.add(where, problem.New(problem.Invalid, format, args...).With("%s", remedy))
 }
+
+const aliasRemedy = "use letters, digits, - and _, at most 63 characters between two dots, and not the form of a container id (12 or more hexadecimal digits)"
 
 const nameRemedy = "use letters, digits, - and _, at most 63 characters, and not the form of a container id (12 or more hexadecimal digits)"
 
@@ -128,8 +138,8 @@ func (f *finder) service(at string, p Project, s Service) {
 
 func (f *finder) names(at string, s Service) {
 	for i, a := range s.Aliases {
-		if !ValidName(a) {
-			f.invalid(fmt.Sprintf("%s.aliases[%d]", at, i), nameRemedy, "%q cannot be an alias", a)
+		if !ValidAlias(a) {
+			f.invalid(fmt.Sprintf("%s.aliases[%d]", at, i), aliasRemedy, "%q cannot be an alias", a)
 		}
 	}
 	if s.Hostname != "" && !ValidName(s.Hostname) && (!hostForm.MatchString(s.Hostname) || LooksLikeID(s.Hostname)) {

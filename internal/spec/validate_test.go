@@ -78,7 +78,7 @@ func TestMistakesAreFoundWhereTheyAre(t *testing.T) {
 		"needs in a circle":       {func(p *spec.Project) { p.Services[0].Needs = []spec.Need{{Service: "web", Condition: spec.Started}} }, "services.db.needs"},
 		"need of oneself":         {func(p *spec.Project) { web(p).Needs[0].Service = "web" }, "services.web.needs"},
 		"link to nobody":          {func(p *spec.Project) { web(p).Links[0].To = "x" }, "services.web.links[0]"},
-		"link's alias":            {func(p *spec.Project) { web(p).Links[0].Alias = "a.b" }, "services.web.links[0]"},
+		"link's alias":            {func(p *spec.Project) { web(p).Links[0].Alias = "a..b" }, "services.web.links[0]"},
 		"alias of another":        {func(p *spec.Project) { web(p).Links[0].Alias = "Web" }, "services.web.links[0]"},
 		"alias of two":            {func(p *spec.Project) { web(p).Links[1].Alias = "store" }, "services.web.links[1]"},
 		"domain":                  {func(p *spec.Project) { web(p).Domains[0].Host = "https://a" }, "services.web.domains[0]"},

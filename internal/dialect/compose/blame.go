@@ -75,9 +75,6 @@ func (b *blame) entry(ctx context.Context, entries *yaml.Node, path []*yaml.Node
 func (b *blame) value(ctx context.Context, parent *yaml.Node, path []*yaml.Node) {
 	key := path[len(path)-1]
 	_, value := child(parent, key.Value)
-	if resets(value) {
-		return
-	}
 	for {
 		err := b.alone(ctx, path, value)
 		if err == nil {
@@ -263,7 +260,11 @@ func said(err error) string {
 	if errors.As(err, &numeric) {
 		return fmt.Sprintf("%q is not a number", numeric.Num)
 	}
-	text := blanksInError.ReplaceAllString(strings.TrimSpace(err.Error()), " ")
+	text := err.Error()
+	if all := pathInError.FindAllStringIndex(text, 2); len(all) == 2 && all[1][0] > 0 && strings.ContainsAny(text[all[0][1]:all[1][0]], "\n") {
+		text = text[:all[1][0]] // the next one is told when this one is out
+	}
+	text = blanksInError.ReplaceAllString(strings.TrimSpace(text), " ")
 	text = wrapInError.ReplaceAllString(text, "")
 	if short := pathInError.ReplaceAllString(text, ""); short != "" {
 		text = short

@@ -2,7 +2,9 @@ package compose
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v4"
@@ -75,18 +77,20 @@ func (c *checker) check() {
 // value walks one value. Below a field without children in the table, as
 // labels, names are the person's and values are only interpolated.
 func (c *checker) value(n *yaml.Node, at step) {
-	if n.Tag == "!reset" {
-		return
-	}
 	switch n.Kind {
 	case yaml.ScalarNode:
 		c.interpolate(n)
+		if at.field == "services.*.command" || at.field == "services.*.entrypoint" {
+			c.command(n, at.names[2])
+		}
+		c.mode(n, at)
 		if at.field == "services.*.ports[]" || at.field == "services.*.expose[]" {
 			c.spans(n)
 		}
 		c.truth(n, at)
 	case yaml.SequenceNode:
 		for _, item := range n.Content {
+			c.assigned(item, at)
 			c.value(item, at.item())
 		}
 	case yaml.MappingNode:
@@ -102,6 +106,7 @@ func (c *checker) mapping(n *yaml.Node, at step) {
 	for _, pair := range pairs(n) {
 		key, value := pair[0], pair[1]
 		switch {
+		case !c.nameable(n, key, at):
 		case len(known) == 0:
 			c.value(value, at.to("*", key.Value))
 		case strings.HasPrefix(key.Value, "x-") && known[0] != "*":
@@ -110,6 +115,22 @@ func (c *checker) mapping(n *yaml.Node, at step) {
 			c.field(n, key, value, at)
 		}
 	}
+}
+
+// kinds are the sections whose names are the person's, and what they name.
+var kinds = map[string]string{"services": "a service", "networks": "a network", "volumes": "a volume", "configs": "a config", "secrets": "a secret"}
+
+var nameForm = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
+
+// nameable refuses the names that the library would blame on what is below.
+func (c *checker) nameable(n, key *yaml.Node, at step) bool {
+	kind, ok := kinds[at.field]
+	if !ok || nameForm.MatchString(key.Value) {
+		return true
+	}
+	c.Refuse(c.place(key), fmt.Sprintf("%q cannot name %s", key.Value, kind), "use letters a to z, digits, - and _")
+	remove(n, key.Value)
+	return false
 }
 
 // enlist makes a list of labels or variables that begin with x-: in a mapping
@@ -152,12 +173,8 @@ func (c *checker) field(n, key, value *yaml.Node, at step) {
 		c.value(value, next)
 		return
 	}
-	if !c.resetLater(next.names) {
-		c.judge(f, key, value, next)
-	}
-	if value.Tag != "!reset" {
-		remove(n, key.Value)
-	}
+	c.judge(f, key, value, next)
+	remove(n, key.Value)
 }
 
 // unknown reports a key that the specification does not have, and gives the
@@ -178,7 +195,7 @@ func (c *checker) unknown(key *yaml.Node, at step) string {
 
 // judge says what there is to say about a field that is not honoured.
 func (c *checker) judge(f Field, key, value *yaml.Node, at step) {
-	if resets(value) || empty(value) {
+	if empty(value) {
 		return
 	}
 	if f.own {
@@ -191,39 +208,28 @@ func (c *checker) judge(f Field, key, value *yaml.Node, at step) {
 		return
 	}
 	said := f.label()
-	if value.Kind == yaml.ScalarNode && len(value.Value) < 40 {
-		if len(f.Fine) > 0 {
-			c.interpolate(value)
+	var wrong []*yaml.Node
+	for _, item := range each(value) {
+		if item.Kind == yaml.ScalarNode && len(f.Fine)+len(f.Mild) > 0 {
+			c.interpolate(item)
 		}
-		if slices.Contains(f.Fine, strings.ToLower(value.Value)) {
-			return
+		if !slices.Contains(f.Fine, strings.ToLower(item.Value)) {
+			wrong = append(wrong, item)
 		}
-		said += ": " + value.Value
 	}
-	if f.Verdict == Warned {
+	if len(wrong) == 0 {
+		return
+	}
+	first := func(n *yaml.Node) bool { return !slices.Contains(f.Mild, strings.ToLower(n.Value)) }
+	hard := slices.IndexFunc(wrong, first)
+	if n := wrong[max(hard, 0)]; n.Kind == yaml.ScalarNode && len(n.Value) < 40 {
+		said += ": " + n.Value
+	}
+	if f.Verdict == Warned || hard < 0 {
 		c.Warn(c.place(key), fmt.Sprintf("%s has no effect: %s", said, f.Says), f.Remedy)
 		return
 	}
 	c.Refuse(c.place(key), fmt.Sprintf("%s is refused: %s", said, f.Says), f.Remedy)
-}
-
-// resetLater tells whether a later file takes the value at a path away.
-func (c *checker) resetLater(names []string) bool {
-	if slices.Contains(names, "[]") {
-		return false
-	}
-	for _, t := range c.forest[c.index+1:] {
-		n := t.root
-		for _, name := range names {
-			if _, n = child(n, name); n == nil {
-				break
-			}
-			if resets(n) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // extended handles an x- key: x-havre on a service is set aside; all others
@@ -239,10 +245,17 @@ func (c *checker) extended(n, key, value *yaml.Node, at step) {
 		c.files[at.names[1]] = extensionNode{c.forest[c.index].file, value}
 	case key.Value == extension:
 		c.Refuse(c.place(key), "x-havre has no meaning here", "write it on a service or a config")
-	case problem.Nearest(key.Value, []string{extension}) != "" && (at.field == "" || at.field == "services.*"):
+	case problem.Nearest(key.Value[2:], []string{extension[2:]}) != "" && (at.field == "" || at.field == "services.*") && (empty(value) || c.meansHavre(value)):
 		c.Warn(c.place(key), key.Value+" has no effect", "did you mean x-havre, on a service?")
 	}
 	remove(n, key.Value)
+}
+
+// meansHavre tells whether a mapping has a key of x-havre's.
+func (c *checker) meansHavre(n *yaml.Node) bool {
+	return slices.ContainsFunc(pairs(n), func(p [2]*yaml.Node) bool {
+		return slices.Contains(c.children["services.*."+extension], p[0].Value)
+	})
 }
 
 // truths are the honoured fields that are true or false.
@@ -283,6 +296,42 @@ func (c *checker) interpolate(n *yaml.Node) {
 		c.Warn(c.place(n), "variable "+name+" is not set and counts as empty", fmt.Sprintf("set it in the environment or in .env, or write ${%s:-default}; write $$ for a plain $", name))
 	}
 	n.Value = value
+}
+
+// assignments are the lists whose items are NAME=value.
+var assignments = []string{"services.*.environment", "services.*.labels", "services.*.build.args", "services.*.sysctls"}
+
+// assigned refuses an item that is a mapping, as a colon makes one, and reads
+// on as if it were right.
+func (c *checker) assigned(item *yaml.Node, at step) {
+	if item.Kind != yaml.MappingNode || !slices.Contains(assignments, at.field) {
+		return
+	}
+	line := yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: "NAME=value", Line: item.Line, Column: item.Column}
+	if len(item.Content) == 2 && item.Content[1].Kind == yaml.ScalarNode {
+		line.Value = item.Content[0].Value + "=" + item.Content[1].Value
+	}
+	c.Refuse(c.place(item), fmt.Sprintf("an item of %s is one text, and this is a mapping", at.names[len(at.names)-1]), "write "+shorten(line.Value))
+	*item = line
+}
+
+// mode refuses a number of YAML's that only looks like a mode: without a 0 it
+// is decimal.
+func (c *checker) mode(n *yaml.Node, at step) {
+	if at.field != "services.*.configs[].mode" && at.field != "services.*.secrets[].mode" {
+		return
+	}
+	if decimal, err := strconv.Atoi(n.Value); err == nil && n.Tag == "!!int" && looksOctal(n.Value) {
+		c.Refuse(c.place(n), fmt.Sprintf("mode %s is a decimal number, which is the mode 0%o", n.Value, decimal), "write 0"+n.Value)
+	}
+}
+
+// looksOctal tells whether digits make a mode as people give files: the owner
+// reads, and nobody may what a nearer one may not.
+func looksOctal(digits string) bool {
+	mode, err := strconv.ParseUint(digits, 8, 10)
+	owner, group, others := mode>>6&7, mode>>3&7, mode&7
+	return err == nil && digits[0] != '0' && owner&4 != 0 && group&^owner == 0 && others&^group == 0
 }
 
 func shorten(s string) string {

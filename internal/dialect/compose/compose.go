@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/loader"
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
@@ -55,12 +54,12 @@ func Read(ctx context.Context, q Request) *source.Reading {
 	c := newChecker(r, vars, f)
 	r.Project.Name = c.name(dir, q.Project)
 	c.vars["COMPOSE_PROJECT_NAME"] = r.Project.Name
-	c.hold()
-	c.check()
-	e.rebase(f)
 	if services, at := f.find("services"); len(f) > 0 && (services == nil || empty(services)) {
 		r.Refuse(at, "the file has no services", "declare at least one under services:")
 	}
+	c.hold()
+	c.check()
+	e.rebase(f)
 	if len(f) == 0 {
 		if len(r.Mistakes) == 0 {
 			r.Refuse(problem.Place{File: q.Texts[0].Name}, "the file is empty", "begin it with services:")
@@ -75,14 +74,21 @@ func Read(ctx context.Context, q Request) *source.Reading {
 	rd := &reader{checker: c, dir: dir, project: p, uploads: newUploads(r, dir), awaited: awaited(p)}
 	rd.uploads.look(p)
 	rd.services()
-	r.Project.Files = rd.uploads.files
+	r.Project.Files = slices.DeleteFunc(rd.uploads.files, func(f spec.File) bool { return !mounted(r.Project, f) })
 	return r
+}
+
+// mounted tells whether a service mounts a file. Another mount may lie above it.
+func mounted(p spec.Project, f spec.File) bool {
+	return slices.ContainsFunc(p.Services, func(s spec.Service) bool {
+		return slices.ContainsFunc(s.Mounts, func(m spec.Mount) bool { return m.Kind == spec.Config && m.Source == f.Name })
+	})
 }
 
 // library loads the checked trees; when that fails it loads what is left of
 // them once the mistakes are out. nil when nothing can be read.
 func (c *checker) library(ctx context.Context) *types.Project {
-	l := library{vars: c.vars, name: "x", profiles: strings.Split(c.vars["COMPOSE_PROFILES"], ",")}
+	l := library{vars: c.vars, name: "x", profiles: chosen(c.vars["COMPOSE_PROFILES"])}
 	p, err := l.load(ctx, c.forest)
 	if err == nil {
 		return p
@@ -95,17 +101,26 @@ func (c *checker) library(ctx context.Context) *types.Project {
 	return p
 }
 
+// chosen are the profiles of a list with commas.
+func chosen(list string) []string {
+	all := strings.Split(list, ",")
+	for i, name := range all {
+		all[i] = strings.TrimSpace(name)
+	}
+	return all
+}
+
 // environment is what variables stand for: the caller's, then those of .env.
 func environment(r *source.Reading, dir string, env map[string]string) variables {
 	vars := variables{}
 	file := filepath.Join(dir, ".env")
 	if info, err := os.Stat(file); err == nil && info.Mode().IsRegular() && info.Size() <= spec.MaxFile {
-		more, err := dotenv.GetEnvFromFile(env, []string{file})
+		content, err := os.ReadFile(file)
+		if err == nil {
+			err = assign(r, source.Text{Name: file, Content: content}, vars, func(name string) (string, bool) { value, ok := env[name]; return value, ok })
+		}
 		if err != nil {
 			r.Refuse(problem.Place{File: file}, "the file cannot be read: "+plain(err, file), "write one NAME=value on each line")
-		}
-		for name, value := range more {
-			vars[name] = value
 		}
 	}
 	for name, value := range env {
@@ -163,10 +178,12 @@ func (r *reader) services() {
 		disabled = append(disabled, name)
 	}
 	slices.Sort(disabled)
+	r.LeftOut = disabled
 	for _, name := range disabled {
 		r.Warn(r.at(name, "profiles"), fmt.Sprintf("service %s is left out: none of its profiles is chosen", name),
 			"choose one: COMPOSE_PROFILES="+strings.Join(r.project.DisabledServices[name].Profiles, ","))
 	}
+	r.clashes()
 	r.networks()
 }
 

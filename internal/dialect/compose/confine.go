@@ -129,27 +129,6 @@ func (r *reader) log(name string, l *types.LoggingConfig) spec.Log {
 	return kept
 }
 
-// words is a command. An entry point that was emptied on purpose is taken
-// away; the engine takes the image's command away only together with it.
-func (r *reader) words(name, field string, words types.ShellCommand, other types.ShellCommand) []string {
-	n, at := r.look(name, field)
-	if len(words) > 0 {
-		return words
-	}
-	if n == nil || !empty(n) || n.Tag == "!!null" || resets(n) {
-		return nil
-	}
-	switch {
-	case len(other) == 0 && field == "command":
-		r.Refuse(at, "an empty command takes the image's away only where an entrypoint is given", "write the entrypoint, too, or take it out")
-	case len(other) == 0:
-		r.Refuse(at, "an empty entrypoint leaves nothing to run without a command", "write the command, too, or take it out")
-	case field == "entrypoint":
-		return []string{""}
-	}
-	return nil
-}
-
 // labels are those of the files, then those of the service itself.
 func (r *reader) labels(name string, s types.ServiceConfig) map[string]string {
 	all := map[string]string{}

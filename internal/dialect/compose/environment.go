@@ -3,17 +3,15 @@ package compose
 import (
 	"fmt"
 	"io"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/compose-spec/compose-go/v2/dotenv"
 	"github.com/compose-spec/compose-go/v2/types"
 	"github.com/sirupsen/logrus"
 
+	"havre/internal/dialect/source"
 	"havre/internal/problem"
 	"havre/internal/spec"
 )
@@ -81,31 +79,9 @@ func (r *reader) envFile(at problem.Place, f types.EnvFile, env map[string]strin
 		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, reason(err)), remedy)
 		return
 	}
-	missing := map[string]bool{}
-	err = dotenv.ParseWithFormat(strings.NewReader(string(content)), path, env, func(name string) (string, bool) {
-		value, ok := lookup(name)
-		_, before := env[name] // by a line above
-		missing[name] = missing[name] || !ok && !before
-		return value, ok
-	}, "")
-	if err != nil {
+	if err := assign(r.Reading, source.Text{Name: path, Content: content}, env, lookup); err != nil {
 		r.Refuse(at, fmt.Sprintf("%s %s cannot be read: %s", field, f.Path, plain(err, path)), remedy)
 	}
-	for _, name := range slices.Sorted(maps.Keys(missing)) {
-		if missing[name] && stands(string(content), name) {
-			r.Warn(at, fmt.Sprintf("%s %s: nothing is known of $%s, so that is empty", field, f.Path, name), "set it; a $ that means itself is written in single quotes, or as $$")
-		}
-	}
-}
-
-// stands tells whether a variable stands in a text without a default.
-func stands(text, name string) bool {
-	for _, rest := range strings.Split(text, "$")[1:] {
-		if rest = strings.TrimPrefix(rest, "{"); nameLength(rest) == len(name) && strings.HasPrefix(rest, name) && !strings.HasPrefix(rest[len(name):], ":") && !strings.HasPrefix(rest[len(name):], "-") {
-			return true
-		}
-	}
-	return false
 }
 
 // quiet keeps the library from writing to the standard error stream by itself:

@@ -23,6 +23,7 @@ const stride = 1 << 23
 type extender struct {
 	*includer
 	files   []string          // by number; the first is nobody's
+	all     forest            // of all files
 	fetched map[string]*tree  // trees by name
 	grafts  map[string]string // what a service of a file is called in a tree
 	dirs    map[string]string // where the paths of a graft start
@@ -44,7 +45,8 @@ func (e *extender) forest(texts []source.Text) forest {
 			all = append(all, e.grow(t, 0)...)
 		}
 	}
-	clashes(e.Reading, all)
+	all.cut()
+	e.all = all
 	for _, t := range all {
 		e.extend(t)
 	}
@@ -96,6 +98,7 @@ type branch struct {
 	service  *yaml.Node
 	services *yaml.Node // of the tree that it is in
 	in, from tree
+	cuts     [][]string // of those that extend it
 }
 
 // extend follows the extends of all services of one tree.
@@ -105,7 +108,7 @@ func (e *extender) extend(t tree) {
 		return
 	}
 	for _, pair := range pairs(services) {
-		e.follow(branch{pair[1], services, t, t}, nil)
+		e.follow(branch{pair[1], services, t, t, t.cutsOf(pair[0].Value)}, nil)
 	}
 }
 
@@ -120,7 +123,8 @@ func (e *extender) follow(b branch, trail []origin) {
 		_, base = child(extends, "service")
 		_, file = child(extends, "file")
 	}
-	if base == nil || base.Kind != yaml.ScalarNode || file == nil && len(trail) == 0 {
+	_, here := child(b.services, e.name(base))
+	if base == nil || base.Kind != yaml.ScalarNode || file == nil && len(trail) == 0 && len(b.cuts) == 0 && here != nil {
 		return // the same file, or not understood: for the library
 	}
 	name, ok := e.graft(b, base, file, trail)
@@ -144,10 +148,19 @@ func (e *extender) graft(b branch, base, file *yaml.Node, trail []origin) (strin
 		}
 		from = *found
 	}
+	if file == nil {
+		from = e.holder(from, base.Value)
+	}
 	_, services := child(from.root, "services")
 	key, service := child(services, base.Value)
 	if service == nil {
-		e.Refuse(at, fmt.Sprintf("no service %s in %s", base.Value, from.file), "name one that is there")
+		var known []string
+		if services != nil {
+			for _, pair := range pairs(services) {
+				known = append(known, pair[0].Value)
+			}
+		}
+		e.Refuse(at, fmt.Sprintf("no service %s in %s", base.Value, from.file), source.Meant(base.Value, known, "name one that is there"))
 		return "", false
 	}
 	here := origin{from.file, base.Value}
@@ -155,16 +168,44 @@ func (e *extender) graft(b branch, base, file *yaml.Node, trail []origin) (strin
 		e.Refuse(at, fmt.Sprintf("service %s of %s extends itself", base.Value, from.file), "take one extends out")
 		return "", false
 	}
-	id := b.in.file + "\x00" + from.file + "\x00" + base.Value
+	id := fmt.Sprintf("%s\x00%s\x00%s\x00%q", b.in.file, from.file, base.Value, b.cuts)
 	name, done := e.grafts[id]
 	if !done {
 		name = fmt.Sprintf("%s.%d", base.Value, len(e.grafts)+1)
 		e.grafts[id], e.dirs[name] = name, from.dir
 		copied := e.copied(service, from.file)
+		for _, path := range b.cuts {
+			cut(copied, path)
+		}
 		b.services.Content = append(b.services.Content, e.named(key, name, from.file), copied)
-		e.follow(branch{copied, b.services, b.in, from}, append(trail, here))
+		e.follow(branch{copied, b.services, b.in, from, append(b.cuts[:len(b.cuts):len(b.cuts)], from.cutsOf(base.Value)...)}, append(trail, here))
 	}
 	return name, true
+}
+
+// holder is the tree that declares a service which one of t extends: t itself,
+// or a file that was included.
+func (e *extender) holder(t tree, service string) tree {
+	if _, services := child(t.root, "services"); services != nil {
+		if _, here := child(services, service); here != nil {
+			return t
+		}
+	}
+	for _, other := range slices.Backward(e.all) {
+		_, services := child(other.root, "services")
+		if _, there := child(services, service); other.from != nil && there != nil {
+			return other
+		}
+	}
+	return t
+}
+
+// name is the text of a node, "" of none.
+func (e *extender) name(n *yaml.Node) string {
+	if n == nil {
+		return ""
+	}
+	return n.Value
 }
 
 // fetch reads the file that extends names.

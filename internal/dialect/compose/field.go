@@ -20,6 +20,7 @@ type Field struct {
 	Says    string   // honoured: how it is read; otherwise why it is not
 	Remedy  string   // what to do instead
 	Fine    []string // values that ask for what happens anyway
+	Mild    []string // values without which the app runs all the same, with a warning
 	own     bool     // the code that reads it says what there is to say
 }
 
@@ -80,7 +81,7 @@ const (
 
 // buildFields say how an image is made, by the engine's classic builder.
 var buildFields = []Field{
-	{Path: "services.*.build.context", Verdict: Honoured, Says: "a directory of this machine; absent: the file's"},
+	{Path: "services.*.build.context", Verdict: Honoured, Says: "a directory of this machine; absent: the file's; or a repository, https://….git#REF:DIR, that git fetches where havre apply runs"},
 	{Path: "services.*.build.dockerfile", Verdict: Honoured, Says: "a file in the context; absent: Dockerfile"},
 	{Path: "services.*.build.args", Verdict: Honoured, Says: "what ARG stands for; without a value: the variable of this name of whoever applies"},
 	{Path: "services.*.build.target", Verdict: Honoured, Says: "the stage to stop at"},
@@ -113,7 +114,7 @@ var topFields = []Field{
 	{Path: "name", Verdict: Honoured, Says: "the project's name; absent: the name of the directory, in lower case"},
 	{Path: "services", Verdict: Honoured, Says: "the services"},
 	{Path: "services.*", Verdict: Honoured, Says: "a service; its name is how others reach it"},
-	{Path: "include", Verdict: Honoured, Says: "files below the project's directory; a service is declared in one of them only"},
+	{Path: "include", Verdict: Honoured, Says: "files of this machine; what the file itself says goes before what it includes"},
 	{Path: "include[].path", Verdict: Honoured, Says: "a file, or several that are merged"},
 	{Path: "include[].project_directory", Verdict: Honoured, Says: "where its relative paths start; absent: beside the file"},
 	{Path: "include[].env_file", Verdict: Honoured, Says: "variables for it; absent: .env in its directory"},
@@ -127,7 +128,7 @@ var topFields = []Field{
 	{Path: "networks.*.driver_opts", Verdict: Refused, Says: "the network's options are not free to choose", Remedy: ownNetwork},
 	{Path: "networks.*.ipam", Verdict: Warned, Says: "Havre chooses the addresses itself", Remedy: "take it out, and use names in place of addresses"},
 	{Path: "networks.*.external", Verdict: Refused, Says: "a network that several projects share would let all of them meet", Remedy: "link to the services that are needed: x-havre: {links: [project/service]}", Fine: []string{"false"}},
-	{Path: "networks.*.internal", Verdict: Refused, Says: "a network without a way out comes in a later release", Remedy: leaveOut, Fine: []string{"false"}},
+	{Path: "networks.*.internal", Verdict: Warned, Says: "the project's network has a way out; one without comes in a later release", Remedy: leaveOut, Fine: []string{"false"}},
 	{Path: "networks.*.attachable", Verdict: Warned, Says: "nothing else is attached to a project's network", Remedy: leaveOut},
 	{Path: "networks.*.labels", Verdict: Warned, Says: "networks get no labels", Remedy: leaveOut},
 	{Path: "networks.*.enable_ipv4", Verdict: Refused, Says: "the project's network has IPv4", Remedy: ownNetwork, Fine: []string{"true"}},
@@ -187,9 +188,9 @@ var runFields = []Field{
 	{Path: "services.*.init", Verdict: Honoured, Says: "a small init process reaps children"},
 	{Path: "services.*.restart", Verdict: Honoured, Says: "absent: always, except for a service that others wait for to complete; unless-stopped is always"},
 	{Path: "services.*.profiles", Verdict: Honoured, Says: "left out with a warning unless COMPOSE_PROFILES names one of them"},
-	{Path: "services.*.extends", Verdict: Honoured, Says: "another service of this file or of one below the project's directory"},
+	{Path: "services.*.extends", Verdict: Honoured, Says: "another service of this file, of one that it includes, or of another one of this machine"},
 	{Path: "services.*.extends.service", Verdict: Honoured, Says: "its name"},
-	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file below the project's directory; its relative paths start beside it"},
+	{Path: "services.*.extends.file", Verdict: Honoured, Says: "a file; its relative paths start beside it"},
 	{Path: "services.*.container_name", Verdict: Warned, Says: "honoured as one more name on the network; containers get other names in the engine", Remedy: "use networks: {default: {aliases: […]}}", own: true},
 	{Path: "services.*.build", Verdict: Honoured, Says: "havre apply builds the image when the environment lacks it, at each apply with pull_policy: build, and all with --build; without image: it is PROJECT-SERVICE"},
 	{Path: "services.*.pull_policy", Verdict: Honoured, Says: "at an apply, before anything stops: always, never, missing, if_not_present; daily, weekly, refresh and every_… are always, build is never; absent: missing, with build: never"},
@@ -230,7 +231,7 @@ var reachFields = []Field{
 	{Path: "services.*.networks.*.gw_priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
 	{Path: "services.*.networks.*.priority", Verdict: Warned, Says: "there is one network", Remedy: leaveOut},
 	{Path: "services.*.networks.*.use_service_name_alias", Verdict: Refused, Says: "a service is always reached by its name", Remedy: leaveOut, Fine: []string{"true"}},
-	{Path: "services.*.network_mode", Verdict: Refused, Says: "a service is on its project's network and nowhere else", Remedy: "take it out, and publish ports with ports:"},
+	{Path: "services.*.network_mode", Verdict: Refused, Says: "a service is on its project's network and nowhere else", Remedy: "take it out, and publish ports with ports:", Mild: []string{"bridge", "default", "none"}},
 	{Path: "services.*.net", Verdict: Refused, Says: "this old form of network_mode is gone from Compose too", Remedy: leaveOut},
 	{Path: "services.*.mac_address", Verdict: Refused, Says: "addresses are given by the engine and change", Remedy: leaveOut},
 	{Path: "services.*.dns", Verdict: Honoured, Says: "servers for names from outside the project; not those on loopback"},

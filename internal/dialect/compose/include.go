@@ -1,7 +1,6 @@
 package compose
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -10,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/compose-spec/compose-go/v2/dotenv"
 	"go.yaml.in/yaml/v4"
 
 	"havre/internal/dialect/source"
@@ -24,8 +22,8 @@ const (
 	maxChain = 10 // one naming the next
 )
 
-// reach reads the other files that a file names: only such below the
-// project's directory.
+// reach reads the other files that a file names. From below the project's
+// directory no link leads out of it.
 type reach struct {
 	*source.Reading
 	dir   string
@@ -36,7 +34,7 @@ type reach struct {
 func (r *reach) read(at problem.Place, name string) ([]byte, bool) {
 	content, err := r.bytes(name)
 	if err != nil {
-		r.Refuse(at, fmt.Sprintf("%s cannot be read: %s", name, reason(err)), "name a readable file below the project's directory")
+		r.Refuse(at, fmt.Sprintf("%s cannot be read: %s", name, reason(err)), "name a readable file of this machine")
 	}
 	return content, err == nil
 }
@@ -45,22 +43,34 @@ func (r *reach) bytes(name string) ([]byte, error) {
 	if r.count++; r.count > maxNamed {
 		return nil, fmt.Errorf("more than %d files are named", maxNamed)
 	}
-	if !filepath.IsLocal(name) || strings.Contains(name, ":/") {
-		return nil, errors.New("it is not below the project's directory")
+	if strings.Contains(name, ":/") || strings.HasPrefix(name, "git@") {
+		return nil, errors.New("it is not on this machine")
 	}
-	root, err := os.OpenRoot(r.dir)
+	dir, local := r.dir, name
+	if !filepath.IsLocal(name) { // named as being elsewhere
+		dir, local = filepath.Dir(r.path(name)), filepath.Base(name)
+	}
+	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return nil, err
 	}
 	defer root.Close()
-	info, err := root.Stat(name) // lets no link lead out
+	info, err := root.Stat(local) // lets no link lead out
 	if err != nil {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > spec.MaxFile {
 		return nil, fmt.Errorf("it is no file of at most %d bytes", spec.MaxFile)
 	}
-	return root.ReadFile(name)
+	return root.ReadFile(local)
+}
+
+// path is where a file is on this machine.
+func (r *reach) path(name string) string {
+	if path.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(r.dir, name)
 }
 
 // open reads the trees of a file.
@@ -69,7 +79,7 @@ func (r *reach) open(at problem.Place, name string) []tree {
 	if !ok {
 		return nil
 	}
-	return parse(r.Reading, source.Text{Name: filepath.Join(r.dir, name), Content: content})
+	return parse(r.Reading, source.Text{Name: r.path(name), Content: content})
 }
 
 // includer puts the trees of included files before those that include them.
@@ -92,8 +102,8 @@ func (i *includer) grow(t tree, depth int) forest {
 		return forest{t}
 	}
 	var grown forest
-	for _, item := range list.Content {
-		grown = append(grown, i.item(t, item, depth)...)
+	for _, item := range list.Content { // of two that say the same thing the first one counts
+		grown = append(i.item(t, item, depth), grown...)
 	}
 	return append(grown, t)
 }
@@ -114,9 +124,9 @@ func (i *includer) item(t tree, item *yaml.Node, depth int) forest {
 		i.Refuse(t.place(item), "include names no file", "write the path of a Compose file")
 		return nil
 	}
-	dir := path.Join(t.dir, path.Dir(files[0]))
+	dir := path.Dir(t.below(files[0]))
 	if home := named["project_directory"]; len(home) > 0 {
-		dir = path.Join(t.dir, home[0])
+		dir = t.below(home[0])
 	}
 	var grown forest
 	vars := i.variables(t, item, dir, named["env_file"])
@@ -147,7 +157,7 @@ func (i *includer) variables(t tree, item *yaml.Node, dir string, files []string
 	all, outer := variables{}, t.variables(i.vars)
 	parse := func(name string, content []byte) {
 		lookup := func(v string) (string, bool) { value, ok := outer[v]; return value, ok }
-		if err := dotenv.ParseWithFormat(bytes.NewReader(content), name, all, lookup, ""); err != nil {
+		if err := assign(i.Reading, source.Text{Name: name, Content: content}, all, lookup); err != nil {
 			i.Refuse(t.place(item), fmt.Sprintf("%s cannot be read: %s", name, plain(err, name)), "write one NAME=value on each line")
 		}
 	}
@@ -186,25 +196,6 @@ func (i *includer) text(t tree, n *yaml.Node) string {
 		i.Refuse(t.place(n), fmt.Sprintf("%q cannot be filled in: %v", shorten(n.Value), err), "set the variable in the environment or in .env")
 	}
 	return filepath.ToSlash(text)
-}
-
-// clashes refuses a service that two files declare of which one is included:
-// nobody could say which of them counts.
-func clashes(r *source.Reading, f forest) {
-	first := map[string]tree{}
-	for _, t := range f {
-		_, services := child(t.root, "services")
-		if services == nil || services.Kind != yaml.MappingNode {
-			continue
-		}
-		for _, pair := range pairs(services) {
-			name := pair[0].Value
-			if other, twice := first[name]; twice && other.from != t.from {
-				r.Refuse(t.place(pair[0]), fmt.Sprintf("service %s is declared in %s too, and one of the files is included", name, other.file), "give one of them another name, or merge the files with -f")
-			}
-			first[name] = t
-		}
-	}
 }
 
 // variables are the tree's own, else those of all.
@@ -250,7 +241,7 @@ func rebase(service *yaml.Node, dir string) {
 		switch {
 		case item.Kind == yaml.ScalarNode && strings.HasPrefix(item.Value, "."):
 			from, rest, _ := strings.Cut(item.Value, ":")
-			item.Value = "./" + path.Join(dir, from) + ":" + rest
+			item.Value = moved(from, dir) + ":" + rest
 		case kind != nil && kind.Value == "bind" && source != nil:
 			move(source, dir)
 		}
@@ -289,6 +280,14 @@ func each(n *yaml.Node) []*yaml.Node {
 
 func move(n *yaml.Node, dir string) {
 	if n.Kind == yaml.ScalarNode && n.Value != "" && !path.IsAbs(n.Value) && !strings.HasPrefix(n.Value, "~") {
-		n.Value = "./" + path.Join(dir, n.Value)
+		n.Value = moved(n.Value, dir)
 	}
+}
+
+// moved is a relative path that starts in dir, from the project's directory.
+func moved(name, dir string) string {
+	if path.IsAbs(dir) {
+		return path.Join(dir, name)
+	}
+	return "./" + path.Join(dir, name)
 }

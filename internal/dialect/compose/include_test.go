@@ -11,7 +11,7 @@ import (
 	"havre/internal/dialect/source"
 )
 
-func TestNamedFilesAreReadBelowTheProjectOnly(t *testing.T) {
+func TestNoLinkLeadsANamedFileOutOfTheProject(t *testing.T) {
 	outside, dir := t.TempDir(), t.TempDir()
 	if err := os.WriteFile(filepath.Join(outside, "c.yml"), []byte("services: {secret: {image: secret}}"), 0o644); err != nil {
 		t.Fatal(err)
@@ -23,11 +23,35 @@ func TestNamedFilesAreReadBelowTheProjectOnly(t *testing.T) {
 		"include: [link/c.yml]\nservices: {a: {image: a}}",
 		"include: [{path: link/c.yml}]\nservices: {a: {image: a}}",
 		"services: {a: {image: a, extends: {file: link/c.yml, service: secret}}}",
-		"services: {a: {image: a, extends: {file: " + outside + "/c.yml, service: secret}}}",
 	} {
 		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: filepath.Join(dir, "c.yml"), Content: []byte(text)}}})
 		if len(r.Mistakes) != 1 || !strings.Contains(r.Mistakes[0].Says, "cannot be read") || len(r.Project.Services) != 1 {
 			t.Errorf("%s: %v, %+v", text, r.Mistakes, r.Project.Services)
+		}
+	}
+}
+
+func TestNamedFilesMayBeElsewhere(t *testing.T) {
+	top := t.TempDir()
+	dir := filepath.Join(top, "app")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	content := "services: {base: {image: base, env_file: base.env, configs: [c]}}\nconfigs: {c: {file: base.conf}}"
+	for name, text := range map[string]string{"c.yml": content, "base.env": "A=1", "base.conf": "x"} {
+		if err := os.WriteFile(filepath.Join(top, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, text := range []string{
+		"include: [../c.yml]\nservices: {a: {image: base, extends: base}}",
+		"include: [" + top + "/c.yml]\nservices: {a: {image: base, extends: base}}",
+		"services: {a: {extends: {file: ../c.yml, service: base}}}\nconfigs: {c: {content: x}}",
+		"services: {a: {extends: {file: " + top + "/c.yml, service: base}}}\nconfigs: {c: {content: x}}",
+	} {
+		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: filepath.Join(dir, "c.yml"), Content: []byte(text)}}})
+		if len(r.Mistakes) != 0 || r.Project.Services[0].Image != "base" || r.Project.Services[0].Environment["A"] != "1" || len(r.Project.Files) != 1 || string(r.Project.Files[0].Content) != "x" {
+			t.Errorf("%s: %v, %+v", text, r.Mistakes, r.Project)
 		}
 	}
 }

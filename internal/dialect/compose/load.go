@@ -27,11 +27,11 @@ func (l library) load(ctx context.Context, f forest) (p *types.Project, err erro
 	}()
 	details := types.ConfigDetails{WorkingDir: "/", Environment: types.Mapping(l.vars.clone())}
 	for _, t := range f {
-		content, err := t.text()
+		values, err := t.values()
 		if err != nil {
 			return nil, err
 		}
-		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: t.file, Content: content})
+		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{Filename: t.file, Config: values})
 	}
 	return loader.LoadWithContext(ctx, details, func(o *loader.Options) {
 		o.SetProjectName(l.name, true)

@@ -1,6 +1,7 @@
 package compose
 
 import (
+	"cmp"
 	"encoding/base64"
 	"fmt"
 	"path"
@@ -17,29 +18,22 @@ import (
 
 // mounts are the volumes, files and memory of a service.
 func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
-	var mounts []spec.Mount
-	inside := map[string]bool{} // targets of files that only their directory names
+	var all []placedMount
+	whole := ""
 	add := func(at problem.Place, more ...spec.Mount) {
-		for i, m := range more {
+		for _, m := range more {
 			m.Target = clean(m.Target)
-			n := slices.IndexFunc(mounts, func(o spec.Mount) bool { return o.Target == m.Target })
-			switch {
-			case n >= 0 && i > 0: // what is named by itself goes before what its directory has there
-				continue
-			case n < 0 || !inside[m.Target]:
-				n = len(mounts)
-				mounts = append(mounts, m)
-			}
-			mounts[n], inside[m.Target] = m, i > 0
-			r.Origins[fmt.Sprintf("services.%s.mounts[%d]", name, n)] = at
+			all = append(all, placedMount{m, at, cmp.Or(whole, m.Target)})
 		}
 	}
 	r.options(name)
 	places := r.items(name, "volumes", target)
 	for _, v := range s.Volumes {
 		at := places.at(clean(v.Target))
+		whole = clean(v.Target)
 		add(at, r.volume(at, name, v)...)
 	}
+	whole = ""
 	places = r.items(name, "tmpfs", itself)
 	for _, t := range s.Tmpfs {
 		at := places.at(t)
@@ -58,7 +52,32 @@ func (r *reader) mounts(name string, s types.ServiceConfig) []spec.Mount {
 		at := places.at(s.Source)
 		add(at, r.secret(at, s)...)
 	}
+	var mounts []spec.Mount
+	for _, m := range all {
+		if !slices.ContainsFunc(all, m.under) {
+			r.Origins[fmt.Sprintf("services.%s.mounts[%d]", name, len(mounts))] = m.at
+			mounts = append(mounts, m.Mount)
+		}
+	}
 	return mounts
+}
+
+// placedMount is a mount, where it is written, and what is mounted whole
+// there: a directory is uploaded as its files.
+type placedMount struct {
+	spec.Mount
+	at    problem.Place
+	whole string
+}
+
+// under tells whether another mount lies above a file of a directory: what
+// stands deeper in it was mounted later.
+func (m placedMount) under(other placedMount) bool {
+	return m.whole != other.whole && below(other.whole, m.whole) && (m.Target == other.whole || below(m.Target, other.whole))
+}
+
+func below(target, dir string) bool {
+	return strings.HasPrefix(target, strings.TrimSuffix(dir, "/")+"/")
 }
 
 // clean drops the slash that people like to end a directory with.
@@ -149,15 +168,27 @@ func (r *reader) anonymous(service, target string) string {
 	}
 }
 
+// sockets are the files by which engines are spoken to.
+var sockets = []string{"docker.sock", "podman.sock", "containerd.sock", "crio.sock"}
+
+const socketRemedy = "take it out: in place of a proxy that finds containers (Traefik, nginx-proxy) give each service x-havre: {domains: [NAME]}; of an updater (Watchtower) write pull_policy: always, and let cron run havre apply --yes; of a dashboard look at the status page, havre ps and havre logs"
+
+// zones is where the machine keeps its time zones.
+const zones = "/usr/share/zoneinfo/"
+
 // bind takes what is beside the file; everything else on the machine is out of
 // reach.
 func (r *reader) bind(at problem.Place, v types.ServiceVolumeConfig) []spec.Mount {
 	const kept = "use a named volume, or a path beside the file that begins with ./"
 	switch {
-	case strings.HasSuffix(v.Source, "docker.sock") || strings.HasSuffix(v.Source, "podman.sock"):
-		r.Refuse(at, "the engine's socket is the guard's alone: whoever holds it is root on the machine", "take it out")
-	case v.Source == "/etc/localtime" || v.Source == "/etc/timezone":
-		r.Refuse(at, fmt.Sprintf("%s cannot be mounted: paths of the machine are out of reach", v.Source), "take it out, and set the variable TZ, like Europe/Paris")
+	case slices.Contains(sockets, path.Base(v.Source)):
+		r.Refuse(at, "the engine's socket is the guard's alone: whoever holds it is root on the machine", socketRemedy)
+	case v.Source == "/etc/localtime" || v.Source == "/etc/timezone" || strings.HasPrefix(v.Source, zones):
+		zone := strings.TrimPrefix(v.Source, zones)
+		if strings.HasPrefix(zone, "/etc/") {
+			zone = "Europe/Paris"
+		}
+		r.Warn(at, fmt.Sprintf("%s is not mounted: the machine's clock is the container's, its time zone is not", v.Source), "take it out, and where the zone matters set the variable TZ, like "+zone)
 	case v.Source == "":
 		r.Refuse(at, "a bind mount has no source", "write source: ./FILE")
 	case strings.HasPrefix(v.Source, "~"):
@@ -186,6 +217,8 @@ func (r *reader) tmpfs(at problem.Place, t string) []spec.Mount {
 		case key == "ro":
 			m.ReadOnly = true
 		case slices.Contains([]string{"", "rw", "noexec", "nosuid", "nodev"}, o), key == "mode" && strings.TrimLeft(value, "0") == "1777":
+		case key == "mode", key == "uid", key == "gid":
+			r.Warn(at, fmt.Sprintf("tmpfs option %q has no effect: a tmpfs is root's and has mode 1777, so that all may write", o), leaveOut)
 		default:
 			r.Refuse(at, fmt.Sprintf("tmpfs option %q is refused", o), "use size=, or nothing")
 		}

@@ -58,7 +58,7 @@ func portKeys(n *yaml.Node) []string {
 }
 
 func (r *reader) port(at problem.Place, p types.ServicePortConfig) (spec.Port, bool) {
-	port := spec.Port{Protocol: spec.Protocol(p.Protocol)} // its access is for fronted to say
+	port := spec.Port{Protocol: spec.Protocol(strings.ToLower(p.Protocol))} // its access is for fronted to say
 	if p.Target > math.MaxUint16 {
 		r.Refuse(at, fmt.Sprintf("there is no port %d", p.Target), "use 1 to 65535")
 		return port, false

@@ -2,6 +2,7 @@ package compose
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -30,6 +31,9 @@ func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 		case !here && !disabled:
 			r.Refuse(places.at(other), fmt.Sprintf("%s needs %s, which is not declared", name, other), r.meant("services", other, "declare it, or leave it out of depends_on", name))
 			continue
+		case disabled:
+			r.leftOut(places.at(other), name, other)
+			continue
 		}
 		condition, ok := conditions[d.Condition]
 		if !ok {
@@ -45,6 +49,12 @@ func (r *reader) needs(name string, s types.ServiceConfig) []spec.Need {
 		r.Origins[fmt.Sprintf("services.%s.needs[%d]", name, i)] = places.at(n.Service)
 	}
 	return needs
+}
+
+// leftOut refuses to need a service of which no profile is chosen.
+func (r *reader) leftOut(at problem.Place, name, other string) {
+	r.Refuse(at, fmt.Sprintf("%s needs %s, which is left out: none of its profiles is chosen", name, other),
+		"choose one: COMPOSE_PROFILES="+strings.Join(r.project.DisabledServices[other].Profiles, ","))
 }
 
 // awaited finds the services that others wait for to complete.
@@ -69,6 +79,10 @@ func (r *reader) links(to *spec.Service, s types.ServiceConfig) {
 			alias = ""
 		}
 		at := places.at(l)
+		if _, disabled := r.project.DisabledServices[other]; disabled {
+			r.leftOut(at, to.Name, other)
+			continue
+		}
 		r.Origins[fmt.Sprintf("services.%s.links[%d]", to.Name, len(to.Links))] = at
 		to.Links = append(to.Links, spec.Link{To: other, Alias: alias})
 		if other != to.Name && !slices.ContainsFunc(to.Needs, func(n spec.Need) bool { return n.Service == other }) {
@@ -114,6 +128,65 @@ func (r *reader) alias(to *spec.Service, alias string, at problem.Place) {
 	}
 	r.Origins[fmt.Sprintf("services.%s.aliases[%d]", to.Name, len(to.Aliases))] = at
 	to.Aliases = append(to.Aliases, alias)
+}
+
+// called is a service with a name, and the networks on which it has it.
+type called struct {
+	service string
+	on      []string
+	how     string // "service", "alias" or "container_name"
+}
+
+// called are all services by their names, in the order of the services.
+func (r *reader) called() map[string][]called {
+	all := map[string][]called{}
+	for _, s := range r.Project.Services {
+		networks, aliases := []string{"default"}, map[string][]string{}
+		if given := r.project.Services[s.Name].Networks; len(given) > 0 {
+			networks = slices.Sorted(maps.Keys(given))
+			for _, network := range networks {
+				if c := given[network]; c != nil {
+					for _, alias := range c.Aliases {
+						aliases[strings.ToLower(alias)] = append(aliases[strings.ToLower(alias)], network)
+					}
+				}
+			}
+		}
+		own := strings.ToLower(s.Name)
+		all[own] = append(all[own], called{s.Name, networks, "service"})
+		for _, alias := range s.Aliases {
+			alias = strings.ToLower(alias)
+			if on, given := aliases[alias]; given {
+				all[alias] = append(all[alias], called{s.Name, on, "alias"})
+			} else {
+				all[alias] = append(all[alias], called{s.Name, networks, "container_name"})
+			}
+		}
+	}
+	return all
+}
+
+// clashes refuses names that would mean two services and mean one to each
+// service of the file: on networks of their own, which all become one here. On
+// the same networks a name may be shared; but no container has another's.
+func (r *reader) clashes() {
+	for name, all := range r.called() {
+		for i, b := range all {
+			for _, a := range all[:i] {
+				if a.service == b.service || slices.Equal(a.on, b.on) && (a.how == "alias" || b.how == "alias") {
+					continue
+				}
+				if a.how != "service" && b.how == "service" {
+					a, b = b, a
+				}
+				s, _ := r.Project.Service(b.service)
+				at := slices.IndexFunc(s.Aliases, func(alias string) bool { return strings.EqualFold(alias, name) })
+				r.Refuse(r.Origins.Find(fmt.Sprintf("services.%s.aliases[%d]", b.service, at)),
+					fmt.Sprintf("%s would mean both %s and %s: services of a project share one network", name, a.service, b.service),
+					"choose another name, or put services that must not meet into projects of their own")
+			}
+		}
+	}
 }
 
 // networks warns when the file keeps services apart that will not be.

@@ -11,6 +11,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 	"go.yaml.in/yaml/v4"
 
+	"havre/internal/dialect/source"
 	"havre/internal/problem"
 	"havre/internal/secret"
 	"havre/internal/spec"
@@ -95,9 +96,11 @@ func (r *reader) secretValue(at problem.Place, name string, s types.SecretConfig
 		return secret.Text{}, false
 	case s.File != "":
 		_, at = r.forest.find("secrets", name, "file")
+		r.Held[name] = source.Held{File: r.path(s.File)}
 		return r.uploads.secret(at, s.File)
 	case s.Environment != "":
 		value, ok := r.vars[s.Environment]
+		r.Held[name] = source.Held{Variable: s.Environment}
 		if !ok {
 			_, at = r.forest.find("secrets", name, "environment")
 			r.Refuse(at, fmt.Sprintf("secret %s takes variable %s, which is not set", name, s.Environment), "set it in the environment or in .env")
@@ -110,15 +113,15 @@ func (r *reader) secretValue(at problem.Place, name string, s types.SecretConfig
 
 // secret reads one file, byte for byte. More than a secret may have is not
 // read, but counted.
-func (u *uploads) secret(at problem.Place, source string) (secret.Text, bool) {
-	f, ok := u.open(at, source)
+func (u *uploads) secret(at problem.Place, file string) (secret.Text, bool) {
+	f, ok := u.open(at, file)
 	if !ok {
 		return secret.Text{}, false
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, spec.MaxSecret+1))
 	if err != nil {
-		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", source, reason(err)), "name a readable file")
+		u.Refuse(at, fmt.Sprintf("%s cannot be read: %s", file, reason(err)), "name a readable file")
 		return secret.Text{}, false
 	}
 	if u.passed(at, 0, len(content)) {
@@ -158,28 +161,21 @@ func (c *checker) hold() {
 	}
 }
 
-// names are those of a section, in the order of the files. One that is reset
-// or overridden somewhere is the library's to judge.
+// names are those of a section, in the order of the files.
 func (f forest) names(section string) []string {
-	var all, open []string
+	var all []string
 	for _, t := range f {
 		_, n := child(t.root, section)
-		if n == nil || n.Kind != yaml.MappingNode || resets(n) {
+		if n == nil || n.Kind != yaml.MappingNode {
 			continue
 		}
 		for _, p := range pairs(n) {
-			if strings.HasPrefix(p[0].Value, "x-") {
-				continue
-			}
-			if resets(p[1]) || p[1].Kind == yaml.MappingNode && slices.ContainsFunc(p[1].Content, resets) {
-				open = append(open, p[0].Value)
-			}
-			if !slices.Contains(all, p[0].Value) {
+			if !strings.HasPrefix(p[0].Value, "x-") && !slices.Contains(all, p[0].Value) {
 				all = append(all, p[0].Value)
 			}
 		}
 	}
-	return slices.DeleteFunc(all, func(name string) bool { return slices.Contains(open, name) })
+	return all
 }
 
 // holder is a field that says what something holds.

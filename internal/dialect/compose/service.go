@@ -13,6 +13,7 @@ import (
 	"github.com/compose-spec/compose-go/v2/types"
 
 	"havre/internal/dialect/source"
+	"havre/internal/problem"
 	"havre/internal/spec"
 )
 
@@ -89,16 +90,12 @@ func (r *reader) build(name string, s types.ServiceConfig) (image string) {
 	if n, where := r.look(name, "build", "context"); n != nil {
 		at = where
 	}
-	switch {
-	case remote(b.Context) && s.Image != "":
-		r.Warn(at, fmt.Sprintf("build has no effect: %s is no directory of this machine, so %s must be there before", b.Context, image), "clone it, and name the directory")
-		return image
-	case remote(b.Context):
-		r.Refuse(at, fmt.Sprintf("build: %s is no directory of this machine", b.Context), "clone it, and name the directory")
+	repository, dir, ok := r.context(at, b.Context)
+	if !ok {
 		return image
 	}
 	made := source.Build{
-		Service: name, Image: image, Dir: r.path(b.Context), Dockerfile: b.Dockerfile, Target: b.Target,
+		Service: name, Image: image, Dir: dir, Repository: repository, Dockerfile: b.Dockerfile, Target: b.Target,
 		NoCache: b.NoCache, Always: s.PullPolicy == types.PullPolicyBuild, Where: at,
 	}
 	for arg, value := range b.Args {
@@ -118,6 +115,29 @@ func (r *reader) build(name string, s types.ServiceConfig) (image string) {
 // remote tells whether a context is a repository or an archive elsewhere.
 func remote(context string) bool {
 	return strings.Contains(context, "://") || strings.HasPrefix(context, "git@") || strings.HasPrefix(context, "github.com/")
+}
+
+// context reads a directory of this machine, or REPOSITORY#REF:DIR.
+func (r *reader) context(at problem.Place, context string) (repository source.Repository, dir string, ok bool) {
+	if !remote(context) {
+		return repository, r.path(context), true
+	}
+	url, rest, _ := strings.Cut(context, "#")
+	ref, dir, _ := strings.Cut(rest, ":")
+	scheme, _, _ := strings.Cut(url, "://")
+	switch {
+	case strings.HasPrefix(url, "github.com/"):
+		url = "https://" + url
+	case strings.HasPrefix(url, "git@"), slices.Contains([]string{"git", "ssh"}, scheme):
+	case !slices.Contains([]string{"http", "https"}, scheme) || !strings.HasSuffix(url, ".git"):
+		r.Refuse(at, fmt.Sprintf("build: %s is no directory of this machine and no repository of git", shorten(context)), "fetch it, and name the directory; a repository's address ends with .git")
+		return repository, "", false
+	}
+	if dir = strings.Trim(dir, "/"); strings.HasPrefix(ref, "-") || dir != "" && !filepath.IsLocal(dir) {
+		r.Refuse(at, fmt.Sprintf("build: %q is no branch, tag or commit with a directory of the repository behind a colon", shorten(rest)), "write it like https://git.example.org/app.git#v1:docker")
+		return repository, "", false
+	}
+	return source.Repository{URL: url, Ref: ref}, dir, true
 }
 
 // path is where a path of the files is on this machine.
@@ -295,9 +315,9 @@ func (r *reader) restart(name string, s types.ServiceConfig) spec.Restart {
 			attempts = int(min(*p.MaxAttempts, 1<<30))
 		}
 		switch p.Condition {
-		case "none":
+		case "none", "no":
 			return spec.Restart{Policy: spec.Never}
-		case "any":
+		case "any", "always", "unless-stopped": // docker compose takes the words of restart:, too
 			return spec.Restart{Policy: spec.Always}
 		case "on-failure":
 			return spec.Restart{Policy: spec.OnFailure, Attempts: attempts}

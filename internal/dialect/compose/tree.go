@@ -28,6 +28,7 @@ type tree struct {
 	root *yaml.Node
 	dir  string     // where its relative paths start, from the project's directory
 	vars variables  // in place of everybody's, for a file that was included
+	cuts [][]string // paths of which earlier files, and services it extends, count no more
 	from *yaml.Node // the entry of include that brought it; nil for a file that the person named
 }
 
@@ -42,6 +43,10 @@ type grower struct {
 // parse reads all documents of a file.
 func parse(r *source.Reading, t source.Text) []tree {
 	var trees []tree
+	if at := notText(t.Content); at >= 0 && !bytes.HasPrefix(t.Content, []byte("\xff\xfe")) && !bytes.HasPrefix(t.Content, []byte("\xfe\xff")) {
+		r.Refuse(position(t.Name, t.Content, at), "the text is not UTF-8", "save it as UTF-8: iconv -f latin1 -t utf-8")
+		return nil
+	}
 	g := &grower{Reading: r, file: t.Name}
 	decoder := yaml.NewDecoder(bytes.NewReader(t.Content))
 	for !g.broke {
@@ -58,11 +63,14 @@ func parse(r *source.Reading, t source.Text) []tree {
 			continue
 		}
 		root := g.grow(document.Content[0], 0)
+		if root.Tag == reset {
+			continue
+		}
 		if root.Kind != yaml.MappingNode {
 			r.Refuse(g.place(root), "a Compose file is a mapping", "begin it with services:")
 			continue
 		}
-		trees = append(trees, tree{file: t.Name, root: root, dir: "."})
+		trees = append(trees, tree{file: t.Name, root: root, dir: ".", cuts: lift(root, nil)})
 	}
 	return trees
 }
@@ -119,9 +127,7 @@ func (g *grower) grow(n *yaml.Node, depth int) *yaml.Node {
 	}
 	switch n.Kind {
 	case yaml.ScalarNode:
-		if n.Tag == "!!null" {
-			c.Value, c.Style = "null", 0 // the library's own reader takes nothing in braces for a text
-		}
+		g.scalar(c)
 	case yaml.MappingNode:
 		g.mapping(c, n, depth)
 	case yaml.SequenceNode:
@@ -141,7 +147,7 @@ func (g *grower) mapping(c, n *yaml.Node, depth int) {
 		if key.Kind == yaml.AliasNode && key.Alias != nil {
 			key = key.Alias
 		}
-		if key.Value == "<<" && key.Style == 0 {
+		if key.Tag == "!!merge" {
 			merges = append(merges, value)
 			continue
 		}
@@ -235,14 +241,12 @@ func empty(n *yaml.Node) bool {
 	return false
 }
 
-// resets tells whether a value is there only to take away or replace what an
-// earlier file says (Compose's !reset and !override).
-func resets(n *yaml.Node) bool { return n.Tag == "!reset" || n.Tag == "!override" }
-
-// text writes a tree as YAML again, for the library.
-func (t tree) text() ([]byte, error) {
-	b, err := yaml.Marshal(t.root)
-	return append([]byte("---\n"), b...), err
+// values are what the library reads. It is never given a text: written and
+// read again, some texts say something else.
+func (t tree) values() (map[string]any, error) {
+	var values map[string]any
+	err := t.root.Decode(&values)
+	return values, err
 }
 
 // forest is all documents of all files, in the order in which they count.

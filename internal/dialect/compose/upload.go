@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
@@ -176,6 +177,9 @@ func (u *uploads) keeps(v types.ServiceVolumeConfig, f source.Fill) string {
 	return fmt.Sprintf("%s %s the volume %s of the project, which begins with what the directory has at the first apply; later changes here do not reach it", v.Source, why, f.Volume)
 }
 
+// notInVolumes are the characters that names of volumes do not have.
+var notInVolumes = regexp.MustCompile(`[^a-zA-Z0-9._-]+`)
+
 // directoryVolume names a volume by a path: ./data/db is data_db.
 func directoryVolume(from string) string {
 	var words []string
@@ -188,7 +192,7 @@ func directoryVolume(from string) string {
 		}
 		words = append(words, part)
 	}
-	name := notInKeys.ReplaceAllString(strings.Join(words, "_"), "_")
+	name := notInVolumes.ReplaceAllString(strings.Join(words, "_"), "_")
 	for strings.Contains(name, "..") {
 		name = strings.ReplaceAll(name, "..", ".")
 	}

@@ -188,7 +188,7 @@ func TestMessagesHitThePoint(t *testing.T) {
 		"web: {image: a, depends_on: [wab]}":                                    "did you mean",
 		"web: {image: a, x-havre: {domains: ['http://www.example.org/mail/']}}": "write it without http://, like www.example.org/mail:",
 		"web: {image: a, x-havre: {domains: ['https://www.example.org']}}":      `"https://www.example.org" is an address and not a domain`,
-		"web: {image: a, env_file: a.env}":                                      "nothing is known of $NOWHERE, so that is empty",
+		"web: {image: a, env_file: a.env}":                                      "variable NOWHERE is not set and counts as empty",
 	} {
 		r := compose.Read(t.Context(), compose.Request{Texts: []source.Text{{Name: "c.yml", Content: []byte("name: shop\nservices:\n  " + text + "\n")}}, Dir: dir})
 		said := ""

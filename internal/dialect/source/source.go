@@ -39,8 +39,10 @@ func (o Origins) Find(path string) problem.Place {
 type Reading struct {
 	Project  spec.Project
 	Secrets  map[string]secret.Text // what the project's own secrets hold, by name
+	Held     map[string]Held        // where that is, by name
 	Builds   []Build                // by service
 	Fills    []Fill                 // with what new volumes begin
+	LeftOut  []string               // services of which no profile is chosen
 	Origins  Origins
 	Notes    problem.List // the person should know, but it goes on
 	Mistakes problem.List // it does not go on
@@ -49,7 +51,7 @@ type Reading struct {
 // NewReading begins with nothing read; file is where mistakes without a
 // better place are shown.
 func NewReading(file string) *Reading {
-	return &Reading{Secrets: map[string]secret.Text{}, Origins: Origins{"": {File: file}}}
+	return &Reading{Secrets: map[string]secret.Text{}, Held: map[string]Held{}, Origins: Origins{"": {File: file}}}
 }
 
 // Warn notes something at a place.

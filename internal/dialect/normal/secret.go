@@ -1,4 +1,4 @@
-package compose
+package normal
 
 import (
 	"fmt"
@@ -41,6 +41,10 @@ func (w *writer) secrets() *yaml.Node {
 	for _, s := range w.project.Secrets {
 		one := mapping{}
 		switch {
+		case w.files.Held[s.Name].File != "":
+			one.put("file", text(w.files.Held[s.Name].File))
+		case w.files.Held[s.Name].Variable != "":
+			one.put("environment", text(w.files.Held[s.Name].Variable))
 		case s.External == "":
 			name := variableOf(s.Name, taken)
 			one.put("environment", text(name))

@@ -1,4 +1,5 @@
-package compose
+// Package normal writes a project as Compose with x-havre in its normal form.
+package normal
 
 import (
 	"bytes"
@@ -12,8 +13,29 @@ import (
 
 	"go.yaml.in/yaml/v4"
 
+	"havre/internal/dialect/source"
 	"havre/internal/spec"
 )
+
+// extension is Havre's own key.
+const extension = "x-havre"
+
+// inMemory is where secrets are unless the person says otherwise.
+const inMemory = "/run/secrets"
+
+// conditions in our words and Compose's.
+var conditions = map[spec.Condition]string{
+	spec.Started:   "service_started",
+	spec.Healthy:   "service_healthy",
+	spec.Completed: "service_completed_successfully",
+}
+
+// Files are what a project was read from, as far as the project itself does
+// not know it. The zero value is a project of which no files are known.
+type Files struct {
+	Builds []source.Build
+	Held   map[string]source.Held // where secrets have what they hold from
+}
 
 // Written is a project as a Compose file.
 type Written struct {
@@ -24,8 +46,8 @@ type Written struct {
 // Write writes a project in its normal form: one way to say each thing, what
 // is as by default left out, names sorted. What Read makes of the text is the
 // project again.
-func Write(p spec.Project) (Written, error) {
-	w := &writer{project: p, keys: configKeys(p.Files)}
+func Write(p spec.Project, from Files) (Written, error) {
+	w := &writer{project: p, files: from, keys: configKeys(p.Files)}
 	root := mapping{}
 	root.put("name", text(p.Name))
 	services := mapping{}
@@ -49,6 +71,7 @@ func Write(p spec.Project) (Written, error) {
 // writer turns our types into Compose's fields.
 type writer struct {
 	project spec.Project
+	files   Files
 	keys    map[string]string // of files below configs, by their names
 	beyond  []string
 }
@@ -56,7 +79,7 @@ type writer struct {
 func (w *writer) service(s spec.Service) *yaml.Node {
 	m := mapping{}
 	m.put("image", text(s.Image))
-	m.put("pull_policy", some(string(s.Pull)))
+	w.build(&m, s)
 	m.put("entrypoint", w.entrypoint(s))
 	m.put("command", texts(s.Command))
 	m.put("user", some(s.User))
@@ -92,6 +115,30 @@ func (w *writer) service(s spec.Service) *yaml.Node {
 	m.put("links", texts(plain))
 	m.put(extension, w.extension(s, plain != nil))
 	return m.node()
+}
+
+// build writes how the image is made, and when it comes from its registry.
+func (w *writer) build(to *mapping, s spec.Service) {
+	i := slices.IndexFunc(w.files.Builds, func(b source.Build) bool { return b.Service == s.Name })
+	if i < 0 {
+		if s.Pull == spec.PullNever {
+			w.lost("image %s of %s comes from no registry: build or load it where the file is applied", s.Image, s.Name)
+		}
+		to.put("pull_policy", some(string(s.Pull)))
+		return
+	}
+	b, m := w.files.Builds[i], mapping{}
+	m.put("context", text(b.Context()))
+	m.put("dockerfile", some(b.Dockerfile))
+	m.put("target", some(b.Target))
+	m.put("args", texts(b.Args))
+	m.put("no_cache", yes(b.NoCache))
+	to.put("build", m.node())
+	policy := string(s.Pull)
+	if b.Always {
+		policy = "build"
+	}
+	to.put("pull_policy", some(cmp.Or(policy, "missing")))
 }
 
 // entrypoint writes [] for one that is taken away.
@@ -168,13 +215,9 @@ func aliases(names []string) *yaml.Node {
 func dependsOn(needs []spec.Need) *yaml.Node {
 	m := mapping{}
 	for _, n := range needs {
-		for words, condition := range conditions {
-			if condition == n.Condition && words != "" {
-				one := mapping{}
-				one.put("condition", text(words))
-				m.put(n.Service, one.node())
-			}
-		}
+		one := mapping{}
+		one.put("condition", text(conditions[n.Condition]))
+		m.put(n.Service, one.node())
 	}
 	return m.some()
 }
