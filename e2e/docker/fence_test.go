@@ -130,8 +130,8 @@ func datagrams(t *testing.T, address netip.Addr) (*atomic.Int64, string) {
 func TestNothingPassesWhileTheEngineMovesItsRules(t *testing.T) {
 	t.Parallel()
 	h := up(t)
-	h.apply(t, "moving", "services: {c: {image: 'app:1'}}")
-	s, err := h.service(t.Context(), "moving.c")
+	h.apply(t, "strays", "services: {c: {image: 'app:1'}}")
+	s, err := h.service(t.Context(), "strays.c")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,7 +140,7 @@ func TestNothingPassesWhileTheEngineMovesItsRules(t *testing.T) {
 	h.alias(t, other)
 	came, address := datagrams(t, other)
 	control, open := datagrams(t, h.world.Gateway)
-	h.must(t, "exec", "moving.c", "--", "/app", "send", open, "200ms")
+	h.must(t, "exec", "strays.c", "--", "/app", "send", open, "200ms")
 	lab.Eventually(t, "a datagram by the same way to an address that nobody closes", func(context.Context) error {
 		if control.Load() == 0 {
 			return errors.New("there is none")
@@ -148,7 +148,7 @@ func TestNothingPassesWhileTheEngineMovesItsRules(t *testing.T) {
 		return nil
 	})
 	var sending sync.WaitGroup
-	sending.Go(func() { h.run(t, "exec", "moving.c", "--", "/app", "send", address, "8s") })
+	sending.Go(func() { h.run(t, "exec", "strays.c", "--", "/app", "send", address, "8s") })
 	for n := range 20 {
 		name := fmt.Sprintf("moving-%d", n)
 		h.world.Docker(t, "network", "create", name)
