@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"havre/internal/dockercall"
 	"havre/internal/guard/guardtest"
@@ -194,11 +195,15 @@ func TestNoNameOfADeviceIsSeeded(t *testing.T) {
 // for the commands of a build.
 func TestEngineMakesNoVolumes(t *testing.T) {
 	s := open(t)
+	since := time.Now()
 	body := `{"environment":"prod","project":"$PROJECT","name":"declared","image":"$VOLUMEIMAGE","path":"/data","user":""}`
 	s.must(t, "POST", dockercall.VolumeEnsurePath, body, nil)
 	s.must(t, "POST", dockercall.ConventionsPath, `{"image":"$VOLUMEIMAGE"}`, nil)
-	if left := s.Docker(t, "volume", "ls", "-q"); left != "" {
-		t.Errorf("the engine has the volumes %s", left)
+	// One that was removed with its container was there for a moment.
+	moment := func(at time.Time) string { return fmt.Sprintf("%d.%09d", at.Unix(), at.Nanosecond()) }
+	made := s.Docker(t, "events", "--since", moment(since), "--until", moment(time.Now()), "--filter", "type=volume")
+	if left := s.Docker(t, "volume", "ls", "-q"); left != "" || made != "" {
+		t.Errorf("the engine has the volumes %q, and had %q", left, made)
 	}
 	files := tarOf(t, map[string]string{"Dockerfile": "FROM app\nWORKDIR /data\nVOLUME /data\nRUN [\"/app\", \"write\", \"/data/x\", \"kept\"]\n"})
 	var lines []string
