@@ -16,8 +16,12 @@ const (
 	ContainerStatsKind   Kind = "ContainerStats"
 )
 
-// ContainerCreate makes a portal, or a container that runs once for a
-// project's service (a probe).
+// NeverStarted is the entry point of containers that are only looked into. No
+// image has it.
+const NeverStarted = "/never-started"
+
+// ContainerCreate makes a portal, or a container that is never started, by
+// which volumes are reached (a carrier).
 type ContainerCreate struct {
 	Name ObjectName    `query:"name"`
 	Spec ContainerBody `body:"json"`

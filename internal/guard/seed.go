@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"havre/internal/dockercall"
 	"havre/internal/policy"
@@ -75,7 +76,7 @@ func (g *Guard) seedContainer(ctx context.Context, dir string, image policy.Imag
 		mounts = append(mounts, map[string]any{"Type": "bind", "Source": dir, "Target": seedTarget})
 	}
 	body := map[string]any{
-		"Image": image.ID, "Entrypoint": []string{policy.NeverStarted}, "NetworkDisabled": true,
+		"Image": image.ID, "Entrypoint": []string{dockercall.NeverStarted}, "NetworkDisabled": true,
 		"Labels": map[string]string{dockercall.InstanceLabel: g.instance, dockercall.KindLabel: policy.SeedKind},
 		"HostConfig": map[string]any{
 			"NetworkMode": "none", "LogConfig": map[string]string{"Type": "none"},
@@ -145,10 +146,12 @@ func (g *Guard) copyInside(ctx context.Context, id, from, to string) error {
 	if err != nil || a == nil {
 		return err
 	}
-	defer a.Close()
 	w := dockercall.Wire{Method: http.MethodPut, Path: "/containers/" + id + "/archive", Query: url.Values{"path": {to}}.Encode()}
 	kept, in := io.Pipe()
-	go func() { in.CloseWithError(withoutDeviceNames(in, &bounded{from: a, left: g.bounds.SeedBytes})) }()
+	var copying sync.WaitGroup
+	copying.Go(func() { in.CloseWithError(withoutDeviceNames(in, &bounded{from: a, left: g.bounds.SeedBytes})) })
+	defer copying.Wait() // what it reads and what it writes are closed before
+	defer a.Close()
 	defer kept.Close()
 	return g.sendArchive(ctx, w, kept)
 }

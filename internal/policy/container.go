@@ -69,15 +69,11 @@ func judgeIdle(s *dockercall.ContainerBody) error {
 		return refuse(RestartPolicy, "a carrier is never started")
 	case len(host.Sysctls) > 0:
 		return refuse(SysctlRule, "a carrier makes no kernel settings")
-	case !slices.Equal(s.Entrypoint, []dockercall.Word{NeverStarted}) || s.Cmd != nil || s.Healthcheck != nil || s.WorkingDir != "":
-		return refuse(SomebodysObject, "a carrier's entry point is %s, and it has no command, check or directory", NeverStarted)
+	case !slices.Equal(s.Entrypoint, []dockercall.Word{dockercall.NeverStarted}) || s.Cmd != nil || s.Healthcheck != nil || s.WorkingDir != "":
+		return refuse(SomebodysObject, "a carrier's entry point is %s, and it has no command, check or directory", dockercall.NeverStarted)
 	}
 	return nil
 }
-
-// NeverStarted is the entry point of containers that are only looked into. No
-// image has it.
-const NeverStarted = "/never-started"
 
 func judgeHostAmounts(q question, host *dockercall.HostConfig) error {
 	var asked int64

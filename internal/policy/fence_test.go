@@ -237,7 +237,7 @@ func TestCarrierCannotRun(t *testing.T) {
 		}, policy.SysctlRule},
 	} {
 		call := &dockercall.ContainerCreate{Name: "h-aaaaaaa2-bbbbbbb2-cp", Spec: dockercall.ContainerBody{
-			Image: image, Entrypoint: []dockercall.Word{policy.NeverStarted},
+			Image: image, Entrypoint: []dockercall.Word{dockercall.NeverStarted},
 			Labels:     dockercall.Labels{"havre.env": "prod", "havre.project": "aaaaaaa2", "havre.service": "bbbbbbb2", "havre.kind": "carrier"},
 			HostConfig: &dockercall.HostConfig{NetworkMode: "none"},
 		}}

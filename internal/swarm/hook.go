@@ -16,6 +16,7 @@ import (
 	"github.com/moby/moby/api/types/swarm"
 	"github.com/moby/moby/client"
 
+	"havre/internal/dockercall"
 	"havre/internal/problem"
 	"havre/internal/service"
 	"havre/internal/spec"
@@ -315,7 +316,7 @@ const carrierRole = "-cp-"
 func (s *Swarm) MakeCarrier(ctx context.Context, c Carrier) (id string, err error) {
 	o := client.ContainerCreateOptions{
 		Name:       fmt.Sprintf("h-%s-%s%s%s", c.Project, c.Service, carrierRole, strings.ToLower(rand.Text()[:10])),
-		Config:     &container.Config{Image: c.Image, Entrypoint: []string{"/never-started"}, Labels: mark{kind: kindCarrier, environment: c.Environment, project: c.Project, service: c.Service, rollout: 1}.labels(nil)},
+		Config:     &container.Config{Image: c.Image, Entrypoint: []string{dockercall.NeverStarted}, Labels: mark{kind: kindCarrier, environment: c.Environment, project: c.Project, service: c.Service, rollout: 1}.labels(nil)},
 		HostConfig: &container.HostConfig{NetworkMode: "none", LogConfig: container.LogConfig{Type: logDriver.Name, Config: logDriver.Options}},
 	}
 	img, err := s.api.ImageInspect(ctx, c.Image)
